@@ -5,4 +5,6 @@
 //! operations.
 
 pub mod blas;
+pub mod flex;
+pub mod conv;
 pub mod simd;

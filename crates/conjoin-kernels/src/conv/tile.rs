@@ -5,7 +5,7 @@
 //! that an image in NHWC layout is used where it lies, with no im2col copy; `B` is read by registers.
 
 use super::vector::{Portable, Vector};
-use super::wino_tile::{InputFn, OutputFn, input_tile, output_tile};
+use super::wino_tile::{TransformFn, gradient_tile, input_tile, output_tile};
 use crate::simd::{Level, level};
 
 /// Operands of one register tile. Strides count f32 values.
@@ -43,8 +43,9 @@ pub struct Engine {
     pub rows: usize,
     tile: TileFn,
     /// Transforms of the Winograd kernels.
-    pub wino_input: InputFn,
-    pub wino_output: OutputFn,
+    pub wino_input: TransformFn,
+    pub wino_output: TransformFn,
+    pub wino_gradient: TransformFn,
 }
 
 impl Engine {
@@ -87,6 +88,7 @@ static PORTABLE: Engine = Engine {
     tile: portable_tile,
     wino_input: input_tile::<Portable>,
     wino_output: output_tile::<Portable>,
+    wino_gradient: gradient_tile::<Portable>,
 };
 
 unsafe fn portable_tile(rows: usize, registers: usize, t: &Tile) {
@@ -108,7 +110,7 @@ unsafe fn portable_tile(rows: usize, registers: usize, t: &Tile) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::vector::{Avx2, Avx512, Vector};
-    use super::super::wino_tile::{Transform, input_tile, output_tile};
+    use super::super::wino_tile::{Transform, gradient_tile, input_tile, output_tile};
     use super::{Engine, Tile};
 
     /// One instruction set: a compiled copy of the tile per size, and of the transforms.
@@ -120,6 +122,7 @@ mod x86 {
                 tile: $module::tile,
                 wino_input: $module::input,
                 wino_output: $module::output,
+                wino_gradient: $module::gradient,
             };
 
             mod $module {
@@ -153,6 +156,12 @@ mod x86 {
                 pub unsafe fn output(t: &Transform) {
                     // SAFETY: as in `sized`.
                     unsafe { output_tile::<$vector>(t) }
+                }
+
+                #[target_feature(enable = $features)]
+                pub unsafe fn gradient(t: &Transform) {
+                    // SAFETY: as in `sized`.
+                    unsafe { gradient_tile::<$vector>(t) }
                 }
             }
         };

@@ -1,0 +1,107 @@
+//! Sources: where samples come from.
+//!
+//! A [`SourceConfig`] tells the contracts of its columns without touching a file, so that a recipe
+//! is checked first; [`SourceConfig::open`] reads the data.
+
+mod cmudict;
+mod filtered;
+mod idx;
+mod idx_file;
+mod lexicon;
+mod words;
+
+pub use cmudict::{CmudictConfig, CmudictSource};
+pub use filtered::Filtered;
+pub use idx::{ClassNames, IdxConfig, IdxSource, IdxSplit};
+pub use lexicon::{Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
+pub use words::{WordsConfig, WordsSource};
+
+use crate::{Columns, DataError, Sample};
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+/// A finite list of samples with random access from any thread.
+pub trait Source: Send + Sync + Debug {
+    /// Number of samples.
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Contracts of the fields of every sample; equal to what the config promised.
+    fn columns(&self) -> Columns;
+
+    /// Reads one sample; `index < len()`.
+    ///
+    /// # Errors
+    /// The sample cannot be read; the message names file and row. The loader may skip it.
+    fn sample(&self, index: usize) -> Result<Sample, DataError>;
+
+    /// What the sample is about; equal keys are the same example (see [`Sample::key`]).
+    fn key(&self, index: usize) -> Cow<'_, str>;
+
+    /// File and line or row, for messages.
+    fn location(&self, index: usize) -> String;
+
+    /// Entries of a ragged column, known without building the sample; `None` for a column that is
+    /// missing or not ragged.
+    fn length(&self, index: usize, column: &str) -> Option<usize>;
+
+    /// The sample in words, for reports.
+    fn text(&self, index: usize) -> String;
+
+    /// Every right answer, without begin and end symbols, for scoring against the best-matching
+    /// one; empty where the target columns are the only answer.
+    fn references(&self, _index: usize) -> Vec<Vec<i64>> {
+        Vec::new()
+    }
+}
+
+crate::closed_kinds! {
+    /// A source, chosen by `kind`.
+    pub enum SourceConfig {
+        /// Spellings and pronunciations of the CMU Pronouncing Dictionary, which is built in.
+        Cmudict(CmudictConfig) = "cmudict",
+        /// Images and labels in the IDX files of MNIST and Fashion-MNIST, plain or gzipped.
+        Idx(IdxConfig) = "idx",
+        /// Spellings from a file of words, one a line.
+        Words(WordsConfig) = "words",
+    }
+}
+
+impl SourceConfig {
+    /// Contracts of the columns, without reading any data.
+    pub fn columns(&self) -> Columns {
+        match self {
+            Self::Cmudict(config) => config.columns(),
+            Self::Idx(config) => config.columns(),
+            Self::Words(config) => config.columns(),
+        }
+    }
+
+    /// Finds mistakes in the options themselves, without reading any data.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] with a key below the source's table.
+    pub fn check(&self) -> Result<(), DataError> {
+        match self {
+            Self::Cmudict(config) => config.check(),
+            Self::Idx(config) => config.check(),
+            Self::Words(_) => Ok(()),
+        }
+    }
+
+    /// Reads the data.
+    ///
+    /// # Errors
+    /// An option is wrong, or a file is missing or malformed.
+    pub fn open(&self) -> Result<Box<dyn Source>, DataError> {
+        self.check()?;
+        Ok(match self {
+            Self::Cmudict(config) => Box::new(config.open()?),
+            Self::Idx(config) => Box::new(config.open()?),
+            Self::Words(config) => Box::new(config.open()?),
+        })
+    }
+}

@@ -1,0 +1,531 @@
+//! The built graph: nodes with weights, run along a route, leaving a trace.
+
+use crate::node::{Context, Inputs, Node, NodeConfig, NodeError, Scope, State, mix};
+use crate::spec::{Blend, NodeSpec, PortRef, Resolution, Wire, Wiring};
+use crate::value::{Payload, Value};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// A failure while running or building a graph.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    #[error("node {node:?}: {source}")]
+    Node { node: String, source: NodeError },
+    #[error("the batch has no column {0:?}")]
+    MissingColumn(String),
+    #[error("port {0} was not computed on this route")]
+    MissingPort(String),
+    #[error("wire {at}: {message}")]
+    Blend { at: String, message: String },
+}
+
+/// One node of a built graph.
+#[derive(Debug)]
+struct Member {
+    name: String,
+    node: Box<dyn Node>,
+    trainable: bool,
+}
+
+/// Named nodes with weights.
+#[derive(Debug, Default)]
+pub struct Graph {
+    members: Vec<Member>,
+}
+
+/// The nodes that a stage or a task runs, in order, and what feeds each of their inputs.
+#[derive(Debug, Clone, Default)]
+pub struct Route {
+    steps: Vec<RouteStep>,
+}
+
+#[derive(Debug, Clone)]
+struct RouteStep {
+    node: String,
+    feeds: Vec<(PortRef, Wire)>,
+}
+
+impl Route {
+    /// The route of a resolution without problems.
+    pub fn new(nodes: &[NodeSpec], wiring: &Wiring, resolution: &Resolution) -> Self {
+        let steps = resolution
+            .order
+            .iter()
+            .map(|&index| {
+                let spec = &nodes[index];
+                let value_ports: BTreeSet<&str> = spec
+                    .config
+                    .inputs()
+                    .iter()
+                    .filter(|port| !port.contract_only)
+                    .map(|port| port.name)
+                    .collect();
+                let feeds = wiring
+                    .iter()
+                    .filter(|(to, _)| {
+                        to.node == spec.name && value_ports.contains(to.port.as_str())
+                    })
+                    .map(|(to, wire)| (to.clone(), wire.clone()))
+                    .collect();
+                RouteStep {
+                    node: spec.name.clone(),
+                    feeds,
+                }
+            })
+            .collect();
+        Self { steps }
+    }
+
+    /// Names of the nodes, producers first.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|step| step.node.as_str())
+    }
+
+    /// Columns that the route reads.
+    pub fn columns(&self) -> BTreeSet<&str> {
+        self.sources()
+            .filter(|port| port.is_data())
+            .map(|port| port.port.as_str())
+            .collect()
+    }
+
+    /// Inputs whose second source lies downstream, with that source.
+    pub fn feedback(&self) -> impl Iterator<Item = (&PortRef, &Wire, &Blend)> {
+        self.steps
+            .iter()
+            .flat_map(|step| &step.feeds)
+            .filter_map(|(to, wire)| {
+                let blend = wire.blend.as_ref().filter(|blend| blend.feedback)?;
+                Some((to, wire, blend))
+            })
+    }
+
+    /// Splits at a column: nodes that do not depend on it, and nodes that do. A decoder runs the
+    /// first part once and the second part once a position.
+    pub fn split_at_column(&self, column: &str) -> (Route, Route) {
+        let mut dependent: BTreeSet<&str> = BTreeSet::new();
+        let (mut before, mut after) = (Route::default(), Route::default());
+        for step in &self.steps {
+            let depends = step.feeds.iter().any(|(_, wire)| {
+                (wire.from.is_data() && wire.from.port == column)
+                    || dependent.contains(wire.from.node.as_str())
+            });
+            if depends {
+                dependent.insert(&step.node);
+                after.steps.push(step.clone());
+            } else {
+                before.steps.push(step.clone());
+            }
+        }
+        (before, after)
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &PortRef> {
+        self.steps.iter().flat_map(|step| {
+            step.feeds.iter().flat_map(|(_, wire)| {
+                let second = wire.blend.as_ref().filter(|blend| !blend.feedback);
+                std::iter::once(&wire.from).chain(second.map(|blend| &blend.with))
+            })
+        })
+    }
+
+    /// After which step each port is no longer read.
+    fn last_use(&self) -> BTreeMap<PortRef, usize> {
+        let mut last = BTreeMap::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            for (_, wire) in &step.feeds {
+                last.insert(wire.from.clone(), index);
+                if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
+                    last.insert(blend.with.clone(), index);
+                }
+            }
+        }
+        last
+    }
+}
+
+/// How one pass runs.
+#[derive(Debug, Clone, Default)]
+pub struct Pass {
+    /// `Some(seed)` turns on dropout and batch statistics in trainable nodes.
+    pub training: Option<u64>,
+    /// Share of elements that blended inputs take from their second source.
+    pub shares: BTreeMap<PortRef, f64>,
+    /// Values that replace what would arrive at an input.
+    pub overrides: BTreeMap<PortRef, Value>,
+    /// Ports whose values stay in the trace.
+    pub keep: Keep,
+}
+
+/// Which values a trace keeps after the pass.
+#[derive(Debug, Clone, Default)]
+pub enum Keep {
+    /// Every port.
+    #[default]
+    All,
+    /// These ports; others are dropped after their last reader.
+    Only(BTreeSet<PortRef>),
+}
+
+/// What a pass leaves behind.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    values: BTreeMap<PortRef, Value>,
+    /// Forward time of each node.
+    pub seconds: Vec<(String, Duration)>,
+    running: BTreeMap<String, BTreeMap<u64, Value>>,
+}
+
+impl Trace {
+    pub fn get(&self, port: &PortRef) -> Result<&Value, GraphError> {
+        self.values
+            .get(port)
+            .ok_or_else(|| GraphError::MissingPort(port.to_string()))
+    }
+
+    /// All kept values.
+    pub fn values(&self) -> impl Iterator<Item = (&PortRef, &Value)> {
+        self.values.iter()
+    }
+
+    /// Adds a value, such as a column of the batch, for those who read the trace.
+    pub fn insert(&mut self, port: PortRef, value: Value) {
+        self.values.insert(port, value);
+    }
+}
+
+impl Graph {
+    /// Builds the nodes of one or more resolutions of the same node list. A node used by several
+    /// is built for the first; the caller has checked that the others agree.
+    pub fn build<'a>(
+        nodes: &[NodeSpec],
+        resolutions: impl IntoIterator<Item = &'a Resolution> + Clone,
+        device: &Device,
+        seed: u64,
+    ) -> Result<Self, GraphError> {
+        let mut members = Vec::new();
+        for spec in nodes {
+            let bound = resolutions
+                .clone()
+                .into_iter()
+                .find_map(|resolution| resolution.bound.get(&spec.name));
+            let Some(bound) = bound else { continue };
+            let scope = Scope {
+                device: device.clone(),
+                seed: node_seed(seed, &spec.name),
+            };
+            let node = spec
+                .config
+                .init(bound, &scope)
+                .map_err(|source| GraphError::Node {
+                    node: spec.name.clone(),
+                    source,
+                })?;
+            members.push(Member {
+                name: spec.name.clone(),
+                node,
+                trainable: true,
+            });
+        }
+        Ok(Self { members })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|member| member.name.as_str())
+    }
+
+    pub fn node(&self, name: &str) -> Option<&dyn Node> {
+        self.members
+            .iter()
+            .find(|member| member.name == name)
+            .map(|member| member.node.as_ref())
+    }
+
+    /// Replaces a node, for example by one with imported weights.
+    pub fn replace(&mut self, name: &str, node: Box<dyn Node>) {
+        if let Some(member) = self.members.iter_mut().find(|m| m.name == name) {
+            member.node = node;
+        }
+    }
+
+    /// Passes a node by value through a function that may change its parameters in place.
+    pub fn update(&mut self, mut change: impl FnMut(&str, Box<dyn Node>) -> Box<dyn Node>) {
+        self.members = std::mem::take(&mut self.members)
+            .into_iter()
+            .map(|member| Member {
+                node: change(&member.name, member.node),
+                name: member.name,
+                trainable: member.trainable,
+            })
+            .collect();
+    }
+
+    /// Trains exactly the named nodes; all others are frozen, statistics included.
+    pub fn train_only(&mut self, names: &BTreeSet<String>) {
+        for member in &mut self.members {
+            member.trainable = names.contains(&member.name);
+        }
+        self.update(|name, node| node.set_trainable(names.contains(name)));
+    }
+
+    /// Whether a node is trained at the moment.
+    pub fn is_trainable(&self, name: &str) -> bool {
+        self.members
+            .iter()
+            .any(|member| member.name == name && member.trainable)
+    }
+
+    /// A copy without autodiff that shares the weights' memory.
+    #[must_use]
+    pub fn evaluation_copy(&self) -> Self {
+        Self {
+            members: self
+                .members
+                .iter()
+                .map(|member| Member {
+                    name: member.name.clone(),
+                    node: member.node.evaluation_copy(),
+                    trainable: false,
+                })
+                .collect(),
+        }
+    }
+
+    /// Runs a route on the columns of a batch.
+    pub fn forward(
+        &self,
+        route: &Route,
+        columns: &BTreeMap<String, Value>,
+        pass: &Pass,
+    ) -> Result<Trace, GraphError> {
+        self.run(route, columns, pass, None)
+    }
+
+    /// Runs a route for one more position; `states` carries what earlier positions left behind.
+    pub fn step(
+        &self,
+        route: &Route,
+        columns: &BTreeMap<String, Value>,
+        known: &BTreeMap<PortRef, Value>,
+        states: &mut BTreeMap<String, State>,
+    ) -> Result<Trace, GraphError> {
+        let pass = Pass {
+            keep: Keep::All,
+            ..Pass::default()
+        };
+        self.run(route, columns, &pass, Some((known, states)))
+    }
+
+    fn run(
+        &self,
+        route: &Route,
+        columns: &BTreeMap<String, Value>,
+        pass: &Pass,
+        mut stepping: Option<(&BTreeMap<PortRef, Value>, &mut BTreeMap<String, State>)>,
+    ) -> Result<Trace, GraphError> {
+        let last_use = route.last_use();
+        let mut trace = Trace::default();
+        for (index, step) in route.steps.iter().enumerate() {
+            let member = self.member(&step.node)?;
+            let mut inputs = Inputs::default();
+            for (to, wire) in &step.feeds {
+                let known = stepping.as_ref().map(|(known, _)| *known);
+                let value = self.feed(to, wire, columns, &trace, known, pass)?;
+                inputs.insert(&to.port, value);
+            }
+            let mut context = match pass.training.filter(|_| member.trainable) {
+                Some(seed) => Context::training(node_seed(seed, &member.name)),
+                None => Context::evaluation(),
+            };
+            let begun = Instant::now();
+            let outputs = match &mut stepping {
+                None => member.node.forward(&inputs, &mut context),
+                Some((_, states)) => {
+                    let state = states.entry(step.node.clone()).or_default();
+                    member.node.step(&inputs, state, &mut context)
+                }
+            }
+            .map_err(|source| GraphError::Node {
+                node: step.node.clone(),
+                source,
+            })?;
+            drop(inputs);
+            trace.seconds.push((step.node.clone(), begun.elapsed()));
+            for (port, value) in outputs.0 {
+                trace
+                    .values
+                    .insert(PortRef::new(&step.node, port), value);
+            }
+            let running = context.take_running();
+            if !running.is_empty() {
+                trace.running.insert(step.node.clone(), running);
+            }
+            if let Keep::Only(kept) = &pass.keep {
+                trace.values.retain(|port, _| {
+                    kept.contains(port) || last_use.get(port).is_some_and(|&last| last > index)
+                });
+            }
+        }
+        Ok(trace)
+    }
+
+    fn member(&self, name: &str) -> Result<&Member, GraphError> {
+        self.members
+            .iter()
+            .find(|member| member.name == name)
+            .ok_or_else(|| GraphError::MissingPort(name.to_owned()))
+    }
+
+    fn feed(
+        &self,
+        to: &PortRef,
+        wire: &Wire,
+        columns: &BTreeMap<String, Value>,
+        trace: &Trace,
+        known: Option<&BTreeMap<PortRef, Value>>,
+        pass: &Pass,
+    ) -> Result<Value, GraphError> {
+        if let Some(value) = pass.overrides.get(to) {
+            return Ok(value.clone());
+        }
+        let fetch = |from: &PortRef| -> Result<Value, GraphError> {
+            if from.is_data() {
+                return columns
+                    .get(&from.port)
+                    .cloned()
+                    .ok_or_else(|| GraphError::MissingColumn(from.port.clone()));
+            }
+            match known.and_then(|known| known.get(from)) {
+                Some(value) => Ok(value.clone()),
+                None => trace.get(from).cloned(),
+            }
+        };
+        let mut value = fetch(&wire.from)?;
+        if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
+            let share = pass.shares.get(to).copied().unwrap_or(0.0);
+            if share > 0.0 {
+                let prediction = fetch(&blend.with)?;
+                let seed = mix(pass.training.unwrap_or(0), fold(&to.to_string()));
+                value = blend_rows(to, value, prediction, share, seed)?;
+            }
+        }
+        Ok(if wire.detach { value.detach() } else { value })
+    }
+
+    /// Stores the running statistics that a training pass left in its trace.
+    pub fn absorb(&mut self, trace: &mut Trace) {
+        let mut running = std::mem::take(&mut trace.running);
+        for member in &mut self.members {
+            member.trainable &= true;
+        }
+        self.update(|name, node| match running.remove(name) {
+            None => node,
+            Some(mut values) => node.map(&mut |slot| {
+                values.remove(&slot.id.val()).unwrap_or(slot.value)
+            }),
+        });
+    }
+}
+
+/// Takes a share of rows from the second value; rows are chosen by `seed`.
+fn blend_rows(
+    to: &PortRef,
+    truth: Value,
+    prediction: Value,
+    share: f64,
+    seed: u64,
+) -> Result<Value, GraphError> {
+    let shape = truth.shape();
+    if shape != prediction.shape() {
+        return Err(GraphError::Blend {
+            at: to.to_string(),
+            message: format!(
+                "ground truth has shape {shape:?}, the prediction {:?}",
+                prediction.shape()
+            ),
+        });
+    }
+    let rows = shape.first().copied().unwrap_or(0);
+    let device = truth.payload.device();
+    let chosen: Vec<bool> = (0..rows).map(|row| uniform(seed, row as u64) < share).collect();
+    let mask = |rank: usize| {
+        let mut dims = vec![1; rank];
+        dims[0] = rows;
+        TensorData::new(chosen.clone(), dims)
+    };
+    macro_rules! select {
+        ($a:ident, $b:expr, $rank:literal) => {{
+            let mask = Tensor::<$rank, burn::tensor::Bool>::from_data(mask($rank), &device);
+            let dims = $a.dims();
+            $a.mask_where(mask.expand(dims), $b).into()
+        }};
+    }
+    let lengths = truth.lengths.clone();
+    let payload: Payload = match (truth.payload, prediction.payload) {
+        (Payload::F1(a), Payload::F1(b)) => select!(a, b, 1),
+        (Payload::F2(a), Payload::F2(b)) => select!(a, b, 2),
+        (Payload::F3(a), Payload::F3(b)) => select!(a, b, 3),
+        (Payload::F4(a), Payload::F4(b)) => select!(a, b, 4),
+        (Payload::F5(a), Payload::F5(b)) => select!(a, b, 5),
+        (Payload::I1(a), Payload::I1(b)) => select!(a, b, 1),
+        (Payload::I2(a), Payload::I2(b)) => select!(a, b, 2),
+        (Payload::I3(a), Payload::I3(b)) => select!(a, b, 3),
+        (_, _) => {
+            return Err(GraphError::Blend {
+                at: to.to_string(),
+                message: "ground truth and prediction differ in type".to_owned(),
+            });
+        }
+    };
+    Ok(Value { payload, lengths })
+}
+
+/// Tokens as a decoder would have fed them back: the most probable symbol of each position, moved
+/// one position to the right, mixed into the truth with probability `share` a position. Position 0
+/// (begin of sequence) and padding stay as they are.
+pub fn feed_back(
+    truth: &Value,
+    logits: &Value,
+    share: f64,
+    seed: u64,
+) -> Result<Value, crate::value::ValueError> {
+    let truth_tokens: Tensor<2, Int> = truth.tensor()?;
+    let logits: Tensor<3> = logits.tensor()?;
+    let [rows, time] = truth_tokens.dims();
+    let device = truth_tokens.device();
+    let predicted: Vec<i64> = logits
+        .argmax(2)
+        .into_data()
+        .iter::<i64>()
+        .collect();
+    let mut mixed: Vec<i64> = truth_tokens.into_data().iter::<i64>().collect();
+    let lengths = truth.row_lengths();
+    for row in 0..rows {
+        for t in 1..lengths[row].min(time) {
+            let at = row * time + t;
+            if uniform(seed, at as u64) < share {
+                mixed[at] = predicted[at - 1];
+            }
+        }
+    }
+    let data = TensorData::new(mixed, [rows, time]);
+    let tokens = Tensor::<2, Int>::from_data(data, (&device, burn::tensor::DType::I64));
+    Ok(Value::with_lengths(tokens, truth.lengths.clone()))
+}
+
+fn uniform(seed: u64, counter: u64) -> f64 {
+    (mix(seed, counter) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// FNV-1a over a name, so that a stream depends on the name and not on an order.
+fn fold(name: &str) -> u64 {
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
+}
+
+/// The seed of a node: from the run's seed and the node's name only.
+fn node_seed(seed: u64, name: &str) -> u64 {
+    mix(seed, fold(name))
+}

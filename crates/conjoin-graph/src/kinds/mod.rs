@@ -1,0 +1,158 @@
+//! The kinds of node there are: one closed list of built-in kinds, and one open variant through
+//! which an outside crate adds its own by a typed constructor.
+
+use crate::node::{Node, NodeConfig, NodeError, Scope, Stepping};
+use crate::port::{Bound, InputPort, OutputPort};
+use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
+
+mod attention;
+mod classifier;
+mod conv_encoder;
+mod embedding;
+mod linear;
+mod recurrent;
+
+conjoin_data::closed_kinds! {
+    /// Built-in node kinds.
+    pub enum BuiltinNode {
+        /// A trained vector for each symbol of a vocabulary.
+        Embedding(embedding::EmbeddingConfig) = "embedding",
+        /// LSTM or GRU over a sequence, one or both directions, one or more layers.
+        Recurrent(recurrent::RecurrentConfig) = "recurrent",
+        /// Attention from queries over a memory, merged with the queries.
+        Attention(attention::AttentionConfig) = "attention",
+        /// Affine map of the last dimension with an activation.
+        Linear(linear::LinearConfig) = "linear",
+        /// Affine map of features to logits over the vocabulary of a column.
+        Classifier(classifier::ClassifierConfig) = "classifier",
+        /// Convolutional feature extractor for images, plain or residual.
+        ConvEncoder(conv_encoder::ConvEncoderConfig) = "conv-encoder",
+    }
+}
+
+impl BuiltinNode {
+    fn config(&self) -> &dyn NodeConfig {
+        match self {
+            Self::Embedding(config) => config,
+            Self::Recurrent(config) => config,
+            Self::Attention(config) => config,
+            Self::Linear(config) => config,
+            Self::Classifier(config) => config,
+            Self::ConvEncoder(config) => config,
+        }
+    }
+}
+
+/// A node's kind with its options.
+#[derive(Debug, Clone)]
+pub enum NodeKind {
+    Builtin(BuiltinNode),
+    /// A kind that an outside crate brought along.
+    Outside(OutsideNode),
+}
+
+impl NodeKind {
+    /// The name that `kind` has in a recipe.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Builtin(node) => node.kind(),
+            Self::Outside(node) => node.kind,
+        }
+    }
+
+    fn config(&self) -> &dyn NodeConfig {
+        match self {
+            Self::Builtin(node) => node.config(),
+            Self::Outside(node) => node.config.as_ref(),
+        }
+    }
+}
+
+impl Serialize for NodeKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Builtin(node) => node.serialize(serializer),
+            Self::Outside(node) => node.options.serialize(serializer),
+        }
+    }
+}
+
+impl NodeConfig for NodeKind {
+    fn inputs(&self) -> Vec<InputPort> {
+        self.config().inputs()
+    }
+
+    fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
+        self.config().outputs(inputs)
+    }
+
+    fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
+        self.config().init(inputs, scope)
+    }
+
+    fn flops(&self, inputs: &Bound, size: &dyn Fn(&str) -> usize) -> f64 {
+        self.config().flops(inputs, size)
+    }
+
+    fn stepping(&self) -> Stepping {
+        self.config().stepping()
+    }
+}
+
+/// A node of a kind that the workspace does not know.
+#[derive(Debug, Clone)]
+pub struct OutsideNode {
+    kind: &'static str,
+    config: Arc<dyn NodeConfig + Send + Sync>,
+    options: serde_json::Value,
+}
+
+/// A kind of node that an outside crate adds.
+///
+/// ```ignore
+/// let gate = NodeExtension::new::<GateConfig>("gate", "Multiplies features by a trained gate.");
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct NodeExtension {
+    pub kind: &'static str,
+    pub about: &'static str,
+    schema: fn() -> schemars::Schema,
+    read: fn(&'static str, serde_json::Value) -> Result<OutsideNode, serde_json::Error>,
+}
+
+impl NodeExtension {
+    /// Declares a kind whose options are read into `C`.
+    pub fn new<C>(kind: &'static str, about: &'static str) -> Self
+    where
+        C: NodeConfig + DeserializeOwned + schemars::JsonSchema + Send + Sync + 'static,
+    {
+        Self {
+            kind,
+            about,
+            schema: || schemars::schema_for!(C),
+            read: |kind, mut options| {
+                let config: C = serde_json::from_value(options.clone())?;
+                if let Some(table) = options.as_object_mut() {
+                    table.insert("kind".to_owned(), kind.into());
+                }
+                Ok(OutsideNode {
+                    kind,
+                    config: Arc::new(config),
+                    options,
+                })
+            },
+        }
+    }
+
+    /// The options as a JSON schema.
+    pub fn schema(&self) -> schemars::Schema {
+        (self.schema)()
+    }
+
+    /// Reads the options, without the `kind` key.
+    pub fn read(&self, options: serde_json::Value) -> Result<NodeKind, serde_json::Error> {
+        (self.read)(self.kind, options).map(NodeKind::Outside)
+    }
+}

@@ -1,0 +1,246 @@
+//! Ports: what a node wants at an input, what it promises at an output, and how the two are
+//! matched before any weight exists.
+
+use conjoin_data::{Contract, Dim, Meaning};
+use std::collections::BTreeMap;
+
+/// One wanted dimension of an input port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Any size; ports of one node that use the same name must agree.
+    Any(&'static str),
+    /// A size that must be known before data arrives, because weights depend on it.
+    Known(&'static str),
+    /// Exactly this size.
+    Exactly(usize),
+    /// Any number of dimensions, including none.
+    Rest,
+}
+
+/// An input of a node.
+#[derive(Debug, Clone)]
+pub struct InputPort {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub meanings: Vec<Meaning>,
+    pub dims: Vec<Want>,
+    pub optional: bool,
+    /// Only the contract is read (a vocabulary, say); no value arrives at run time.
+    pub contract_only: bool,
+}
+
+impl InputPort {
+    pub fn new(name: &'static str, about: &'static str, meanings: &[Meaning], dims: &[Want]) -> Self {
+        Self {
+            name,
+            about,
+            meanings: meanings.to_vec(),
+            dims: dims.to_vec(),
+            optional: false,
+            contract_only: false,
+        }
+    }
+
+    /// The node reads the contract (its vocabulary, say) and never a value.
+    #[must_use]
+    pub fn contract_only(mut self) -> Self {
+        self.contract_only = true;
+        self
+    }
+
+    /// The node also works without this input.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// `[B, T, D]`, for messages.
+    pub fn shape_text(&self) -> String {
+        let dims: Vec<String> = self
+            .dims
+            .iter()
+            .map(|want| match want {
+                Want::Any(name) | Want::Known(name) => (*name).to_owned(),
+                Want::Exactly(size) => size.to_string(),
+                Want::Rest => "..".to_owned(),
+            })
+            .collect();
+        format!("[{}]", dims.join(", "))
+    }
+
+    /// The meanings it accepts, for messages: `features or image`.
+    pub fn meaning_text(&self) -> String {
+        let names: Vec<String> = self.meanings.iter().map(ToString::to_string).collect();
+        names.join(" or ")
+    }
+}
+
+/// An output of a node with the contract that holds for the inputs at hand.
+#[derive(Debug, Clone)]
+pub struct OutputPort {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub contract: Contract,
+}
+
+impl OutputPort {
+    pub fn new(name: &'static str, about: &'static str, contract: Contract) -> Self {
+        Self {
+            name,
+            about,
+            contract,
+        }
+    }
+}
+
+/// The contracts that arrived at a node's inputs, checked against what the node wants.
+#[derive(Debug, Clone, Default)]
+pub struct Bound {
+    contracts: BTreeMap<&'static str, Contract>,
+    dims: BTreeMap<&'static str, Dim>,
+}
+
+/// Why a contract does not fit a port. The recipe adds where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PortError {
+    #[error("wants {wanted}, but {source_port} carries {found}")]
+    Meaning {
+        wanted: String,
+        source_port: String,
+        found: String,
+    },
+    #[error("wants shape {wanted}, but {source_port} has shape {found}")]
+    Rank {
+        wanted: String,
+        source_port: String,
+        found: String,
+    },
+    #[error(
+        "wants dimension {dim} of {wanted} to be {expected}, but {source_port} with shape {found} has {got}"
+    )]
+    Size {
+        dim: &'static str,
+        wanted: String,
+        source_port: String,
+        found: String,
+        expected: String,
+        got: String,
+    },
+    #[error(
+        "needs the size of dimension {dim} before data arrives, but in {source_port} with shape {found} it varies"
+    )]
+    Unknown {
+        dim: &'static str,
+        source_port: String,
+        found: String,
+    },
+}
+
+impl Bound {
+    /// Matches one arriving contract with its port; `source_port` is for the message.
+    pub fn bind(
+        &mut self,
+        port: &InputPort,
+        contract: &Contract,
+        source_port: &str,
+    ) -> Result<(), PortError> {
+        if !port.meanings.contains(&contract.meaning) {
+            return Err(PortError::Meaning {
+                wanted: port.meaning_text(),
+                source_port: source_port.to_owned(),
+                found: contract.to_string(),
+            });
+        }
+        let rest = port.dims.iter().position(|want| *want == Want::Rest);
+        let fits = match rest {
+            Some(_) => contract.dims.len() + 1 >= port.dims.len(),
+            None => contract.dims.len() == port.dims.len(),
+        };
+        if !fits {
+            return Err(PortError::Rank {
+                wanted: port.shape_text(),
+                source_port: source_port.to_owned(),
+                found: contract.shape_text(),
+            });
+        }
+        // Dimensions after `..` are matched from the end.
+        let head = rest.unwrap_or(port.dims.len());
+        let tail = port.dims.len() - head - usize::from(rest.is_some());
+        let pairs = port.dims[..head]
+            .iter()
+            .zip(&contract.dims)
+            .chain(
+                port.dims[port.dims.len() - tail..]
+                    .iter()
+                    .zip(&contract.dims[contract.dims.len() - tail..]),
+            );
+        for (want, dim) in pairs {
+            self.bind_dim(*want, dim, port, contract, source_port)?;
+        }
+        self.contracts.insert(port.name, contract.clone());
+        Ok(())
+    }
+
+    fn bind_dim(
+        &mut self,
+        want: Want,
+        dim: &Dim,
+        port: &InputPort,
+        contract: &Contract,
+        source_port: &str,
+    ) -> Result<(), PortError> {
+        let mismatch = |name: &'static str, expected: String| PortError::Size {
+            dim: name,
+            wanted: port.shape_text(),
+            source_port: source_port.to_owned(),
+            found: contract.shape_text(),
+            expected,
+            got: dim.to_string(),
+        };
+        let name = match want {
+            Want::Rest => return Ok(()),
+            Want::Exactly(size) => {
+                return if dim.size() == Some(size) {
+                    Ok(())
+                } else {
+                    Err(mismatch("size", size.to_string()))
+                };
+            }
+            Want::Known(name) if dim.size().is_none() => {
+                return Err(PortError::Unknown {
+                    dim: name,
+                    source_port: source_port.to_owned(),
+                    found: contract.shape_text(),
+                });
+            }
+            Want::Any(name) | Want::Known(name) => name,
+        };
+        match self.dims.get(name) {
+            Some(bound) if bound != dim => Err(mismatch(name, bound.to_string())),
+            Some(_) => Ok(()),
+            None => {
+                self.dims.insert(name, dim.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// The contract at an input; `None` where an optional input is not wired.
+    pub fn contract(&self, port: &str) -> Option<&Contract> {
+        self.contracts.get(port)
+    }
+
+    /// The dimension bound to a name of the node's ports; the name itself where nothing bound it.
+    pub fn dim(&self, name: &'static str) -> Dim {
+        self.dims
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| Dim::symbol(name))
+    }
+
+    /// The size bound to a name, where it is known before data arrives.
+    pub fn size(&self, name: &str) -> Option<usize> {
+        self.dims.get(name).and_then(Dim::size)
+    }
+}
