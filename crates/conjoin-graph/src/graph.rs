@@ -416,8 +416,8 @@ impl Graph {
     /// Stores the running statistics that a training pass left in its trace.
     pub fn absorb(&mut self, trace: &mut Trace) {
         let mut running = std::mem::take(&mut trace.running);
-        for member in &mut self.members {
-            member.trainable &= true;
+        if running.is_empty() {
+            return;
         }
         self.update(|name, node| match running.remove(name) {
             None => node,
