@@ -1,6 +1,10 @@
 //! Classification: one class a sample.
+//!
+//! Shapes: `B` batch, `V` classes.
 
-use conjoin_graph::PortRef;
+use crate::scored::{ClassOutput, ItemOutcome, Outputs, Scored};
+use crate::scorer::{ScoreRun, TaskError};
+use conjoin_graph::{PortRef, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,5 +28,108 @@ impl ClassificationConfig {
             ("target", self.target.clone()),
         ]
         .into()
+    }
+
+    pub(crate) fn set_port(&mut self, name: &str, port: &PortRef) {
+        match name {
+            "logits" => self.logits = port.clone(),
+            "target" => self.target = port.clone(),
+            _ => {}
+        }
+    }
+
+    /// Accuracy and mean cross-entropy (natural logarithm) over a data set.
+    pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
+        let target_column = run.column(&self.target)?;
+        let names = run.vocabulary(&target_column)?.symbols.clone();
+        let route = run.route(&[self.logits.clone()])?;
+        let mut items = Vec::new();
+        let mut cross_entropy = 0.0;
+        while let Some(batch) = run.next_batch()? {
+            let trace = run.forward(&route, &batch, &self.logits)?;
+            let targets = batch.values.get(&target_column).map(Value::to_i64);
+            let targets = targets.ok_or_else(|| TaskError::column(&target_column))?;
+            let probabilities = softmax(&trace);
+            for (row, probabilities) in probabilities.into_iter().enumerate() {
+                let target = usize::try_from(targets[row]).unwrap_or(0);
+                cross_entropy -= f64::from(probabilities[target].max(f32::MIN_POSITIVE)).ln();
+                items.push(ClassOutput {
+                    key: run.key(batch.indices[row]),
+                    index: batch.indices[row],
+                    target,
+                    predicted: most_probable(&probabilities),
+                    probabilities,
+                });
+            }
+        }
+        Ok(summarise(names, items, cross_entropy))
+    }
+}
+
+fn summarise(names: Vec<String>, items: Vec<ClassOutput>, cross_entropy: f64) -> Scored {
+    let count = items.len().max(1) as f64;
+    let right = items.iter().filter(|i| i.predicted == i.target).count();
+    let scores = [
+        ("accuracy".to_owned(), right as f64 / count),
+        ("cross-entropy".to_owned(), cross_entropy / count),
+    ];
+    let outcomes = items
+        .iter()
+        .map(|item| ItemOutcome {
+            key: item.key.clone(),
+            errors: usize::from(item.predicted != item.target),
+            length: 1,
+        })
+        .collect();
+    Scored {
+        scores: scores.into(),
+        items: outcomes,
+        outputs: Outputs::Classes { names, items },
+    }
+}
+
+/// Rows of `[B, V]` logits as probabilities.
+fn softmax(logits: &Value) -> Vec<Vec<f32>> {
+    let width = logits.shape().last().copied().unwrap_or(1).max(1);
+    logits
+        .to_f32()
+        .chunks(width)
+        .map(|row| {
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let exp: Vec<f32> = row.iter().map(|x| (x - largest).exp()).collect();
+            let sum: f32 = exp.iter().sum();
+            exp.into_iter().map(|x| x / sum).collect()
+        })
+        .collect()
+}
+
+fn most_probable(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in row.iter().enumerate() {
+        if *value > row[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracy_counts_right_items() {
+        let item = |target, predicted| ClassOutput {
+            key: String::new(),
+            index: 0,
+            target,
+            predicted,
+            probabilities: vec![0.5, 0.5],
+        };
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        let scored = summarise(names, vec![item(0, 0), item(1, 0), item(1, 1), item(0, 0)], 2.0);
+        assert_eq!(scored.scores["accuracy"], 0.75);
+        assert_eq!(scored.scores["cross-entropy"], 0.5);
+        assert_eq!(scored.items.iter().map(|i| i.errors).sum::<usize>(), 1);
     }
 }

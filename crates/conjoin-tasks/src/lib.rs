@@ -1,7 +1,15 @@
 //! What a system adds to the graph and the loop: the ports it scores, how it decodes, its metrics.
 
 pub mod classification;
+pub mod decode;
+pub mod edit_distance;
+pub mod error_rate;
+mod scored;
+mod scorer;
 pub mod transduction;
+
+pub use scored::{ClassOutput, ItemOutcome, Outputs, Scored, SequenceOutput, is_rate};
+pub use scorer::{TaskError, TaskScorer};
 
 use conjoin_graph::PortRef;
 use std::collections::BTreeMap;
@@ -26,11 +34,32 @@ impl TaskConfig {
         }
     }
 
+    /// The task with ports replaced by a stage's `score` table.
+    #[must_use]
+    pub fn with_ports(&self, ports: &BTreeMap<String, PortRef>) -> Self {
+        let mut task = self.clone();
+        for (name, port) in ports {
+            match &mut task {
+                Self::Classification(config) => config.set_port(name, port),
+                Self::Transduction(config) => config.set_port(name, port),
+            }
+        }
+        task
+    }
+
     /// The data set that is scored at the end of each stage and by `eval`.
     pub fn data(&self) -> &str {
         match self {
             Self::Classification(config) => &config.data,
             Self::Transduction(config) => &config.data,
+        }
+    }
+
+    /// The score that headlines a report; smaller is better for rates of error.
+    pub fn headline(&self) -> &'static str {
+        match self {
+            Self::Classification(_) => "accuracy",
+            Self::Transduction(_) => "wer",
         }
     }
 }

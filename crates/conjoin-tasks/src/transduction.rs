@@ -1,6 +1,11 @@
 //! Transduction: a token sequence from an input, produced one token at a time.
 
-use conjoin_graph::PortRef;
+use crate::decode::{BeamConfig, DecoderSetup, Hypothesis, beam_search, greedy};
+use crate::error_rate::{ErrorRate, ItemErrors};
+use crate::scored::{ItemOutcome, Outputs, Scored, SequenceOutput};
+use crate::scorer::{ScoreRun, TaskError, TaskBatch};
+use conjoin_data::Vocabulary;
+use conjoin_graph::{Graph, PortRef, Route};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,4 +57,127 @@ impl TransductionConfig {
         }
         ports
     }
+
+    pub(crate) fn set_port(&mut self, name: &str, port: &PortRef) {
+        match name {
+            "tokens" => self.tokens = port.clone(),
+            "logits" => self.logits = port.clone(),
+            "target" => self.target = port.clone(),
+            "alignment" => self.alignment = Some(port.clone()),
+            _ => {}
+        }
+    }
+
+    /// What a decoder needs, from the vocabulary of the target column.
+    pub(crate) fn setup(&self, vocabulary: &Vocabulary) -> Result<DecoderSetup, TaskError> {
+        let symbol = |name: &'static str, index: Option<i64>| {
+            index.ok_or_else(|| TaskError::Symbol {
+                vocabulary: vocabulary.name.clone(),
+                symbol: name,
+            })
+        };
+        let bos = symbol("<bos>", vocabulary.bos)?;
+        let banned = [vocabulary.pad, Some(bos), vocabulary.unk, vocabulary.mask];
+        Ok(DecoderSetup {
+            tokens: self.tokens.port.clone(),
+            logits: self.logits.clone(),
+            alignment: self.alignment.clone(),
+            bos,
+            eos: symbol("<eos>", vocabulary.eos)?,
+            banned: banned.into_iter().flatten().collect(),
+            max_length: self.max_length,
+        })
+    }
+
+    /// Ports that decoding computes.
+    pub(crate) fn wanted(&self) -> Vec<PortRef> {
+        std::iter::once(self.logits.clone())
+            .chain(self.alignment.clone())
+            .collect()
+    }
+
+    /// The hypotheses of every row of a batch, best first.
+    pub(crate) fn decode(
+        &self,
+        graph: &Graph,
+        route: &Route,
+        batch: &TaskBatch,
+        setup: &DecoderSetup,
+        device: &burn::tensor::Device,
+    ) -> Result<Vec<Vec<Hypothesis>>, TaskError> {
+        let rows = batch.indices.len();
+        if self.beam <= 1 {
+            let best = greedy(graph, route, &batch.values, rows, setup, device)?;
+            return Ok(best.into_iter().map(|hypothesis| vec![hypothesis]).collect());
+        }
+        let config = BeamConfig {
+            width: self.beam,
+            length_penalty: self.length_penalty,
+        };
+        Ok(beam_search(
+            graph,
+            route,
+            &batch.values,
+            rows,
+            setup,
+            config,
+            device,
+        )?)
+    }
+
+    /// Token error rate (`per`) and item error rate (`wer`) against the best-matching reference.
+    pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
+        let target = run.column(&self.target)?;
+        let vocabulary = run.vocabulary(&target)?;
+        let setup = self.setup(&vocabulary)?;
+        let route = run.route(&self.wanted())?;
+        let mut total = ErrorRate::default();
+        let (mut outcomes, mut outputs) = (Vec::new(), Vec::new());
+        while let Some(batch) = run.next_batch()? {
+            let decoded = self.decode(run.graph, &route, &batch, &setup, run.device)?;
+            for (row, hypotheses) in decoded.into_iter().enumerate() {
+                let Some(best) = hypotheses.into_iter().next() else {
+                    continue;
+                };
+                let references = run.references(&batch, row, &target, &vocabulary);
+                let errors = ItemErrors::best(&references, &best.tokens);
+                total.add(errors);
+                let key = run.key(batch.indices[row]);
+                outcomes.push(ItemOutcome {
+                    key: key.clone(),
+                    errors: errors.errors,
+                    length: errors.length,
+                });
+                outputs.push(SequenceOutput {
+                    key,
+                    source: run.source_symbols(&route, &batch, row, &self.tokens.port),
+                    output: symbols(&vocabulary, &best.tokens),
+                    references: references.iter().map(|r| symbols(&vocabulary, r)).collect(),
+                    log_probability: best.log_probability,
+                    alignment: best.alignment,
+                });
+            }
+        }
+        let scores = [
+            ("per".to_owned(), total.token_error_rate()),
+            ("wer".to_owned(), total.item_error_rate()),
+        ];
+        Ok(Scored {
+            scores: scores.into(),
+            items: outcomes,
+            outputs: Outputs::Sequences(outputs),
+        })
+    }
+}
+
+/// Symbols of indices; an index outside the vocabulary is shown as its number.
+pub(crate) fn symbols(vocabulary: &Vocabulary, tokens: &[i64]) -> Vec<String> {
+    tokens
+        .iter()
+        .map(|&token| {
+            vocabulary
+                .symbol(token)
+                .map_or_else(|| token.to_string(), ToOwned::to_owned)
+        })
+        .collect()
 }

@@ -1,0 +1,190 @@
+//! Arguments: one definition gives the parser, the help and the shell completion.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Train the parts apart. Join them. Train the whole. Keep every interface in sight.
+#[derive(Debug, Parser)]
+#[command(name = "conjoin", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 the input is wrong.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what a recipe may use: node kinds, losses, data sources, and their options
+    #[command(after_help = "Example:\n  conjoin list nodes recurrent")]
+    List(ListArgs),
+    /// Find every mistake in a recipe, and show what it would build
+    #[command(after_help = "Example:\n  conjoin check recipes/g2p.toml --graph graph.svg")]
+    Check(CheckArgs),
+    /// Run the stages of a recipe
+    #[command(
+        after_help = "Examples:\n  conjoin train recipes/g2p.toml\n  conjoin train recipes/g2p.toml --set stages.joint.epochs=20 --out runs/long\n  conjoin train recipes/g2p.toml --out runs/long --resume"
+    )]
+    Train(TrainArgs),
+    /// Score a run on a data set
+    #[command(after_help = "Example:\n  conjoin eval runs/g2p --set task.beam=5 --json")]
+    Eval(EvalArgs),
+    /// Outputs for raw inputs: arguments, or lines of standard input
+    #[command(
+        after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p"
+    )]
+    Predict(PredictArgs),
+    /// Train several arms of a recipe at the same budget and compare them, with intervals
+    #[command(
+        after_help = "Example:\n  conjoin compare recipes/g2p.toml --arms joined,staged,scratch --seeds 3"
+    )]
+    Compare(CompareArgs),
+    /// Write a completion script for a shell
+    #[command(after_help = "Example:\n  conjoin completion bash > ~/.local/share/bash-completion/completions/conjoin")]
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list; everything when absent
+    pub topic: Option<Topic>,
+    /// Show the options of this kind alone
+    pub kind: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Topic {
+    Nodes,
+    Losses,
+    Optimisers,
+    Data,
+    Transforms,
+    Tasks,
+    Stages,
+    Recipes,
+}
+
+/// Arguments of every command that reads a recipe.
+#[derive(Debug, Args)]
+pub struct RecipeArgs {
+    /// The recipe, a TOML file
+    pub recipe: PathBuf,
+    /// Replace a value of the recipe; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Check the stages of this arm instead of the default one
+    #[arg(long)]
+    pub arm: Option<String>,
+    /// Draw the graph into this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub graph: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Run directory [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on from the last checkpoint of the run directory
+    #[arg(long)]
+    pub resume: bool,
+    /// Run the stages of this arm instead of the default one
+    #[arg(long, conflicts_with = "stage")]
+    pub arm: Option<String>,
+    /// Run only these stages
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub stage: Vec<String>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Print the final scores as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// Where to compute: cpu, or a device this build was made for (cuda, wgpu), with an index as
+    /// in cuda:1
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
+/// Which weights of a run are used.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The run directory that `train` wrote
+    pub run: PathBuf,
+    /// The checkpoint: best, last, or a step
+    #[arg(long, default_value = "best")]
+    pub checkpoint: String,
+    /// Replace a value of the run's recipe, such as task.beam=5
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The data set of the recipe to score [default: the task's]
+    #[arg(long)]
+    pub data: Option<String>,
+    /// Score at most this many batches
+    #[arg(long)]
+    pub batches: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Words, or image files; lines of standard input when absent
+    pub inputs: Vec<String>,
+    /// Print one JSON object a line, with probabilities
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Arms of the recipe, the baseline first [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub arms: Vec<String>,
+    /// Number of seeds; the first is the recipe's
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+    /// Directory for the runs and the report [default: runs/NAME-compare]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on: runs that are finished are not repeated
+    #[arg(long)]
+    pub resume: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
