@@ -189,6 +189,9 @@ pub struct Contract {
     pub ragged: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<Arc<Vocabulary>>,
+    /// Index that means "nothing to predict here"; padding holds it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore: Option<i64>,
     /// Physical units, such as `m/s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<String>,
@@ -215,6 +218,7 @@ impl Contract {
             dtype,
             ragged: false,
             vocabulary: None,
+            ignore: None,
             units: None,
             frame: None,
             range: None,
