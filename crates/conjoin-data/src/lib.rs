@@ -1,11 +1,29 @@
 //! Files and streams -> samples -> batches.
 //!
-//! A [`Contract`] says what travels; a source yields samples; a loader shuffles, groups, pads and
-//! prefetches them into batches of plain host arrays. Nothing here knows tensors or modules.
+//! A [`Contract`] says what travels; a [`Source`] yields samples; transforms change samples and
+//! contracts together; a [`Loader`] shuffles, groups, pads and prefetches samples into batches of
+//! plain host arrays. Nothing here knows tensors or modules.
 
 pub mod batch;
 pub mod contract;
+pub mod dataset;
+mod error;
 pub mod kinds;
+pub mod loader;
+mod random;
+pub mod sample;
+pub mod source;
+pub mod transform;
 
 pub use batch::{Array, ArrayData, Batch, Column};
 pub use contract::{Contract, Dim, Dtype, Meaning, Vocabulary};
+pub use dataset::DataSetConfig;
+pub use error::DataError;
+pub use loader::{BatchConfig, EpochIter, Loader, LoaderConfig, Skipped};
+pub use random::DataRng;
+pub use sample::{Field, Sample};
+pub use source::{Source, SourceConfig};
+pub use transform::{Transform, TransformConfig, Transforms};
+
+/// Columns by name, with what each carries.
+pub type Columns = std::collections::BTreeMap<String, Contract>;

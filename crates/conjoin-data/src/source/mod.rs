@@ -12,7 +12,7 @@ mod words;
 
 pub use cmudict::{CmudictConfig, CmudictSource};
 pub use filtered::Filtered;
-pub use idx::{ClassNames, IdxConfig, IdxSource, IdxSplit};
+pub use idx::{ClassNames, ClassPreset, IdxConfig, IdxSource, IdxSplit};
 pub use lexicon::{Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
 pub use words::{WordsConfig, WordsSource};
 
