@@ -3,9 +3,9 @@
 use crate::decode::DecodeError;
 use crate::scored::Scored;
 use crate::transduction::symbols;
-use crate::{TaskConfig, decode};
+use crate::TaskConfig;
 use burn::tensor::Device;
-use conjoin_data::{Contract, DataError, Loader, Meaning, Source, Vocabulary};
+use conjoin_data::{Contract, DataError, DataSetConfig, Loader, Meaning, Source, Vocabulary};
 use conjoin_graph::graph::{GraphError, Keep};
 use conjoin_graph::{Graph, Pass, PortRef, Route, Value, ValueError};
 use conjoin_train::Plan;
@@ -82,7 +82,7 @@ impl TaskScorer {
             .data
             .get(data)
             .ok_or_else(|| TaskError::DataSet(data.to_owned()))?;
-        let loader = data_plan.config.in_order(source.clone())?;
+        let loader = in_order(&data_plan.config, source.clone())?;
         let batches = loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX));
         let mut run = ScoreRun {
             graph,
@@ -104,6 +104,14 @@ impl TaskScorer {
         self.sources.insert(data.to_owned(), source.clone());
         Ok(source)
     }
+}
+
+/// A loader that yields every sample once, in the source's order.
+fn in_order(config: &DataSetConfig, source: Arc<dyn Source>) -> Result<Loader, DataError> {
+    let mut config = config.clone();
+    config.loader.shuffle = false;
+    config.loader.drop_last = false;
+    config.loader(source, 0)
 }
 
 impl TaskConfig {

@@ -2,9 +2,10 @@
 
 use crate::objective::ObjectiveConfig;
 use crate::stage::StageConfig;
-use conjoin_data::{Contract, DataSetConfig};
+use conjoin_data::{Contract, DataError, DataSetConfig, Source};
 use conjoin_graph::{NodeSpec, PortRef, Resolution, Route, Wiring};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A system: its graph, its data, its objectives and its stages, all checked.
 #[derive(Debug, Clone)]
@@ -68,5 +69,15 @@ impl StagePlan {
 impl Plan {
     pub fn stage(&self, name: &str) -> Option<&StagePlan> {
         self.stages.iter().find(|stage| stage.config.name == name)
+    }
+
+    /// Opens the source of a data set, without the examples of those it excludes.
+    pub fn open_source(&self, data: &str) -> Result<Arc<dyn Source>, DataError> {
+        let configs = self
+            .data
+            .iter()
+            .map(|(name, data)| (name.clone(), data.config.clone()))
+            .collect();
+        conjoin_data::dataset::open(data, &configs)
     }
 }

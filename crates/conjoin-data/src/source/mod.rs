@@ -7,12 +7,14 @@ mod cmudict;
 mod filtered;
 mod idx;
 mod idx_file;
+mod image_files;
 mod lexicon;
 mod words;
 
 pub use cmudict::{CmudictConfig, CmudictSource};
 pub use filtered::Filtered;
 pub use idx::{ClassNames, ClassPreset, IdxConfig, IdxSource, IdxSplit};
+pub use image_files::ImageFiles;
 pub use lexicon::{Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
 pub use words::{WordsConfig, WordsSource};
 
@@ -103,5 +105,20 @@ impl SourceConfig {
             Self::Idx(config) => Box::new(config.open()?),
             Self::Words(config) => Box::new(config.open()?),
         })
+    }
+
+    /// Inputs that a person hands over: words where the source has words, paths of image files
+    /// where it has images. `place` says in messages where they came from.
+    pub fn raw(&self, place: &str, inputs: Vec<String>) -> Box<dyn Source> {
+        match self {
+            Self::Cmudict(_) | Self::Words(_) => Box::new(WordsSource::new(
+                place,
+                inputs.into_iter().map(|word| word.trim().to_lowercase()),
+            )),
+            Self::Idx(config) => Box::new(ImageFiles::new(
+                config,
+                inputs.into_iter().map(Into::into).collect(),
+            )),
+        }
     }
 }
