@@ -13,6 +13,7 @@ mod conv_encoder;
 mod embedding;
 mod linear;
 mod recurrent;
+mod shared;
 
 conjoin_data::closed_kinds! {
     /// Built-in node kinds.

@@ -1,0 +1,170 @@
+//! Node kind `attention`: queries `[B, U, Q]` over a memory `[B, T, M]` to attended features
+//! `[B, U, size]` and weights `[B, U, T]`.
+
+use super::shared::{at_least_one, contract, extent, init, known, with_last};
+use crate::node::{
+    Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, State, Stepping,
+};
+use crate::port::{Bound, InputPort, OutputPort, Want};
+use crate::value::Value;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use conjoin_data::{Contract, Meaning};
+use conjoin_nn::{Attention, AttentionOptions, Score};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Attention from each query over all valid positions of the memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionConfig {
+    /// How well a query and a memory position match.
+    #[serde(default)]
+    pub score: Score,
+    /// Additive score only: features of the space in which queries and memory are compared
+    /// (default: those of a query).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common: Option<usize>,
+    /// Merge the attended memory with the query, `tanh(W [c; q])`; otherwise the attended memory
+    /// itself comes out.
+    #[serde(default = "yes")]
+    pub merge: bool,
+    /// Features of the merged output (default: those of a query).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl AttentionConfig {
+    /// The module's options for the inputs at hand, or what does not fit.
+    fn options(&self, inputs: &Bound) -> Result<AttentionOptions, NodeError> {
+        let (query, memory) = (known(inputs, "Q")?, known(inputs, "M")?);
+        at_least_one("common", self.common.unwrap_or(query))?;
+        at_least_one("size", self.size.unwrap_or(query))?;
+        let refuse = |message: String| Err(NodeError::Options(message));
+        if matches!(self.score, Score::Dot | Score::ScaledDot) && query != memory {
+            return refuse(format!(
+                "score: \"dot\" and \"scaled-dot\" expect queries and memory of one size, found \
+                 {query} and {memory}; \"general\" and \"additive\" take any"
+            ));
+        }
+        if self.score != Score::Additive && self.common.is_some() {
+            return refuse("common: expected only with score = \"additive\"".to_owned());
+        }
+        if !self.merge && self.size.is_some() {
+            return refuse("size: expected only with merge = true".to_owned());
+        }
+        Ok(AttentionOptions {
+            score: self.score,
+            query,
+            memory,
+            common: self.common.unwrap_or(query),
+            merge: self.merge.then_some(self.size.unwrap_or(query)),
+        })
+    }
+}
+
+#[derive(Module, Debug)]
+struct AttentionNode {
+    attention: Attention,
+}
+
+impl NodeConfig for AttentionConfig {
+    fn inputs(&self) -> Vec<InputPort> {
+        vec![
+            InputPort::new(
+                "queries",
+                "what looks for something, such as a decoder's states",
+                &[Meaning::Features],
+                &[Want::Any("B"), Want::Any("U"), Want::Known("Q")],
+            ),
+            InputPort::new(
+                "memory",
+                "what is looked at, such as an encoder's states",
+                &[Meaning::Features],
+                &[Want::Any("B"), Want::Any("T"), Want::Known("M")],
+            ),
+        ]
+    }
+
+    fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
+        let options = self.options(inputs)?;
+        let queries = contract(inputs, "queries")?;
+        let size = options.merge.unwrap_or(options.memory);
+        let attended = with_last(queries, Meaning::Features, size);
+        let dims = [inputs.dim("B"), inputs.dim("U"), inputs.dim("T")];
+        let weights = Contract::new(Meaning::Weights, dims).with_ragged(queries.ragged);
+        Ok(vec![
+            OutputPort::new("attended", "what each query found", attended),
+            OutputPort::new("weights", "share of each memory position", weights),
+        ])
+    }
+
+    fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
+        let init = init(scope).child("attention");
+        Ok(Box::new(AttentionNode {
+            attention: Attention::new(&init, &self.options(inputs)?),
+        }))
+    }
+
+    fn flops(&self, inputs: &Bound, size: &dyn Fn(&str) -> usize) -> f64 {
+        let queries = extent(&inputs.dim("U"), size);
+        let memory = extent(&inputs.dim("T"), size);
+        self.options(inputs)
+            .map_or(0.0, |options| Attention::flops(&options, queries, memory))
+    }
+
+    /// The additive score projects the memory, which a decoder does once; the other scores project
+    /// the query or nothing.
+    fn stepping(&self) -> Stepping {
+        match self.score {
+            Score::Additive => Stepping::Stateful,
+            Score::Dot | Score::ScaledDot | Score::General => Stepping::Pointwise,
+        }
+    }
+}
+
+impl AttentionNode {
+    fn run(&self, inputs: &Inputs, keys: Option<Tensor<3>>) -> Result<Outputs, NodeError> {
+        let memory = inputs.get("memory")?;
+        let lengths = inputs.get("queries")?.lengths.clone();
+        let found = self.attention.forward(
+            inputs.tensor("queries")?,
+            inputs.tensor("memory")?,
+            keys,
+            &memory.row_lengths(),
+        );
+        let attended = Value::with_lengths(found.attended, lengths.clone());
+        let weights = Value::with_lengths(found.weights, lengths);
+        Ok(Outputs::one("attended", attended).and("weights", weights))
+    }
+}
+
+impl Forward for AttentionNode {
+    fn forward(&self, inputs: &Inputs, _: &mut Context) -> Result<Outputs, NodeError> {
+        self.run(inputs, None)
+    }
+
+    /// The state holds the projected memory, `keys` `[B, T, common]`, from the first step on.
+    fn step(
+        &self,
+        inputs: &Inputs,
+        state: &mut State,
+        _: &mut Context,
+    ) -> Result<Outputs, NodeError> {
+        let keys = match state.0.get("keys") {
+            Some(keys) => Some(keys.tensor().map_err(|source| NodeError::Input {
+                port: "memory".to_owned(),
+                source,
+            })?),
+            None => self.attention.keys(&inputs.tensor("memory")?),
+        };
+        if let Some(keys) = &keys {
+            state.0.insert("keys", keys.clone().into());
+        }
+        self.run(inputs, keys)
+    }
+}

@@ -1,0 +1,91 @@
+//! Node kind `classifier`: features `[B, .., D]` to logits `[B, .., V]` over a column's vocabulary.
+
+use super::shared::{
+    contract, dropout_probability, init, known, map_last, mode, positions, vocabulary, with_last,
+};
+use crate::node::{Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope};
+use crate::port::{Bound, InputPort, OutputPort, Want};
+use burn::module::Module;
+use conjoin_data::Meaning;
+use conjoin_nn::{Activation, Linear};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Dropout, then an affine map to one logit a class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierConfig {
+    /// Probability of dropping an input feature in training.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Add a trained offset to each logit.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Module, Debug)]
+struct ClassifierNode {
+    map: Linear,
+    dropout: f64,
+}
+
+impl NodeConfig for ClassifierConfig {
+    fn inputs(&self) -> Vec<InputPort> {
+        vec![
+            InputPort::new(
+                "features",
+                "what is classified",
+                &[Meaning::Features, Meaning::Quantity, Meaning::Weights],
+                &[Want::Any("B"), Want::Rest, Want::Known("D")],
+            ),
+            InputPort::new(
+                "classes",
+                "a column whose vocabulary names the classes",
+                &[Meaning::Tokens, Meaning::Label],
+                &[Want::Rest],
+            )
+            .contract_only(),
+        ]
+    }
+
+    fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
+        dropout_probability(self.dropout)?;
+        let classes = vocabulary(inputs, "classes")?;
+        let features = contract(inputs, "features")?;
+        let contract =
+            with_last(features, Meaning::Logits, classes.len()).with_vocabulary(classes.clone());
+        let about = "unnormalised log-probability of each class";
+        Ok(vec![OutputPort::new("logits", about, contract)])
+    }
+
+    fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
+        let init = init(scope).child("map");
+        let (input, classes) = (known(inputs, "D")?, vocabulary(inputs, "classes")?.len());
+        Ok(Box::new(ClassifierNode {
+            map: Linear::new(&init, input, classes, self.bias, Activation::None),
+            dropout: self.dropout,
+        }))
+    }
+
+    fn flops(&self, inputs: &Bound, size: &dyn Fn(&str) -> usize) -> f64 {
+        let rows = inputs
+            .contract("features")
+            .map_or(0.0, |contract| positions(contract, size));
+        let classes = vocabulary(inputs, "classes").map_or(0, |classes| classes.len());
+        rows * Linear::flops(inputs.size("D").unwrap_or(0), classes)
+    }
+}
+
+impl Forward for ClassifierNode {
+    fn forward(&self, inputs: &Inputs, context: &mut Context) -> Result<Outputs, NodeError> {
+        let mut mode = mode(context);
+        let logits = map_last(inputs.get("features")?, "features", |x| {
+            self.map.forward(mode.dropout(x, self.dropout))
+        })?;
+        Ok(Outputs::one("logits", logits))
+    }
+}

@@ -1,0 +1,116 @@
+//! Convolution and batch normalisation on images with channels last.
+//!
+//! Shapes: x `[B, H, W, C]`, weight `[O, kh, kw, C]`, statistics `[C]`.
+
+use crate::init::{Fill, Init};
+use crate::mode::Mode;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use conjoin_kernels::batch_norm::{batch_norm, batch_norm_eval};
+use conjoin_kernels::conv::conv2d;
+
+/// Added to the variance before its square root, as in PyTorch.
+const EPSILON: f64 = 1e-5;
+/// Share of the new batch in running statistics, as in PyTorch.
+const MOMENTUM: f64 = 0.1;
+
+/// Normalisation of each channel over batch and positions (Ioffe and Szegedy 2015), with the sum
+/// and the ReLU that follow it in residual networks. Names and update of the running statistics are
+/// those of `torch.nn.BatchNorm2d`.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+    running_mean: Param<Tensor<1>>,
+    running_var: Param<Tensor<1>>,
+}
+
+impl BatchNorm {
+    pub fn new(init: &Init, channels: usize) -> Self {
+        Self {
+            weight: init.param("weight", [channels], Fill::Constant(1.0)),
+            bias: init.param("bias", [channels], Fill::Constant(0.0)),
+            running_mean: init.statistic("running_mean", channels, 0.0),
+            running_var: init.statistic("running_var", channels, 1.0),
+        }
+    }
+
+    /// Normalises by the batch's statistics in training, and records the new running ones in
+    /// `mode`; by the running ones otherwise. Then adds `residual`, then applies ReLU.
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        relu: bool,
+        mode: &mut Mode,
+    ) -> Tensor<4> {
+        let (gamma, beta) = (self.weight.val(), self.bias.val());
+        let (mean, var) = (self.running_mean.val(), self.running_var.val());
+        if !mode.is_training() {
+            return batch_norm_eval(x, gamma, beta, mean, var, EPSILON, residual, relu);
+        }
+        let [rows, height, width, _] = x.dims();
+        let count = (rows * height * width) as f64;
+        let (y, batch_mean, batch_var) = batch_norm(x, gamma, beta, EPSILON, residual, relu);
+        // The batch is divided by its own (biased) variance, but what is kept is the unbiased one.
+        let unbiased = batch_var.detach() * (count / (count - 1.0).max(1.0));
+        let blend = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - MOMENTUM) + new * MOMENTUM;
+        mode.record(&self.running_mean, blend(mean, batch_mean.detach()));
+        mode.record(&self.running_var, blend(var, unbiased));
+        y
+    }
+}
+
+/// Size of a square kernel, its stride, and the padding that keeps the size at stride 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+impl Window {
+    pub fn padding(self) -> usize {
+        self.kernel / 2
+    }
+
+    /// Positions that come out of `size` positions, for an odd kernel.
+    pub fn output(self, size: usize) -> usize {
+        (size + 2 * self.padding() - self.kernel) / self.stride + 1
+    }
+}
+
+/// Convolution without bias, then [`BatchNorm`], which has one.
+#[derive(Module, Debug)]
+pub struct ConvNorm {
+    weight: Param<Tensor<4>>,
+    norm: BatchNorm,
+    #[module(skip)]
+    window: Window,
+}
+
+impl ConvNorm {
+    pub fn new(init: &Init, input: usize, output: usize, window: Window) -> Self {
+        let kernel = window.kernel;
+        let fill = Fill::HeNormal {
+            fan_in: kernel * kernel * input,
+        };
+        Self {
+            weight: init.param("weight", [output, kernel, kernel, input], fill),
+            norm: BatchNorm::new(&init.child("norm"), output),
+            window,
+        }
+    }
+
+    /// `[B, H, W, input]` to `[B, H', W', output]`; see [`BatchNorm::forward`].
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        relu: bool,
+        mode: &mut Mode,
+    ) -> Tensor<4> {
+        let Window { stride, .. } = self.window;
+        let y = conv2d(x, self.weight.val(), None, stride, self.window.padding());
+        self.norm.forward(y, residual, relu, mode)
+    }
+}

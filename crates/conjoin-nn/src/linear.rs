@@ -1,0 +1,47 @@
+//! Affine map of the last dimension, with an activation: `y = f(x Wᵀ + b)`.
+//!
+//! Shapes: x `[.., input]`, W `[output, input]`, b `[output]`, y `[.., output]`.
+
+use crate::activation::Activation;
+use crate::init::{Fill, Init};
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, module::linear};
+
+/// Weight and bias have PyTorch's names and layout (`torch.nn.Linear`).
+#[derive(Module, Debug)]
+pub struct Linear {
+    weight: Param<Tensor<2>>,
+    bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Linear {
+    /// Weights are filled as the activation wants them, the bias with zeros.
+    pub fn new(
+        init: &Init,
+        input: usize,
+        output: usize,
+        bias: bool,
+        activation: Activation,
+    ) -> Self {
+        let fill = activation.fill(input, output);
+        Self {
+            weight: init.param("weight", [output, input], fill),
+            bias: bias.then(|| init.param("bias", [output], Fill::Constant(0.0))),
+            activation,
+        }
+    }
+
+    /// `[.., input]` to `[.., output]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let bias = self.bias.as_ref().map(Param::val);
+        self.activation
+            .apply(linear(x, self.weight.val().transpose(), bias))
+    }
+
+    /// Multiply-adds for one row, times two.
+    pub fn flops(input: usize, output: usize) -> f64 {
+        2.0 * input as f64 * output as f64
+    }
+}

@@ -1,0 +1,43 @@
+//! Rows of different lengths, padded at the end of dimension 1.
+
+use burn::tensor::{DType, Int, Tensor, TensorData};
+
+/// The vector at each row's last valid position: `[B, T, D]` to `[B, D]`. A row of length 0 gives
+/// its first position.
+pub fn last_valid(x: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
+    let [rows, time, size] = x.dims();
+    let positions: Vec<i64> = lengths
+        .iter()
+        .enumerate()
+        .map(|(row, &length)| (row * time + length.clamp(1, time) - 1) as i64)
+        .collect();
+    let device = x.device();
+    let data = TensorData::new(positions, [rows]);
+    let positions = Tensor::<1, Int>::from_data(data, (&device, DType::I64));
+    x.reshape([rows * time, size]).select(0, positions)
+}
+
+/// The vector at one position of every row: `[B, T, D]` to `[B, D]`.
+pub fn at(x: Tensor<3>, position: usize) -> Tensor<2> {
+    x.narrow(1, position, 1).squeeze_dim(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn picks_the_last_valid_position() {
+        let x = Tensor::<3>::from_data(
+            [[[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]]],
+            &Device::flex(),
+        );
+        let picked = last_valid(x.clone(), &[3, 1]).into_data();
+        assert_eq!(picked.try_to_vec::<f32>().unwrap(), [3.0, 4.0]);
+        assert_eq!(
+            at(x, 1).into_data().try_to_vec::<f32>().unwrap(),
+            [2.0, 5.0]
+        );
+    }
+}
