@@ -32,17 +32,26 @@ impl Dense {
     /// Wraps a tensor, copying it only if it is strided.
     pub fn new(tensor: FlexTensor) -> Self {
         if let Some((start, end)) = tensor.layout().contiguous_offsets() {
-            return Self { tensor, range: start..end };
+            return Self {
+                tensor,
+                range: start..end,
+            };
         }
         let tensor = tensor.to_contiguous();
         let end = tensor.layout().num_elements();
-        Self { tensor, range: 0..end }
+        Self {
+            tensor,
+            range: 0..end,
+        }
     }
 
     /// Takes over a vector in row-major order, without a copy.
     pub fn from_vec<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Self {
         let range = 0..values.len();
-        Self { tensor: tensor(values, shape), range }
+        Self {
+            tensor: tensor(values, shape),
+            range,
+        }
     }
 
     /// The numbers in row-major order.
@@ -117,16 +126,21 @@ pub fn apply<F: Fused<N>, const N: usize, const D: usize>(
     inputs: [DispatchTensor; N],
 ) -> Tensor<D> {
     let disabled = DispatchAutodiffContext::Disabled;
-    match inputs.iter().fold(disabled, |context, input| context.merge(input.autodiff)) {
+    match inputs
+        .iter()
+        .fold(disabled, |context, input| context.merge(input.autodiff))
+    {
         DispatchAutodiffContext::Disabled => {
             let inputs = inputs.map(|input| Dense::new(primitive::<Flex>(input)));
             Tensor::from_primitive::<Flex>(operation.infer(&inputs))
         }
         DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Disabled) => {
-            Tensor::from_primitive::<Autodiff<Flex, NoCheckpointing>>(tracked(operation, inputs))
+            let output = tracked::<F, NoCheckpointing, N>(operation, inputs);
+            Tensor::from_primitive::<Autodiff<Flex, NoCheckpointing>>(output)
         }
         DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Balanced) => {
-            Tensor::from_primitive::<Autodiff<Flex, BalancedCheckpointing>>(tracked(operation, inputs))
+            let output = tracked::<F, BalancedCheckpointing, N>(operation, inputs);
+            Tensor::from_primitive::<Autodiff<Flex, BalancedCheckpointing>>(output)
         }
     }
 }
@@ -138,7 +152,10 @@ where
 {
     match DispatchTensor::try_into_backend(tensor) {
         Ok(BackendTensor::Float(tensor)) => tensor,
-        Ok(other) => panic!("a fused operation takes float tensors, got {}", other.name()),
+        Ok(other) => panic!(
+            "a fused operation takes float tensors, got {}",
+            other.name()
+        ),
         Err(message) => panic!("a fused operation takes tensors on the Flex device: {message}"),
     }
 }
@@ -160,9 +177,15 @@ where
         };
         input.into_parts()
     });
-    let inputs = parts.each_ref().map(|(tensor, _)| Dense::new(tensor.clone()));
+    let inputs = parts
+        .each_ref()
+        .map(|(tensor, _)| Dense::new(tensor.clone()));
     let guards = parts.map(|(_, guard)| guard);
-    match Step::<F>(PhantomData).prepare::<C>(guards).compute_bound().stateful() {
+    match Step::<F>(PhantomData)
+        .prepare::<C>(guards)
+        .compute_bound()
+        .stateful()
+    {
         OpsKind::Tracked(step) => {
             let (output, saved) = operation.forward(&inputs);
             step.finish((operation, saved), output)

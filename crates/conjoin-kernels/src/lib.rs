@@ -7,4 +7,5 @@
 pub mod blas;
 pub mod flex;
 pub mod conv;
+pub mod rnn;
 pub mod simd;

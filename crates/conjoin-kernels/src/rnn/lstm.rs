@@ -1,0 +1,458 @@
+//! The LSTM over whole sequences, fused, with its gradient.
+//!
+//! Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, in PyTorch's layout
+//! (gates in the order input, forget, cell, output):
+//! `i, f, o = sigmoid(W x + U h + b)`, `g = tanh(W x + U h + b)`, `c = f c' + i g`, `h = o tanh(c)`.
+
+use super::gradient::Deltas;
+use super::lstm_cell::{Backward, Forward};
+use super::panels::{Panels, Weights};
+use super::reference;
+use super::steps::{Steps, split};
+use crate::flex::{self, Dense, Fused};
+use crate::simd;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// An LSTM over padded rows.
+///
+/// `x [B, T, I]`, `h0` and `c0 [B, H]`, `w_ih [4H, I]`, `w_hh [4H, H]`, `bias [4H]` (the sum of
+/// PyTorch's two), `lengths` (`B` numbers up to `T`) gives the output at every step, `[B, T, H]`.
+///
+/// At and beyond a row's length the state is kept and the output is zero; what `x` holds there has no
+/// influence. `reverse` runs each row from its last valid step to its first. Gradients reach every
+/// tensor argument.
+///
+/// # Panics
+/// If shapes do not fit together or a length exceeds `T`.
+#[allow(clippy::too_many_arguments)] // the definition of the operation, in PyTorch's order
+pub fn lstm(
+    x: Tensor<3>,
+    h0: Tensor<2>,
+    c0: Tensor<2>,
+    w_ih: Tensor<2>,
+    w_hh: Tensor<2>,
+    bias: Tensor<1>,
+    lengths: &[usize],
+    reverse: bool,
+) -> Tensor<3> {
+    let [batch, time, _] = x.dims();
+    assert_eq!(lengths.len(), batch, "one length a row");
+    if !flex::supported(&x) {
+        return reference::lstm(x, h0, c0, w_ih, w_hh, bias, lengths, reverse);
+    }
+    let operation = Lstm {
+        steps: Steps::new(lengths, time, reverse),
+        output: Output::Sequence,
+    };
+    flex::apply(operation, inputs(x, h0, c0, w_ih, w_hh, bias))
+}
+
+/// One step of [`lstm`] for all rows, as decoders need it: `x [B, I]`, `h` and `c [B, H]` give the
+/// new `(h, c)`.
+///
+/// # Panics
+/// If shapes do not fit together.
+pub fn lstm_step(
+    x: Tensor<2>,
+    h: Tensor<2>,
+    c: Tensor<2>,
+    w_ih: Tensor<2>,
+    w_hh: Tensor<2>,
+    bias: Tensor<1>,
+) -> (Tensor<2>, Tensor<2>) {
+    if !flex::supported(&x) {
+        return reference::lstm_step(x, h, c, w_ih, w_hh, bias);
+    }
+    let ([batch, _], [_, hidden]) = (x.dims(), h.dims());
+    let steps = Steps::new(&vec![1; batch], 1, false);
+    let operation = Lstm {
+        steps,
+        output: Output::State,
+    };
+    let state: Tensor<2> = flex::apply(
+        operation,
+        inputs(x.unsqueeze_dim(1), h, c, w_ih, w_hh, bias),
+    );
+    (
+        state.clone().narrow(1, 0, hidden),
+        state.narrow(1, hidden, hidden),
+    )
+}
+
+fn inputs(
+    x: Tensor<3>,
+    h0: Tensor<2>,
+    c0: Tensor<2>,
+    w_ih: Tensor<2>,
+    w_hh: Tensor<2>,
+    bias: Tensor<1>,
+) -> [burn::backend::DispatchTensor; 6] {
+    [
+        x.into_dispatch(),
+        h0.into_dispatch(),
+        c0.into_dispatch(),
+        w_ih.into_dispatch(),
+        w_hh.into_dispatch(),
+        bias.into_dispatch(),
+    ]
+}
+
+/// What the operation returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    /// `h` at every step, `[B, T, H]`.
+    Sequence,
+    /// `h` and `c` after the last step, side by side, `[B, 2H]`.
+    State,
+}
+
+#[derive(Clone, Debug)]
+struct Lstm {
+    steps: Steps,
+    output: Output,
+}
+
+/// Sizes that every pass needs.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    inputs: usize,
+    hidden: usize,
+}
+
+/// What the backward pass uses. "Packed" buffers hold valid steps only, see [`Steps`].
+#[derive(Clone, Debug)]
+struct Saved {
+    sizes: Sizes,
+    /// Inputs, packed, `[steps, I]`.
+    x: Arc<Vec<f32>>,
+    /// The state before each step, packed, `[steps, H]`.
+    h: Arc<Vec<f32>>,
+    /// Activated gates, packed, `[steps, 4H]`.
+    gates: Arc<Vec<f32>>,
+    /// The cell after each step, packed, `[steps, H]`.
+    cells: Arc<Vec<f32>>,
+    c0: Dense,
+    w_ih: Dense,
+    w_hh: Dense,
+}
+
+impl Fused<6> for Lstm {
+    type Saved = Saved;
+
+    fn forward(&self, inputs: &[Dense; 6]) -> (FlexTensor, Saved) {
+        let [x, h0, c0, w_ih, w_hh, bias] = inputs;
+        let ([batch, time, width], [_, hidden]) = (x.dims(), h0.dims());
+        assert_eq!(h0.dims(), [batch, hidden], "h0 is [B, H]");
+        assert_eq!(c0.dims(), [batch, hidden], "c0 is [B, H]");
+        assert_eq!(w_ih.dims(), [4 * hidden, width], "w_ih is [4H, I]");
+        assert_eq!(w_hh.dims(), [4 * hidden, hidden], "w_hh is [4H, H]");
+        assert_eq!(bias.dims(), [4 * hidden], "bias is [4H]");
+        let (steps, sizes) = (
+            &self.steps,
+            Sizes {
+                inputs: width,
+                hidden,
+            },
+        );
+
+        let input_panels = Panels::pack(Weights::transposed(w_ih.values(), 4 * hidden, width));
+        let state_panels = Panels::pack(Weights::transposed(w_hh.values(), 4 * hidden, hidden));
+        let total = steps.total();
+        let row = match self.output {
+            Output::Sequence => time * hidden,
+            Output::State => 2 * hidden,
+        };
+        let mut packed_x = vec![0.0; total * width];
+        let mut packed_h = vec![0.0; total * hidden];
+        let mut gates = vec![0.0; total * 4 * hidden];
+        let mut cells = vec![0.0; total * hidden];
+        let mut output = vec![0.0; batch * row];
+
+        let blocks = steps.blocks();
+        let count = |block: &Range<usize>| steps.start(block.end) - steps.start(block.start);
+        let part = |size: usize| blocks.iter().map(move |block| count(block) * size);
+        let tasks: Vec<_> = blocks
+            .iter()
+            .cloned()
+            .zip(split(&mut packed_x, part(width)))
+            .zip(split(&mut packed_h, part(hidden)))
+            .zip(split(&mut gates, part(4 * hidden)))
+            .zip(split(&mut cells, part(hidden)))
+            .zip(split(
+                &mut output,
+                blocks.iter().map(|block| block.len() * row),
+            ))
+            .map(|(((((rows, x), h), gates), cells), output)| ForwardTask {
+                operation: self,
+                sizes,
+                rows,
+                x,
+                h,
+                gates,
+                cells,
+                output,
+            })
+            .collect();
+        let weights = (&input_panels, &state_panels, bias.values());
+        tasks.into_par_iter().for_each(|task| {
+            task.run(x.values(), h0.values(), c0.values(), weights);
+        });
+
+        let output = match self.output {
+            Output::Sequence => flex::tensor(output, [batch, time, hidden]),
+            Output::State => flex::tensor(output, [batch, 2 * hidden]),
+        };
+        let saved = Saved {
+            sizes,
+            x: Arc::new(packed_x),
+            h: Arc::new(packed_h),
+            gates: Arc::new(gates),
+            cells: Arc::new(cells),
+            c0: c0.clone(),
+            w_ih: w_ih.clone(),
+            w_hh: w_hh.clone(),
+        };
+        (output, saved)
+    }
+
+    fn backward(
+        &self,
+        saved: Saved,
+        gradient: Dense,
+        wanted: [bool; 6],
+    ) -> [Option<FlexTensor>; 6] {
+        let (
+            steps,
+            Sizes {
+                inputs: width,
+                hidden,
+            },
+        ) = (&self.steps, saved.sizes);
+        let (batch, time, total) = (steps.batch(), steps.time(), steps.total());
+        let [want_x, want_h0, want_c0, want_w_ih, want_w_hh, want_bias] = wanted;
+
+        let state_panels = Panels::pack(Weights::plain(saved.w_hh.values(), 4 * hidden, hidden));
+        let input_panels =
+            want_x.then(|| Panels::pack(Weights::plain(saved.w_ih.values(), 4 * hidden, width)));
+        let mut d_x = vec![0.0; if want_x { batch * time * width } else { 0 }];
+        let mut d_gates = vec![0.0; total * 4 * hidden];
+        let mut d_hidden = vec![0.0; batch * hidden];
+        let mut d_cell = vec![0.0; batch * hidden];
+        if self.output == Output::State {
+            for (row, state) in gradient.values().chunks_exact(2 * hidden).enumerate() {
+                let at = row * hidden..(row + 1) * hidden;
+                d_hidden[at.clone()].copy_from_slice(&state[..hidden]);
+                d_cell[at].copy_from_slice(&state[hidden..]);
+            }
+        }
+
+        let blocks = steps.blocks();
+        let row = d_x.len() / batch.max(1);
+        let tasks: Vec<_> = blocks
+            .iter()
+            .cloned()
+            .zip(split(
+                &mut d_gates,
+                blocks
+                    .iter()
+                    .map(|b| (steps.start(b.end) - steps.start(b.start)) * 4 * hidden),
+            ))
+            .zip(split(
+                &mut d_hidden,
+                blocks.iter().map(|b| b.len() * hidden),
+            ))
+            .zip(split(&mut d_cell, blocks.iter().map(|b| b.len() * hidden)))
+            .zip(split(&mut d_x, blocks.iter().map(|b| b.len() * row)))
+            .map(
+                |((((rows, d_gates), d_hidden), d_cell), d_x)| BackwardTask {
+                    operation: self,
+                    saved: &saved,
+                    rows,
+                    d_gates,
+                    d_hidden,
+                    d_cell,
+                    d_x,
+                },
+            )
+            .collect();
+        tasks.into_par_iter().for_each(|task| {
+            task.run(gradient.values(), &state_panels, input_panels.as_ref());
+        });
+
+        let deltas = Deltas {
+            values: &d_gates,
+            steps: total,
+            width: 4 * hidden,
+        };
+        let weights = |inputs: &[f32], depth: usize| {
+            let mut gradient = vec![0.0; 4 * hidden * depth];
+            deltas.weights(0..4 * hidden, inputs, depth, &mut gradient, depth);
+            flex::tensor(gradient, [4 * hidden, depth])
+        };
+        [
+            want_x.then(|| flex::tensor(d_x, [batch, time, width])),
+            want_h0.then(|| flex::tensor(d_hidden, [batch, hidden])),
+            want_c0.then(|| flex::tensor(d_cell, [batch, hidden])),
+            want_w_ih.then(|| weights(&saved.x, width)),
+            want_w_hh.then(|| weights(&saved.h, hidden)),
+            want_bias.then(|| flex::tensor(deltas.sums(0..4 * hidden), [4 * hidden])),
+        ]
+    }
+}
+
+/// A group of rows on its way through all steps. The slices begin at the group's first row.
+struct ForwardTask<'a> {
+    operation: &'a Lstm,
+    sizes: Sizes,
+    rows: Range<usize>,
+    x: &'a mut [f32],
+    h: &'a mut [f32],
+    gates: &'a mut [f32],
+    cells: &'a mut [f32],
+    output: &'a mut [f32],
+}
+
+impl ForwardTask<'_> {
+    fn run(self, x: &[f32], h0: &[f32], c0: &[f32], weights: (&Panels, &Panels, &[f32])) {
+        let (steps, Sizes { inputs, hidden }) = (&self.operation.steps, self.sizes);
+        let (input_panels, state_panels, bias) = weights;
+        let base = steps.start(self.rows.start);
+        let sequence = self.operation.output == Output::Sequence;
+
+        let mut products = Vec::with_capacity(self.x.len());
+        for row in self.rows.clone() {
+            let start = steps.start(row) - base;
+            for step in 0..steps.length(row) {
+                let from = (row * steps.time() + steps.position(row, step)) * inputs;
+                let to = (start + step) * inputs;
+                self.x[to..to + inputs].copy_from_slice(&x[from..from + inputs]);
+                products.push((to, (start + step) * 4 * hidden));
+            }
+            let state = row * hidden..(row + 1) * hidden;
+            if steps.length(row) > 0 {
+                self.h[start * hidden..][..hidden].copy_from_slice(&h0[state]);
+            } else if !sequence {
+                let to = &mut self.output[(row - self.rows.start) * 2 * hidden..][..2 * hidden];
+                to[..hidden].copy_from_slice(&h0[state.clone()]);
+                to[hidden..].copy_from_slice(&c0[state]);
+            }
+        }
+        input_panels.multiply(self.x, self.gates, &products, false);
+
+        let mut output = vec![0.0; hidden];
+        let longest = self
+            .rows
+            .clone()
+            .map(|row| steps.length(row))
+            .max()
+            .unwrap_or(0);
+        for step in 0..longest {
+            let active = || self.rows.clone().filter(|&row| step < steps.length(row));
+            products.clear();
+            products.extend(active().map(|row| {
+                let at = steps.start(row) - base + step;
+                (at * hidden, at * 4 * hidden)
+            }));
+            state_panels.multiply(self.h, self.gates, &products, true);
+            for row in active() {
+                let at = steps.start(row) - base + step;
+                let (older, cell) = self.cells.split_at_mut(at * hidden);
+                let old_cell = match step {
+                    0 => &c0[row * hidden..][..hidden],
+                    _ => &older[(at - 1) * hidden..],
+                };
+                simd::run(Forward {
+                    gates: &mut self.gates[at * 4 * hidden..][..4 * hidden],
+                    bias,
+                    old_cell,
+                    cell: &mut cell[..hidden],
+                    output: &mut output,
+                });
+                let last = step + 1 == steps.length(row);
+                if !last {
+                    self.h[(at + 1) * hidden..][..hidden].copy_from_slice(&output);
+                }
+                let local = row - self.rows.start;
+                if sequence {
+                    let to = local * steps.time() + steps.position(row, step);
+                    self.output[to * hidden..][..hidden].copy_from_slice(&output);
+                } else if last {
+                    let to = &mut self.output[local * 2 * hidden..][..2 * hidden];
+                    to[..hidden].copy_from_slice(&output);
+                    to[hidden..].copy_from_slice(&cell[..hidden]);
+                }
+            }
+        }
+    }
+}
+
+/// A group of rows on its way back. The slices begin at the group's first row.
+struct BackwardTask<'a> {
+    operation: &'a Lstm,
+    saved: &'a Saved,
+    rows: Range<usize>,
+    d_gates: &'a mut [f32],
+    d_hidden: &'a mut [f32],
+    d_cell: &'a mut [f32],
+    d_x: &'a mut [f32],
+}
+
+impl BackwardTask<'_> {
+    fn run(self, gradient: &[f32], state_panels: &Panels, input_panels: Option<&Panels>) {
+        let (steps, saved) = (&self.operation.steps, self.saved);
+        let Sizes { inputs, hidden } = saved.sizes;
+        let base = steps.start(self.rows.start);
+        let sequence = self.operation.output == Output::Sequence;
+        let zeros = vec![0.0; hidden];
+        let mut products = Vec::with_capacity(steps.start(self.rows.end) - base);
+
+        let longest = self
+            .rows
+            .clone()
+            .map(|row| steps.length(row))
+            .max()
+            .unwrap_or(0);
+        for step in (0..longest).rev() {
+            products.clear();
+            for row in self.rows.clone().filter(|&row| step < steps.length(row)) {
+                let (packed, local) = (steps.start(row) + step, row - self.rows.start);
+                let at = packed - base;
+                let old_cell = match step {
+                    0 => &saved.c0.values()[row * hidden..],
+                    _ => &saved.cells[(packed - 1) * hidden..],
+                };
+                let d_output = match sequence {
+                    true => &gradient[(row * steps.time() + steps.position(row, step)) * hidden..],
+                    false => &zeros,
+                };
+                simd::run(Backward {
+                    gates: &saved.gates[packed * 4 * hidden..][..4 * hidden],
+                    cell: &saved.cells[packed * hidden..],
+                    old_cell,
+                    d_output,
+                    d_hidden: &self.d_hidden[local * hidden..],
+                    d_cell: &mut self.d_cell[local * hidden..][..hidden],
+                    d_gates: &mut self.d_gates[at * 4 * hidden..][..4 * hidden],
+                });
+                products.push((at * 4 * hidden, local * hidden));
+            }
+            state_panels.multiply(self.d_gates, self.d_hidden, &products, false);
+        }
+
+        if let Some(input_panels) = input_panels {
+            products.clear();
+            for row in self.rows.clone() {
+                let (start, local) = (steps.start(row) - base, row - self.rows.start);
+                products.extend((0..steps.length(row)).map(|step| {
+                    let to = local * steps.time() + steps.position(row, step);
+                    ((start + step) * 4 * hidden, to * inputs)
+                }));
+            }
+            input_panels.multiply(self.d_gates, self.d_x, &products, false);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Products with a weight matrix that is packed once and used at every step.
+//!
+//! `out [rows, N] = (out +) rows [rows, K] * W [K, N]`. The weights lie in panels of two registers'
+//! width, `[panel][k][2 * lanes]`, zero-padded on the right, so that a tile of the result stays in
+//! registers while a panel streams from the nearest cache. Rows are gathered by their offsets.
+//!
+//! One element is always summed over `k` in ascending order in one register lane. Which rows form a
+//! tile, and which thread computes it, never changes a bit of the result.
+
+use crate::simd::{self, Isa, Kernel};
+use rayon::prelude::*;
+
+/// Registers side by side in a tile.
+const WIDTH: usize = 2;
+
+/// A packed `[K, N]` weight matrix.
+#[derive(Debug)]
+pub(crate) struct Panels {
+    data: Vec<f32>,
+    depth: usize,
+    cols: usize,
+    /// Columns of a panel.
+    panel: usize,
+}
+
+/// A weight matrix to pack: element `(k, n)` is `data[k * depth_stride + n * col_stride]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights<'a> {
+    pub data: &'a [f32],
+    pub depth: usize,
+    pub cols: usize,
+    pub depth_stride: usize,
+    pub col_stride: usize,
+}
+
+impl<'a> Weights<'a> {
+    /// `W^T` for a row-major `W [cols, depth]`: the forward direction of PyTorch's layout.
+    pub fn transposed(data: &'a [f32], cols: usize, depth: usize) -> Self {
+        Self {
+            data,
+            depth,
+            cols,
+            depth_stride: 1,
+            col_stride: depth,
+        }
+    }
+
+    /// A row-major `W [depth, cols]`: the backward direction of PyTorch's layout.
+    pub fn plain(data: &'a [f32], depth: usize, cols: usize) -> Self {
+        Self {
+            data,
+            depth,
+            cols,
+            depth_stride: cols,
+            col_stride: 1,
+        }
+    }
+}
+
+/// The width of a register of the set in use.
+struct Lanes;
+
+impl Kernel for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Isa>(self, _: S) -> usize {
+        S::LANES
+    }
+}
+
+impl Panels {
+    /// Packs one matrix.
+    pub fn pack(weights: Weights<'_>) -> Self {
+        let panel = WIDTH * simd::run(Lanes);
+        let Weights { depth, cols, .. } = weights;
+        let mut data = vec![0.0; cols.div_ceil(panel) * depth * panel];
+        if depth > 0 {
+            data.par_chunks_mut(depth * panel)
+                .enumerate()
+                .for_each(|(index, packed)| {
+                    pack_panel(weights, index * panel, panel, packed);
+                });
+        }
+        Self {
+            data,
+            depth,
+            cols,
+            panel,
+        }
+    }
+
+    /// Multiplies rows of `input` into rows of `output`; pairs of offsets say which.
+    ///
+    /// A row of input has `K` numbers, a row of output `N`. With `add`, the product is added.
+    pub fn multiply(&self, input: &[f32], output: &mut [f32], rows: &[(usize, usize)], add: bool) {
+        simd::run(Multiply {
+            panels: self,
+            input,
+            output,
+            rows,
+            add,
+        });
+    }
+}
+
+/// Fills one panel that starts at column `first`.
+fn pack_panel(weights: Weights<'_>, first: usize, panel: usize, packed: &mut [f32]) {
+    let Weights {
+        data,
+        depth,
+        cols,
+        depth_stride,
+        col_stride,
+    } = weights;
+    let width = panel.min(cols - first);
+    if col_stride == 1 {
+        for (k, to) in packed.chunks_exact_mut(panel).enumerate() {
+            to[..width].copy_from_slice(&data[k * depth_stride + first..][..width]);
+        }
+    } else {
+        for column in 0..width {
+            let from = &data[(first + column) * col_stride..];
+            for k in 0..depth {
+                packed[k * panel + column] = from[k * depth_stride];
+            }
+        }
+    }
+}
+
+/// [`Panels::multiply`] for every instruction set.
+struct Multiply<'a> {
+    panels: &'a Panels,
+    input: &'a [f32],
+    output: &'a mut [f32],
+    rows: &'a [(usize, usize)],
+    add: bool,
+}
+
+impl Kernel for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Isa>(mut self, isa: S) {
+        let panels = self.panels;
+        if panels.depth == 0 {
+            return;
+        }
+        for (index, panel) in panels
+            .data
+            .chunks_exact(panels.depth * panels.panel)
+            .enumerate()
+        {
+            let first = index * panels.panel;
+            let mut rows = self.rows;
+            // Thirty-two registers hold a tile of 12 by 2, sixteen one of 6 by 2.
+            if S::LANES == 16 {
+                rows = self.tiles::<S, 12>(isa, panel, first, rows);
+            }
+            rows = self.tiles::<S, 6>(isa, panel, first, rows);
+            rows = self.tiles::<S, 4>(isa, panel, first, rows);
+            rows = self.tiles::<S, 2>(isa, panel, first, rows);
+            self.tiles::<S, 1>(isa, panel, first, rows);
+        }
+    }
+}
+
+impl Multiply<'_> {
+    /// Multiplies as many groups of `R` rows as there are; returns the rows that remain.
+    #[inline(always)]
+    fn tiles<'r, S: Isa, const R: usize>(
+        &mut self,
+        isa: S,
+        panel: &[f32],
+        first: usize,
+        rows: &'r [(usize, usize)],
+    ) -> &'r [(usize, usize)] {
+        let width = (self.panels.cols - first).min(WIDTH * S::LANES);
+        let mut groups = rows.chunks_exact(R);
+        for group in &mut groups {
+            let mut inputs: [&[f32]; R] = [&[]; R];
+            for (input, (from, _)) in inputs.iter_mut().zip(group) {
+                *input = &self.input[*from..][..self.panels.depth];
+            }
+            let tile = tile::<S, R>(isa, inputs, panel);
+            for (sums, (_, to)) in tile.iter().zip(group) {
+                let output = &mut self.output[to + first..][..width];
+                write(isa, sums, output, self.add);
+            }
+        }
+        groups.remainder()
+    }
+}
+
+/// `R` rows times one panel, in registers.
+#[inline(always)]
+fn tile<S: Isa, const R: usize>(
+    isa: S,
+    rows: [&[f32]; R],
+    panel: &[f32],
+) -> [[S::Vector; WIDTH]; R] {
+    let mut sums = [[isa.splat(0.0); WIDTH]; R];
+    for (k, weights) in panel.chunks_exact(WIDTH * S::LANES).enumerate() {
+        let left = isa.load(weights);
+        let right = isa.load(&weights[S::LANES..]);
+        for (sum, row) in sums.iter_mut().zip(&rows) {
+            let x = isa.splat(row[k]);
+            sum[0] = isa.mul_add(x, left, sum[0]);
+            sum[1] = isa.mul_add(x, right, sum[1]);
+        }
+    }
+    sums
+}
+
+/// Writes one row of a tile, cut to the matrix at its right edge.
+#[inline(always)]
+fn write<S: Isa>(isa: S, sums: &[S::Vector; WIDTH], output: &mut [f32], add: bool) {
+    let mut row = [0.0; 32];
+    let row = &mut row[..WIDTH * S::LANES];
+    isa.store(sums[0], row);
+    isa.store(sums[1], &mut row[S::LANES..]);
+    if add {
+        for (out, sum) in output.iter_mut().zip(row) {
+            *out += *sum;
+        }
+    } else {
+        output.copy_from_slice(&row[..output.len()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_definition_for_every_remainder() {
+        let number = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
+        for (rows, depth, cols) in [
+            (1, 1, 1),
+            (5, 3, 33),
+            (29, 17, 16),
+            (12, 40, 31),
+            (7, 5, 64),
+        ] {
+            let input: Vec<f32> = (0..rows * depth).map(number).collect();
+            let weights: Vec<f32> = (0..depth * cols).map(|i| number(i + 7)).collect();
+            let pairs: Vec<_> = (0..rows)
+                .map(|r| ((rows - 1 - r) * depth, r * cols))
+                .collect();
+            for (panels, transposed) in [
+                (Panels::pack(Weights::plain(&weights, depth, cols)), false),
+                (
+                    Panels::pack(Weights::transposed(&weights, cols, depth)),
+                    true,
+                ),
+            ] {
+                let mut output = vec![1.0; rows * cols];
+                panels.multiply(&input, &mut output, &pairs, true);
+                for (i, out) in output.iter().enumerate() {
+                    let (r, n) = (rows - 1 - i / cols, i % cols);
+                    let at = |k| {
+                        if transposed {
+                            n * depth + k
+                        } else {
+                            k * cols + n
+                        }
+                    };
+                    let sum: f32 = (0..depth)
+                        .map(|k| input[r * depth + k] * weights[at(k)])
+                        .sum();
+                    assert!((out - 1.0 - sum).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}
