@@ -173,15 +173,13 @@ impl Fused<6> for Lstm {
         let mut output = vec![0.0; batch * row];
 
         let blocks = steps.blocks();
-        let count = |block: &Range<usize>| steps.start(block.end) - steps.start(block.start);
-        let part = |size: usize| blocks.iter().map(move |block| count(block) * size);
         let tasks: Vec<_> = blocks
             .iter()
             .cloned()
-            .zip(split(&mut packed_x, part(width)))
-            .zip(split(&mut packed_h, part(hidden)))
-            .zip(split(&mut gates, part(4 * hidden)))
-            .zip(split(&mut cells, part(hidden)))
+            .zip(split(&mut packed_x, steps.sizes(&blocks, width)))
+            .zip(split(&mut packed_h, steps.sizes(&blocks, hidden)))
+            .zip(split(&mut gates, steps.sizes(&blocks, 4 * hidden)))
+            .zip(split(&mut cells, steps.sizes(&blocks, hidden)))
             .zip(split(
                 &mut output,
                 blocks.iter().map(|block| block.len() * row),
@@ -255,12 +253,7 @@ impl Fused<6> for Lstm {
         let tasks: Vec<_> = blocks
             .iter()
             .cloned()
-            .zip(split(
-                &mut d_gates,
-                blocks
-                    .iter()
-                    .map(|b| (steps.start(b.end) - steps.start(b.start)) * 4 * hidden),
-            ))
+            .zip(split(&mut d_gates, steps.sizes(&blocks, 4 * hidden)))
             .zip(split(
                 &mut d_hidden,
                 blocks.iter().map(|b| b.len() * hidden),
@@ -344,12 +337,7 @@ impl ForwardTask<'_> {
         input_panels.multiply(self.x, self.gates, &products, false);
 
         let mut output = vec![0.0; hidden];
-        let longest = self
-            .rows
-            .clone()
-            .map(|row| steps.length(row))
-            .max()
-            .unwrap_or(0);
+        let longest = steps.longest(&self.rows);
         for step in 0..longest {
             let active = || self.rows.clone().filter(|&row| step < steps.length(row));
             products.clear();
@@ -410,12 +398,7 @@ impl BackwardTask<'_> {
         let zeros = vec![0.0; hidden];
         let mut products = Vec::with_capacity(steps.start(self.rows.end) - base);
 
-        let longest = self
-            .rows
-            .clone()
-            .map(|row| steps.length(row))
-            .max()
-            .unwrap_or(0);
+        let longest = steps.longest(&self.rows);
         for step in (0..longest).rev() {
             products.clear();
             for row in self.rows.clone().filter(|&row| step < steps.length(row)) {

@@ -8,10 +8,14 @@
 //! steps without waiting for each other, and the grouping does not change a bit of the result.
 
 mod gradient;
+mod gru;
+mod gru_cell;
+mod gru_task;
 mod lstm;
 mod lstm_cell;
 mod panels;
 pub mod reference;
 mod steps;
 
+pub use gru::{gru, gru_step};
 pub use lstm::{lstm, lstm_step};

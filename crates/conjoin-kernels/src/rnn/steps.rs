@@ -72,6 +72,18 @@ impl Steps {
         }
     }
 
+    /// The most valid steps of some rows.
+    pub fn longest(&self, rows: &Range<usize>) -> usize {
+        rows.clone().map(|row| self.length(row)).max().unwrap_or(0)
+    }
+
+    /// How much of a packed buffer, with `width` numbers a step, each block takes.
+    pub fn sizes(&self, blocks: &[Range<usize>], width: usize) -> impl Iterator<Item = usize> {
+        blocks
+            .iter()
+            .map(move |rows| (self.starts[rows.end] - self.starts[rows.start]) * width)
+    }
+
     /// Groups of rows with about the same number of steps, for tasks that run side by side.
     pub fn blocks(&self) -> Vec<Range<usize>> {
         let threads = rayon::current_num_threads();

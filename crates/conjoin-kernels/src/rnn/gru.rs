@@ -1,0 +1,329 @@
+//! The GRU over whole sequences, fused, with its gradient.
+//!
+//! Cho et al. 2014, in PyTorch's layout (gates in the order reset, update, candidate):
+//! `r, z = sigmoid(W x + b_ih + U h + b_hh)`, `h' = (1 - z) n + z h`, with the candidate
+//! - [`Reset::After`]: `n = tanh(W x + b_ih + r (U h + b_hh))`, as in PyTorch and cuDNN;
+//! - [`Reset::Before`]: `n = tanh(W x + b_ih + U (r h) + b_hh)`, the original, Keras's `reset_after=False`.
+
+use super::gradient::Deltas;
+use super::gru_task::{BackwardTask, ForwardTask};
+use super::panels::{Panels, Weights};
+use super::reference;
+use super::steps::{Steps, split};
+use crate::flex::{self, Dense, Fused};
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Where the reset gate acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reset {
+    /// On the product with the recurrent weights.
+    After,
+    /// On the state, before the product.
+    Before,
+}
+
+/// A GRU over padded rows.
+///
+/// `x [B, T, I]`, `h0 [B, H]`, `w_ih [3H, I]`, `w_hh [3H, H]`, `b_ih` and `b_hh [3H]`, `lengths` (`B`
+/// numbers up to `T`) gives the output at every step, `[B, T, H]`.
+///
+/// At and beyond a row's length the state is kept and the output is zero; what `x` holds there has no
+/// influence. `reverse` runs each row from its last valid step to its first. `reset_after` is the
+/// convention of PyTorch; without it, that of the paper. Gradients reach every tensor argument.
+///
+/// # Panics
+/// If shapes do not fit together or a length exceeds `T`.
+#[allow(clippy::too_many_arguments)] // the definition of the operation, in PyTorch's order
+pub fn gru(
+    x: Tensor<3>,
+    h0: Tensor<2>,
+    w_ih: Tensor<2>,
+    w_hh: Tensor<2>,
+    b_ih: Tensor<1>,
+    b_hh: Tensor<1>,
+    lengths: &[usize],
+    reverse: bool,
+    reset_after: bool,
+) -> Tensor<3> {
+    let [batch, time, _] = x.dims();
+    assert_eq!(lengths.len(), batch, "one length a row");
+    if !flex::supported(&x) {
+        return reference::gru(x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after);
+    }
+    let reset = if reset_after {
+        Reset::After
+    } else {
+        Reset::Before
+    };
+    let operation = Gru {
+        steps: Steps::new(lengths, time, reverse),
+        reset,
+    };
+    let inputs = [
+        x.into_dispatch(),
+        h0.into_dispatch(),
+        w_ih.into_dispatch(),
+        w_hh.into_dispatch(),
+        b_ih.into_dispatch(),
+        b_hh.into_dispatch(),
+    ];
+    flex::apply(operation, inputs)
+}
+
+/// One step of [`gru`] for all rows, as decoders need it: `x [B, I]` and `h [B, H]` give the new `h`.
+///
+/// # Panics
+/// If shapes do not fit together.
+pub fn gru_step(
+    x: Tensor<2>,
+    h: Tensor<2>,
+    w_ih: Tensor<2>,
+    w_hh: Tensor<2>,
+    b_ih: Tensor<1>,
+    b_hh: Tensor<1>,
+    reset_after: bool,
+) -> Tensor<2> {
+    let [batch, hidden] = h.dims();
+    let lengths = vec![1; batch];
+    gru(
+        x.unsqueeze_dim(1),
+        h,
+        w_ih,
+        w_hh,
+        b_ih,
+        b_hh,
+        &lengths,
+        false,
+        reset_after,
+    )
+    .reshape([batch, hidden])
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Gru {
+    pub steps: Steps,
+    pub reset: Reset,
+}
+
+/// What the backward pass uses. "Packed" buffers hold valid steps only, see [`Steps`].
+#[derive(Clone, Debug)]
+pub(crate) struct Saved {
+    pub inputs: usize,
+    pub hidden: usize,
+    /// Inputs, packed, `[steps, I]`.
+    pub x: Arc<Vec<f32>>,
+    /// The state before each step, packed, `[steps, H]`.
+    pub h: Arc<Vec<f32>>,
+    /// Packed `[steps, 4H]`: reset, update, candidate, and `U h + b_hh` of the candidate
+    /// ([`Reset::After`]) or `r h` ([`Reset::Before`]).
+    pub kept: Arc<Vec<f32>>,
+    w_ih: Dense,
+    w_hh: Dense,
+}
+
+/// Packed weights of one pass.
+pub(crate) struct Packed {
+    /// For `W`; absent where the input's gradient is not wanted.
+    pub input: Option<Panels>,
+    /// For `U`: all three gates ([`Reset::After`]), or reset and update ([`Reset::Before`]).
+    pub state: Panels,
+    /// For the candidate's `U`, with [`Reset::Before`].
+    pub candidate: Option<Panels>,
+}
+
+impl Gru {
+    /// How many of the gates multiply the plain state, times `H`.
+    fn joint(&self, hidden: usize) -> usize {
+        match self.reset {
+            Reset::After => 3 * hidden,
+            Reset::Before => 2 * hidden,
+        }
+    }
+
+    /// Gradients a step has: candidate, reset, update, and with [`Reset::After`] the candidate's
+    /// recurrent part. In this order the input's are the first three and the state's the last.
+    pub fn deltas(&self, hidden: usize) -> usize {
+        match self.reset {
+            Reset::After => 4 * hidden,
+            Reset::Before => 3 * hidden,
+        }
+    }
+}
+
+impl Fused<6> for Gru {
+    type Saved = Saved;
+
+    fn forward(&self, inputs: &[Dense; 6]) -> (FlexTensor, Saved) {
+        let [x, h0, w_ih, w_hh, b_ih, b_hh] = inputs;
+        let ([batch, time, width], [_, hidden]) = (x.dims(), h0.dims());
+        assert_eq!(h0.dims(), [batch, hidden], "h0 is [B, H]");
+        assert_eq!(w_ih.dims(), [3 * hidden, width], "w_ih is [3H, I]");
+        assert_eq!(w_hh.dims(), [3 * hidden, hidden], "w_hh is [3H, H]");
+        assert_eq!(b_ih.dims(), [3 * hidden], "b_ih is [3H]");
+        assert_eq!(b_hh.dims(), [3 * hidden], "b_hh is [3H]");
+        let (steps, joint) = (&self.steps, self.joint(hidden));
+
+        let recurrent = w_hh.values();
+        let packed = Packed {
+            input: Some(Panels::pack(Weights::transposed(
+                w_ih.values(),
+                3 * hidden,
+                width,
+            ))),
+            state: Panels::pack(Weights::transposed(recurrent, joint, hidden)),
+            candidate: (self.reset == Reset::Before).then(|| {
+                Panels::pack(Weights::transposed(
+                    &recurrent[joint * hidden..],
+                    hidden,
+                    hidden,
+                ))
+            }),
+        };
+        let total = steps.total();
+        let mut packed_x = vec![0.0; total * width];
+        let mut packed_h = vec![0.0; total * hidden];
+        let mut kept = vec![0.0; total * 4 * hidden];
+        let mut output = vec![0.0; batch * time * hidden];
+
+        let blocks = steps.blocks();
+        let tasks: Vec<_> = blocks
+            .iter()
+            .cloned()
+            .zip(split(&mut packed_x, steps.sizes(&blocks, width)))
+            .zip(split(&mut packed_h, steps.sizes(&blocks, hidden)))
+            .zip(split(&mut kept, steps.sizes(&blocks, 4 * hidden)))
+            .zip(split(
+                &mut output,
+                blocks.iter().map(|rows| rows.len() * time * hidden),
+            ))
+            .map(|((((rows, x), h), kept), output)| ForwardTask {
+                operation: self,
+                inputs: width,
+                hidden,
+                rows,
+                x,
+                h,
+                kept,
+                output,
+            })
+            .collect();
+        let bias = [b_ih.values(), b_hh.values()];
+        tasks
+            .into_par_iter()
+            .for_each(|task| task.run(x.values(), h0.values(), &packed, bias));
+
+        let saved = Saved {
+            inputs: width,
+            hidden,
+            x: Arc::new(packed_x),
+            h: Arc::new(packed_h),
+            kept: Arc::new(kept),
+            w_ih: w_ih.clone(),
+            w_hh: w_hh.clone(),
+        };
+        (flex::tensor(output, [batch, time, hidden]), saved)
+    }
+
+    fn backward(
+        &self,
+        saved: Saved,
+        gradient: Dense,
+        wanted: [bool; 6],
+    ) -> [Option<FlexTensor>; 6] {
+        let (steps, width, hidden) = (&self.steps, saved.inputs, saved.hidden);
+        let (batch, time, total) = (steps.batch(), steps.time(), steps.total());
+        let (joint, count) = (self.joint(hidden), self.deltas(hidden));
+        let [want_x, want_h0, want_w_ih, want_w_hh, want_b_ih, want_b_hh] = wanted;
+
+        let recurrent = saved.w_hh.values();
+        let packed = Packed {
+            input: want_x.then(|| {
+                // The candidate's gradient comes first, so its weights do, too.
+                let mut rows = saved.w_ih.values().to_vec();
+                rows.rotate_right(hidden * width);
+                Panels::pack(Weights::plain(&rows, 3 * hidden, width))
+            }),
+            state: Panels::pack(Weights::plain(recurrent, joint, hidden)),
+            candidate: (self.reset == Reset::Before).then(|| {
+                Panels::pack(Weights::plain(&recurrent[joint * hidden..], hidden, hidden))
+            }),
+        };
+        let mut d_x = vec![0.0; if want_x { batch * time * width } else { 0 }];
+        let mut d_state = vec![0.0; batch * hidden];
+        let mut deltas = vec![0.0; total * count];
+
+        let blocks = steps.blocks();
+        let row = d_x.len() / batch.max(1);
+        let tasks: Vec<_> = blocks
+            .iter()
+            .cloned()
+            .zip(split(&mut deltas, steps.sizes(&blocks, count)))
+            .zip(split(
+                &mut d_state,
+                blocks.iter().map(|rows| rows.len() * hidden),
+            ))
+            .zip(split(&mut d_x, blocks.iter().map(|rows| rows.len() * row)))
+            .map(|(((rows, deltas), d_state), d_x)| BackwardTask {
+                operation: self,
+                saved: &saved,
+                rows,
+                deltas,
+                d_state,
+                d_x,
+            })
+            .collect();
+        tasks
+            .into_par_iter()
+            .for_each(|task| task.run(gradient.values(), &packed));
+
+        let deltas = Deltas {
+            values: &deltas,
+            steps: total,
+            width: count,
+        };
+        let gates = hidden..3 * hidden;
+        let bias = |candidate: usize| {
+            let mut sums = deltas.sums(gates.clone());
+            sums.extend(deltas.sums(candidate..candidate + hidden));
+            flex::tensor(sums, [3 * hidden])
+        };
+        // Where the candidate's recurrent gradient lies, and what it was multiplied with.
+        let (inner, inner_inputs, inner_stride) = match self.reset {
+            Reset::After => (3 * hidden, &saved.h[..], hidden),
+            Reset::Before => (
+                0,
+                saved.kept.get(3 * hidden..).unwrap_or_default(),
+                4 * hidden,
+            ),
+        };
+        [
+            want_x.then(|| flex::tensor(d_x, [batch, time, width])),
+            want_h0.then(|| flex::tensor(d_state, [batch, hidden])),
+            want_w_ih.then(|| {
+                let mut all = vec![0.0; 3 * hidden * width];
+                let (upper, lower) = all.split_at_mut(2 * hidden * width);
+                deltas.weights(gates.clone(), &saved.x, width, upper, width);
+                deltas.weights(0..hidden, &saved.x, width, lower, width);
+                flex::tensor(all, [3 * hidden, width])
+            }),
+            want_w_hh.then(|| {
+                let mut all = vec![0.0; 3 * hidden * hidden];
+                let (upper, lower) = all.split_at_mut(2 * hidden * hidden);
+                deltas.weights(gates.clone(), &saved.h, hidden, upper, hidden);
+                deltas.weights(
+                    inner..inner + hidden,
+                    inner_inputs,
+                    inner_stride,
+                    lower,
+                    hidden,
+                );
+                flex::tensor(all, [3 * hidden, hidden])
+            }),
+            want_b_ih.then(|| bias(0)),
+            want_b_hh.then(|| bias(inner)),
+        ]
+    }
+}
