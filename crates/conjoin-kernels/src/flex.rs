@@ -59,6 +59,16 @@ impl Dense {
         &self.tensor.storage::<f32>()[self.range.clone()]
     }
 
+    /// The tensor itself, contiguous.
+    pub fn into_tensor(self) -> FlexTensor {
+        self.tensor
+    }
+
+    /// The tensor itself, as a new handle to the same numbers.
+    pub fn tensor(&self) -> FlexTensor {
+        self.tensor.clone()
+    }
+
     /// The sizes of the dimensions.
     ///
     /// # Panics

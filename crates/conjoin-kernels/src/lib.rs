@@ -4,8 +4,15 @@
 //! one hand-written forward and backward pass; on any other device the same function runs Burn's own
 //! operations.
 
+pub mod attention;
+pub mod batch_norm;
 pub mod blas;
-pub mod flex;
 pub mod conv;
+pub mod dropout;
+pub mod flex;
+pub mod loss;
+pub mod optim;
+pub mod pool;
+mod reduce;
 pub mod rnn;
 pub mod simd;

@@ -35,7 +35,11 @@ impl Packed {
             for row in 0..rows {
                 for k in 0..run {
                     data.extend((first..first + width).map(|filter| {
-                        if filter < filters { weight(filter, row, k) } else { 0.0 }
+                        if filter < filters {
+                            weight(filter, row, k)
+                        } else {
+                            0.0
+                        }
                     }));
                 }
             }
@@ -44,16 +48,29 @@ impl Packed {
         if bias.is_some() {
             padded.resize(engine.pad(filters), 0.0);
         }
-        Self { data, bias: padded, rows, run, filters }
+        Self {
+            data,
+            bias: padded,
+            rows,
+            run,
+            filters,
+        }
     }
 }
 
 /// The panels that cover `filters`: first filter and width, which is one or two registers.
 pub fn panels(engine: &Engine, filters: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
     let (wide, lanes) = (engine.columns(), engine.lanes);
-    (0..filters)
-        .step_by(wide)
-        .map(move |first| (first, if filters - first <= lanes { lanes } else { wide }))
+    (0..filters).step_by(wide).map(move |first| {
+        (
+            first,
+            if filters - first <= lanes {
+                lanes
+            } else {
+                wide
+            },
+        )
+    })
 }
 
 /// `n` cut into pieces of at most `most`, as equal as possible: `(first, length)`.
@@ -96,7 +113,10 @@ impl Pass<'_> {
             + (self.rows - 1) * self.out_row
             + (self.columns - 1) * self.out_pixel
             + packed.filters;
-        assert!(last_source <= self.source.len() && last_out <= out.len(), "a pass leaves its image");
+        assert!(
+            last_source <= self.source.len() && last_out <= out.len(),
+            "a pass leaves its image"
+        );
         let mut panel = packed.data.as_ptr();
         for (first, width) in panels(engine, packed.filters) {
             for row in 0..self.rows {
@@ -104,7 +124,8 @@ impl Pass<'_> {
                     // SAFETY: the assertion above bounds the farthest value read and written; the
                     // panels and the bias were laid out by `Packed::new` for this engine.
                     unsafe {
-                        let from = self.source_at + row * self.source_row + column * self.source_pixel;
+                        let from =
+                            self.source_at + row * self.source_row + column * self.source_pixel;
                         let to = self.out_at + row * self.out_row + column * self.out_pixel + first;
                         let start = match packed.bias.is_empty() {
                             true => std::ptr::null(),
@@ -151,16 +172,27 @@ impl Frame {
 
     /// Copies rows `first..first + count` of the framed image (row 0 is the first row of padding)
     /// into `frame`, which is resized.
-    pub fn fill(&self, frame: &mut Vec<f32>, image: &[f32], [height, width, channels]: [usize; 3], first: usize, count: usize) {
+    pub fn fill(
+        &self,
+        frame: &mut Vec<f32>,
+        image: &[f32],
+        [height, width, channels]: [usize; 3],
+        first: usize,
+        count: usize,
+    ) {
         let line = self.line(width, channels);
         frame.clear();
         frame.resize(count * line, 0.0);
         for (row, target) in frame.chunks_exact_mut(line).enumerate() {
-            let Some(source) = (first + row).checked_sub(self.before[0]).filter(|&y| y < height) else {
+            let Some(source) = (first + row)
+                .checked_sub(self.before[0])
+                .filter(|&y| y < height)
+            else {
                 continue;
             };
             let run = width * channels;
-            target[self.before[1] * channels..][..run].copy_from_slice(&image[source * run..][..run]);
+            target[self.before[1] * channels..][..run]
+                .copy_from_slice(&image[source * run..][..run]);
         }
     }
 }
@@ -176,12 +208,19 @@ pub fn forward(shape: ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: 
     });
     let (out_rows, out_columns) = (shape.out_height(), shape.out_width());
     let block = rows_per_block(shape, out_rows);
-    let frame = Frame { before: [shape.padding; 2], after: [shape.padding; 2] };
+    let frame = Frame {
+        before: [shape.padding; 2],
+        after: [shape.padding; 2],
+    };
     let line = frame.line(shape.width, shape.channels);
     let out_row = out_columns * shape.filters;
     y.par_chunks_mut(shape.out_image().max(1))
         .enumerate()
-        .flat_map(|(image, y)| y.par_chunks_mut(block * out_row).enumerate().map(move |(i, y)| (image, i * block, y)))
+        .flat_map(|(image, y)| {
+            y.par_chunks_mut(block * out_row)
+                .enumerate()
+                .map(move |(i, y)| (image, i * block, y))
+        })
         .for_each_init(Vec::new, |buffer, (image, first, y)| {
             let rows = y.len() / out_row;
             let image = &x[image * shape.image()..][..shape.image()];
@@ -190,7 +229,13 @@ pub fn forward(shape: ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: 
                 &image[from * line..]
             } else {
                 let count = (rows - 1) * shape.stride + kh;
-                frame.fill(buffer, image, [shape.height, shape.width, shape.channels], from, count);
+                frame.fill(
+                    buffer,
+                    image,
+                    [shape.height, shape.width, shape.channels],
+                    from,
+                    count,
+                );
                 buffer.as_slice()
             };
             let pass = Pass {
@@ -214,7 +259,9 @@ pub fn forward(shape: ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: 
 /// alike wherever the cut falls, so the choice may depend on the number of threads.
 fn rows_per_block(shape: ConvShape, out_rows: usize) -> usize {
     let wanted = 4 * rayon::current_num_threads();
-    out_rows.div_ceil(wanted.div_ceil(shape.batch.max(1))).max(1)
+    out_rows
+        .div_ceil(wanted.div_ceil(shape.batch.max(1)))
+        .max(1)
 }
 
 /// One phase of the input's grid: the pixels `phase + stride * t`, and the kernel taps that reach them.
@@ -238,7 +285,13 @@ impl Phase {
                 let first_tap = (at + padding) % stride;
                 let taps = kernel.saturating_sub(first_tap).div_ceil(stride);
                 let base = ((at + padding - first_tap) / stride) as isize;
-                Self { at, first_tap, taps, count: (size - at).div_ceil(stride), origin: base + 1 - taps as isize }
+                Self {
+                    at,
+                    first_tap,
+                    taps,
+                    count: (size - at).div_ceil(stride),
+                    origin: base + 1 - taps as isize,
+                }
             })
             .collect()
     }
@@ -246,8 +299,14 @@ impl Phase {
     /// Zeros needed before and after `size` outputs so that every phase stays inside.
     fn margins(phases: &[Self], size: usize) -> [usize; 2] {
         let before = phases.iter().map(|p| -p.origin).max().unwrap_or(0).max(0);
-        let last = phases.iter().map(|p| p.origin + (p.count + p.taps) as isize - 1);
-        let after = last.map(|end| end - size as isize).max().unwrap_or(0).max(0);
+        let last = phases
+            .iter()
+            .map(|p| p.origin + (p.count + p.taps) as isize - 1);
+        let after = last
+            .map(|end| end - size as isize)
+            .max()
+            .unwrap_or(0)
+            .max(0);
         [before as usize, after as usize]
     }
 }
@@ -263,7 +322,10 @@ pub fn input_gradient(shape: ConvShape, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     let right = Phase::all(shape.width, kw, stride, shape.padding);
     let [top, bottom] = Phase::margins(&down, out_rows);
     let [left, end] = Phase::margins(&right, out_columns);
-    let frame = Frame { before: [top, left], after: [bottom, end] };
+    let frame = Frame {
+        before: [top, left],
+        after: [bottom, end],
+    };
     let line = frame.line(out_columns, filters);
     let phases: Vec<_> = down
         .iter()
@@ -271,34 +333,47 @@ pub fn input_gradient(shape: ConvShape, dy: &[f32], w: &[f32], dx: &mut [f32]) {
         .filter(|(down, right)| down.taps > 0 && right.taps > 0)
         .map(|(down, right)| {
             // The taps run backwards: the last one meets the first output.
-            let packed = Packed::new(engine, [down.taps, right.taps * filters, channels], None, |c, row, k| {
-                let ky = down.first_tap + stride * (down.taps - 1 - row);
-                let kx = right.first_tap + stride * (right.taps - 1 - k / filters);
-                w[(((k % filters) * kh + ky) * kw + kx) * channels + c]
-            });
+            let packed = Packed::new(
+                engine,
+                [down.taps, right.taps * filters, channels],
+                None,
+                |c, row, k| {
+                    let ky = down.first_tap + stride * (down.taps - 1 - row);
+                    let kx = right.first_tap + stride * (right.taps - 1 - k / filters);
+                    w[(((k % filters) * kh + ky) * kw + kx) * channels + c]
+                },
+            );
             (down, right, packed)
         })
         .collect();
-    dx.par_chunks_mut(shape.image().max(1)).enumerate().for_each_init(Vec::new, |buffer, (image, dx)| {
-        let dy = &dy[image * shape.out_image()..][..shape.out_image()];
-        frame.fill(buffer, dy, [out_rows, out_columns, filters], 0, top + out_rows + bottom);
-        for (down, right, packed) in &phases {
-            let row = (top as isize + down.origin) as usize;
-            let column = (left as isize + right.origin) as usize;
-            let pass = Pass {
-                packed,
-                source: buffer,
-                source_at: row * line + column * filters,
-                source_line: line,
-                source_row: line,
-                source_pixel: filters,
-                out_at: (down.at * shape.width + right.at) * channels,
-                out_row: stride * shape.width * channels,
-                out_pixel: stride * channels,
-                rows: down.count,
-                columns: right.count,
-            };
-            pass.run(engine, dx);
-        }
-    });
+    dx.par_chunks_mut(shape.image().max(1))
+        .enumerate()
+        .for_each_init(Vec::new, |buffer, (image, dx)| {
+            let dy = &dy[image * shape.out_image()..][..shape.out_image()];
+            frame.fill(
+                buffer,
+                dy,
+                [out_rows, out_columns, filters],
+                0,
+                top + out_rows + bottom,
+            );
+            for (down, right, packed) in &phases {
+                let row = (top as isize + down.origin) as usize;
+                let column = (left as isize + right.origin) as usize;
+                let pass = Pass {
+                    packed,
+                    source: buffer,
+                    source_at: row * line + column * filters,
+                    source_line: line,
+                    source_row: line,
+                    source_pixel: filters,
+                    out_at: (down.at * shape.width + right.at) * channels,
+                    out_row: stride * shape.width * channels,
+                    out_pixel: stride * channels,
+                    rows: down.count,
+                    columns: right.count,
+                };
+                pass.run(engine, dx);
+            }
+        });
 }

@@ -4,6 +4,7 @@
 //! outputs.
 
 pub mod direct;
+mod op;
 mod shape;
 mod tile;
 mod vector;
@@ -11,4 +12,5 @@ pub mod weight_grad;
 mod wino_tile;
 pub mod winograd;
 
+pub use op::{conv2d, reference};
 pub use shape::ConvShape;

@@ -27,13 +27,25 @@ impl ConvShape {
     pub fn new(x: [usize; 4], w: [usize; 4], stride: usize, padding: usize) -> Self {
         let [batch, height, width, channels] = x;
         let [filters, kh, kw, weight_channels] = w;
-        assert_eq!(channels, weight_channels, "conv2d: the image and the weight differ in channels");
+        assert_eq!(
+            channels, weight_channels,
+            "conv2d: the image and the weight differ in channels"
+        );
         assert!(stride > 0, "conv2d: the stride is 0");
         assert!(
             kh > 0 && kw > 0 && kh <= height + 2 * padding && kw <= width + 2 * padding,
             "conv2d: a {kh}x{kw} kernel does not fit a {height}x{width} image with padding {padding}"
         );
-        Self { batch, height, width, channels, filters, kernel: [kh, kw], stride, padding }
+        Self {
+            batch,
+            height,
+            width,
+            channels,
+            filters,
+            kernel: [kh, kw],
+            stride,
+            padding,
+        }
     }
 
     /// Output rows.
@@ -65,7 +77,11 @@ impl ConvShape {
     /// stride 1, no padding): longer rows fill the register tiles better.
     pub fn flattened(self) -> Self {
         if self.kernel == [1, 1] && self.stride == 1 && self.padding == 0 {
-            Self { height: 1, width: self.height * self.width, ..self }
+            Self {
+                height: 1,
+                width: self.height * self.width,
+                ..self
+            }
         } else {
             self
         }

@@ -15,8 +15,8 @@ use super::tile::{Engine, Tile, engine};
 const CHUNKS: usize = 16;
 const BUDGET: usize = 1 << 24;
 
-/// `dw [O, kh, kw, C]` and, if asked for, `db [O]`, from `x [B, H, W, C]` and `dy [B, Ho, Wo, O]`.
-pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32], with_bias: bool) -> (Vec<f32>, Option<Vec<f32>>) {
+/// `dw [O, kh, kw, C]` from `x [B, H, W, C]` and `dy [B, Ho, Wo, O]`.
+pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let shape = shape.flattened();
     let engine = engine();
     let padded = engine.pad(shape.filters);
@@ -25,24 +25,29 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32], with_bias: bool)
     // A chunk is split further by kernel row: those sums are apart anyway.
     let kh = shape.kernel[0];
     let mut partial = vec![0.0f32; chunks * size];
-    partial.par_chunks_mut((size / kh).max(1)).enumerate().for_each_init(Scratch::default, |scratch, (i, sums)| {
-        let (chunk, ky) = (i / kh, i % kh);
-        let images = chunk * shape.batch / chunks..(chunk + 1) * shape.batch / chunks;
-        for image in images {
-            let x = &x[image * shape.image()..][..shape.image()];
-            let dy = &dy[image * shape.out_image()..][..shape.out_image()];
-            add_image(engine, shape, ky, x, dy, sums, scratch);
-        }
-    });
+    partial
+        .par_chunks_mut((size / kh).max(1))
+        .enumerate()
+        .for_each_init(Scratch::default, |scratch, (i, sums)| {
+            let (chunk, ky) = (i / kh, i % kh);
+            let images = chunk * shape.batch / chunks..(chunk + 1) * shape.batch / chunks;
+            for image in images {
+                let x = &x[image * shape.image()..][..shape.image()];
+                let dy = &dy[image * shape.out_image()..][..shape.out_image()];
+                add_image(engine, shape, ky, x, dy, sums, scratch);
+            }
+        });
     let sums = add_chunks(&mut partial, size);
     let filter = shape.filter();
     let mut dw = vec![0.0f32; shape.filters * filter];
-    dw.par_chunks_mut(filter.max(1)).enumerate().for_each(|(o, dw)| {
-        for (k, value) in dw.iter_mut().enumerate() {
-            *value = sums[k * padded + o];
-        }
-    });
-    (dw, with_bias.then(|| column_sums(dy, shape.filters)))
+    dw.par_chunks_mut(filter.max(1))
+        .enumerate()
+        .for_each(|(o, dw)| {
+            for (k, value) in dw.iter_mut().enumerate() {
+                *value = sums[k * padded + o];
+            }
+        });
+    dw
 }
 
 /// Chunks for `batch` images with `size` partial sums each: never depends on the threads.
@@ -93,16 +98,33 @@ struct Scratch {
 }
 
 /// Adds one image's share to `sums [(kx, c), padded filters]` of kernel row `ky`.
-fn add_image(engine: &Engine, shape: ConvShape, ky: usize, x: &[f32], dy: &[f32], sums: &mut [f32], scratch: &mut Scratch) {
+fn add_image(
+    engine: &Engine,
+    shape: ConvShape,
+    ky: usize,
+    x: &[f32],
+    dy: &[f32],
+    sums: &mut [f32],
+    scratch: &mut Scratch,
+) {
     let (out_rows, out_columns) = (shape.out_height(), shape.out_width());
     let (filters, padded) = (shape.filters, engine.pad(shape.filters));
-    let frame = Frame { before: [shape.padding; 2], after: [shape.padding; 2] };
+    let frame = Frame {
+        before: [shape.padding; 2],
+        after: [shape.padding; 2],
+    };
     let line = frame.line(shape.width, shape.channels);
     let x = if shape.padding == 0 {
         &x[ky * line..]
     } else {
         let rows = (out_rows - 1) * shape.stride + 1;
-        frame.fill(&mut scratch.frame, x, [shape.height, shape.width, shape.channels], ky, rows);
+        frame.fill(
+            &mut scratch.frame,
+            x,
+            [shape.height, shape.width, shape.channels],
+            ky,
+            rows,
+        );
         &scratch.frame
     };
     let dy = if filters == padded {
@@ -110,7 +132,11 @@ fn add_image(engine: &Engine, shape: ConvShape, ky: usize, x: &[f32], dy: &[f32]
     } else {
         scratch.dy.clear();
         scratch.dy.resize(out_rows * out_columns * padded, 0.0);
-        for (to, from) in scratch.dy.chunks_exact_mut(padded).zip(dy.chunks_exact(filters)) {
+        for (to, from) in scratch
+            .dy
+            .chunks_exact_mut(padded)
+            .zip(dy.chunks_exact(filters))
+        {
             to[..filters].copy_from_slice(from);
         }
         &scratch.dy
@@ -118,7 +144,11 @@ fn add_image(engine: &Engine, shape: ConvShape, ky: usize, x: &[f32], dy: &[f32]
     let run = shape.kernel[1] * shape.channels;
     let pixel = shape.stride * shape.channels;
     let last = (out_rows - 1) * shape.stride * line + (out_columns - 1) * pixel + run;
-    assert!(last <= x.len() && sums.len() == run * padded && dy.len() == out_rows * out_columns * padded);
+    assert!(
+        last <= x.len()
+            && sums.len() == run * padded
+            && dy.len() == out_rows * out_columns * padded
+    );
     for (first, width) in panels(engine, filters) {
         for (row, count) in pieces(run, engine.rows) {
             // SAFETY: the assertion bounds the farthest values of the image, the sums and the

@@ -96,7 +96,9 @@ pub unsafe fn input_tile<V: Vector>(t: &Transform) {
         for channel in (0..t.channels).step_by(V::N) {
             let mut columns = [[V::zero(); 6]; 6];
             for (j, column) in columns.iter_mut().enumerate() {
-                *column = bt(std::array::from_fn(|i| V::load(t.pixels[i * 6 + j].add(channel))));
+                *column = bt(std::array::from_fn(|i| {
+                    V::load(t.pixels[i * 6 + j].add(channel))
+                }));
             }
             for i in 0..6 {
                 let row = bt(std::array::from_fn(|j| columns[j][i]));
@@ -117,10 +119,16 @@ pub unsafe fn output_tile<V: Vector>(t: &Transform) {
     // SAFETY: by the caller.
     unsafe {
         for channel in (0..t.channels).step_by(V::N) {
-            let bias = if t.bias.is_null() { V::zero() } else { V::load(t.bias.add(channel)) };
+            let bias = if t.bias.is_null() {
+                V::zero()
+            } else {
+                V::load(t.bias.add(channel))
+            };
             let mut columns = [[V::zero(); 4]; 6];
             for (j, column) in columns.iter_mut().enumerate() {
-                *column = at(std::array::from_fn(|i| V::load(t.points.add((i * 6 + j) * t.step + channel))));
+                *column = at(std::array::from_fn(|i| {
+                    V::load(t.points.add((i * 6 + j) * t.step + channel))
+                }));
             }
             for i in 0..4 {
                 let row = at(std::array::from_fn(|j| columns[j][i]));
@@ -143,7 +151,9 @@ pub unsafe fn gradient_tile<V: Vector>(t: &Transform) {
         for channel in (0..t.channels).step_by(V::N) {
             let mut columns = [[V::zero(); 6]; 4];
             for (j, column) in columns.iter_mut().enumerate() {
-                *column = a(std::array::from_fn(|i| V::load(t.pixels[i * 4 + j].add(channel))));
+                *column = a(std::array::from_fn(|i| {
+                    V::load(t.pixels[i * 4 + j].add(channel))
+                }));
             }
             for i in 0..6 {
                 let row = a(std::array::from_fn(|j| columns[j][i]));

@@ -6,9 +6,9 @@
 
 use rayon::prelude::*;
 
+use super::direct::{panels, pieces};
 use super::shape::ConvShape;
 use super::tile::{Engine, Tile, engine};
-use super::direct::{panels, pieces};
 use super::wino_tile::{POINTS, Transform, TransformFn};
 
 /// Tiles of a block: transformed block and kernel stay in the second-level cache.
@@ -51,7 +51,13 @@ struct Grid {
 
 impl Grid {
     /// Pointers to the `side x side` pixels of a tile; those outside point to `outside`.
-    fn pixels(self, side: usize, images: *mut f32, tile: usize, outside: *mut f32) -> [*mut f32; POINTS] {
+    fn pixels(
+        self,
+        side: usize,
+        images: *mut f32,
+        tile: usize,
+        outside: *mut f32,
+    ) -> [*mut f32; POINTS] {
         let image = tile / (self.down * self.across);
         let (row, column) = (tile / self.across % self.down, tile % self.across);
         let mut pixels = [outside; POINTS];
@@ -72,19 +78,43 @@ impl Grid {
     ///
     /// # Safety
     /// The tile must lie in `images`, `zeros` must hold `channels` values and `points` a tile.
-    unsafe fn read(self, transform: TransformFn, side: usize, images: &[f32], tile: usize, zeros: &[f32], points: &mut [f32]) {
+    unsafe fn read(
+        self,
+        transform: TransformFn,
+        side: usize,
+        images: &[f32],
+        tile: usize,
+        zeros: &[f32],
+        points: &mut [f32],
+    ) {
         debug_assert!(zeros.len() >= self.channels && points.len() >= POINTS * self.channels);
-        let pixels = self.pixels(side, images.as_ptr().cast_mut(), tile, zeros.as_ptr().cast_mut());
+        let pixels = self.pixels(
+            side,
+            images.as_ptr().cast_mut(),
+            tile,
+            zeros.as_ptr().cast_mut(),
+        );
         let step = self.channels;
         // SAFETY: the pixels lie in `images` or `zeros` and are only read.
         unsafe {
-            transform(&Transform { pixels, points: points.as_mut_ptr(), step, channels: step, bias: std::ptr::null() });
+            transform(&Transform {
+                pixels,
+                points: points.as_mut_ptr(),
+                step,
+                channels: step,
+                bias: std::ptr::null(),
+            });
         }
     }
 }
 
 /// The kernel at 36 points, `U = G g Gᵀ`, in panels: `[point][panel][channel][panel width]`.
-fn transform_kernel(engine: &Engine, channels: usize, filters: usize, tap: impl Fn(usize, usize, usize, usize) -> f32 + Sync) -> Vec<f32> {
+fn transform_kernel(
+    engine: &Engine,
+    channels: usize,
+    filters: usize,
+    tap: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+) -> Vec<f32> {
     let plane = channels * filters;
     let mut points = vec![0.0f32; POINTS * plane];
     let cells: Vec<(usize, usize)> = panels(engine, filters).collect();
@@ -92,7 +122,9 @@ fn transform_kernel(engine: &Engine, channels: usize, filters: usize, tap: impl 
     (0..channels).into_par_iter().for_each(|channel| {
         for &(first, width) in &cells {
             for lane in 0..width.min(filters - first) {
-                let g: [[f32; 3]; 3] = std::array::from_fn(|ky| std::array::from_fn(|kx| tap(first + lane, ky, kx, channel)));
+                let g: [[f32; 3]; 3] = std::array::from_fn(|ky| {
+                    std::array::from_fn(|kx| tap(first + lane, ky, kx, channel))
+                });
                 let rows: [[f32; 6]; 3] = std::array::from_fn(|ky| kernel_points(g[ky]));
                 for j in 0..6 {
                     let column = kernel_points([rows[0][j], rows[1][j], rows[2][j]]);
@@ -111,7 +143,14 @@ fn transform_kernel(engine: &Engine, channels: usize, filters: usize, tap: impl 
 /// `G g` for three taps.
 fn kernel_points([a, b, c]: [f32; 3]) -> [f32; 6] {
     let (outer, near) = (a + c, a / 24.0 + c / 6.0);
-    [a / 4.0, -(outer + b) / 6.0, -(outer - b) / 6.0, near + b / 12.0, near - b / 12.0, c]
+    [
+        a / 4.0,
+        -(outer + b) / 6.0,
+        -(outer - b) / 6.0,
+        near + b / 12.0,
+        near - b / 12.0,
+        c,
+    ]
 }
 
 /// `Gᵀ u` for six points: the adjoint of [`kernel_points`].
@@ -146,17 +185,25 @@ unsafe impl Sync for Shared {}
 
 /// `y [B, Ho, Wo, O] = conv2d(x, w [O, 3, 3, C]) + bias`.
 pub fn forward(shape: ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let kernel = transform_kernel(engine(), shape.channels, shape.filters, |filter, ky, kx, channel| {
-        w[((filter * 3 + ky) * 3 + kx) * shape.channels + channel]
-    });
+    let kernel = transform_kernel(
+        engine(),
+        shape.channels,
+        shape.filters,
+        |filter, ky, kx, channel| w[((filter * 3 + ky) * 3 + kx) * shape.channels + channel],
+    );
     convolve(shape, x, &kernel, bias, y);
 }
 
 /// `dx [B, H, W, C]`: the convolution of `dy` with the kernel turned half round.
 pub fn input_gradient(shape: ConvShape, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    let kernel = transform_kernel(engine(), shape.filters, shape.channels, |channel, ky, kx, filter| {
-        w[((filter * 3 + 2 - ky) * 3 + 2 - kx) * shape.channels + channel]
-    });
+    let kernel = transform_kernel(
+        engine(),
+        shape.filters,
+        shape.channels,
+        |channel, ky, kx, filter| {
+            w[((filter * 3 + 2 - ky) * 3 + 2 - kx) * shape.channels + channel]
+        },
+    );
     let turned = ConvShape {
         height: shape.out_height(),
         width: shape.out_width(),
@@ -176,15 +223,37 @@ fn convolve(shape: ConvShape, x: &[f32], kernel: &[f32], bias: Option<&[f32]>, y
     assert!(x.len() == shape.batch * shape.image() && y.len() == shape.batch * shape.out_image());
     assert!(kernel.len() == POINTS * channels * filters && bias.is_none_or(|b| b.len() == filters));
     let (down, across) = (out_rows.div_ceil(4), out_columns.div_ceil(4));
-    let input = Grid { height: shape.height, width: shape.width, channels, down, across, before: shape.padding };
-    let output = Grid { height: out_rows, width: out_columns, channels: filters, down, across, before: 0 };
+    let input = Grid {
+        height: shape.height,
+        width: shape.width,
+        channels,
+        down,
+        across,
+        before: shape.padding,
+    };
+    let output = Grid {
+        height: out_rows,
+        width: out_columns,
+        channels: filters,
+        down,
+        across,
+        before: 0,
+    };
     let tiles = shape.batch * down * across;
-    let block = BLOCK.min(tiles.div_ceil(2 * rayon::current_num_threads())).max(1);
+    let block = BLOCK
+        .min(tiles.div_ceil(2 * rayon::current_num_threads()))
+        .max(1);
     let zeros = vec![0.0f32; channels];
     let y = Shared(y.as_mut_ptr());
     let (in_len, out_len) = (tile_len(channels), tile_len(filters));
     (0..tiles.div_ceil(block)).into_par_iter().for_each_init(
-        || (vec![0.0f32; block * in_len], vec![0.0f32; block * out_len], vec![0.0f32; filters]),
+        || {
+            (
+                vec![0.0f32; block * in_len],
+                vec![0.0f32; block * out_len],
+                vec![0.0f32; filters],
+            )
+        },
         |(points, products, beyond), index| {
             let first = index * block;
             let count = block.min(tiles - first);
@@ -211,7 +280,9 @@ fn convolve(shape: ConvShape, x: &[f32], kernel: &[f32], bias: Option<&[f32]>, y
                                 segs: 1,
                                 start: std::ptr::null(),
                                 start_row: 0,
-                                c: products.as_mut_ptr().add(row * out_len + point * filters + filter),
+                                c: products
+                                    .as_mut_ptr()
+                                    .add(row * out_len + point * filters + filter),
                                 c_row: out_len,
                                 columns: width,
                             };
@@ -246,8 +317,22 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let (out_rows, out_columns) = (shape.out_height(), shape.out_width());
     assert!(x.len() == shape.batch * shape.image() && dy.len() == shape.batch * shape.out_image());
     let (down, across) = (out_rows.div_ceil(4), out_columns.div_ceil(4));
-    let input = Grid { height: shape.height, width: shape.width, channels, down, across, before: shape.padding };
-    let output = Grid { height: out_rows, width: out_columns, channels: filters, down, across, before: 0 };
+    let input = Grid {
+        height: shape.height,
+        width: shape.width,
+        channels,
+        down,
+        across,
+        before: shape.padding,
+    };
+    let output = Grid {
+        height: out_rows,
+        width: out_columns,
+        channels: filters,
+        down,
+        across,
+        before: 0,
+    };
     let tiles = shape.batch * down * across;
     let (in_len, out_len) = (tile_len(channels), tile_len(filters));
     let group = (GROUP / (in_len + out_len)).clamp(1, tiles.max(1));
@@ -258,56 +343,64 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let mut sums = vec![0.0f32; POINTS * plane];
     for first in (0..tiles).step_by(group) {
         let count = group.min(tiles - first);
-        points.par_chunks_exact_mut(in_len).zip(gradients.par_chunks_exact_mut(out_len)).take(count).enumerate().for_each(
-            |(i, (points, gradients))| {
+        points
+            .par_chunks_exact_mut(in_len)
+            .zip(gradients.par_chunks_exact_mut(out_len))
+            .take(count)
+            .enumerate()
+            .for_each(|(i, (points, gradients))| {
                 // SAFETY: tile `first + i` is one of the grids', which fit `x` and `dy`.
                 unsafe {
                     input.read(engine.wino_input, 6, x, first + i, &zeros, points);
                     output.read(engine.wino_gradient, 4, dy, first + i, &zeros, gradients);
                 }
-            },
-        );
-        sums.par_chunks_exact_mut(plane).enumerate().for_each(|(point, sums)| {
-            for (filter, width) in panels(engine, filters) {
-                for (channel, rows) in pieces(channels, engine.rows) {
-                    // SAFETY: channels and filters stay within a point of each of `count` tiles;
-                    // filters fill whole registers.
-                    unsafe {
-                        let sums = sums.as_mut_ptr().add(channel * filters + filter);
-                        let tile = Tile {
-                            a: points.as_ptr().add(point * channels + channel),
-                            a_row: 1,
-                            a_k: in_len,
-                            a_seg: 0,
-                            b: gradients.as_ptr().add(point * filters + filter),
-                            b_k: out_len,
-                            b_seg: 0,
-                            len: count,
-                            segs: 1,
-                            start: sums,
-                            start_row: filters,
-                            c: sums,
-                            c_row: filters,
-                            columns: width,
-                        };
-                        engine.tile(rows, width / engine.lanes, &tile);
+            });
+        sums.par_chunks_exact_mut(plane)
+            .enumerate()
+            .for_each(|(point, sums)| {
+                for (filter, width) in panels(engine, filters) {
+                    for (channel, rows) in pieces(channels, engine.rows) {
+                        // SAFETY: channels and filters stay within a point of each of `count` tiles;
+                        // filters fill whole registers.
+                        unsafe {
+                            let sums = sums.as_mut_ptr().add(channel * filters + filter);
+                            let tile = Tile {
+                                a: points.as_ptr().add(point * channels + channel),
+                                a_row: 1,
+                                a_k: in_len,
+                                a_seg: 0,
+                                b: gradients.as_ptr().add(point * filters + filter),
+                                b_k: out_len,
+                                b_seg: 0,
+                                len: count,
+                                segs: 1,
+                                start: sums,
+                                start_row: filters,
+                                c: sums,
+                                c_row: filters,
+                                columns: width,
+                            };
+                            engine.tile(rows, width / engine.lanes, &tile);
+                        }
+                    }
+                }
+            });
+    }
+    let mut dw = vec![0.0f32; 9 * plane];
+    dw.par_chunks_exact_mut(9 * channels)
+        .enumerate()
+        .for_each(|(filter, dw)| {
+            for channel in 0..channels {
+                let u = |i: usize, j: usize| sums[(i * 6 + j) * plane + channel * filters + filter];
+                let rows: [[f32; 3]; 6] =
+                    std::array::from_fn(|i| kernel_taps(std::array::from_fn(|j| u(i, j))));
+                for kx in 0..3 {
+                    let taps = kernel_taps(std::array::from_fn(|i| rows[i][kx]));
+                    for (ky, value) in taps.into_iter().enumerate() {
+                        dw[(ky * 3 + kx) * channels + channel] = value;
                     }
                 }
             }
         });
-    }
-    let mut dw = vec![0.0f32; 9 * plane];
-    dw.par_chunks_exact_mut(9 * channels).enumerate().for_each(|(filter, dw)| {
-        for channel in 0..channels {
-            let u = |i: usize, j: usize| sums[(i * 6 + j) * plane + channel * filters + filter];
-            let rows: [[f32; 3]; 6] = std::array::from_fn(|i| kernel_taps(std::array::from_fn(|j| u(i, j))));
-            for kx in 0..3 {
-                let taps = kernel_taps(std::array::from_fn(|i| rows[i][kx]));
-                for (ky, value) in taps.into_iter().enumerate() {
-                    dw[(ky * 3 + kx) * channels + channel] = value;
-                }
-            }
-        }
-    });
     dw
 }
