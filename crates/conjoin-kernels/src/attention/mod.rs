@@ -1,0 +1,58 @@
+//! Attention of decoder steps over the states of an encoder.
+//!
+//! Shapes: `B` rows, `U` decoder steps, `T` encoder steps padded on the right, `D` numbers a query and
+//! a key, `A` of them where they are projected to a common size, `E` numbers a value.
+
+mod additive;
+pub mod reference;
+mod softmax;
+
+pub use additive::additive_scores;
+pub use softmax::masked_softmax;
+
+use burn::tensor::Tensor;
+
+/// How a query and a key are compared.
+#[derive(Clone, Debug)]
+pub enum Score {
+    /// `scale * (q . k)` (Luong et al. 2015; with `scale = 1 / sqrt(D)`, Vaswani et al. 2017).
+    Dot {
+        /// The factor.
+        scale: f64,
+    },
+    /// `v . tanh(q + k)`, of queries and keys that are already projected to `A` numbers
+    /// (Bahdanau et al. 2015).
+    Additive {
+        /// The weights `v [A]`.
+        v: Tensor<1>,
+    },
+}
+
+/// Attends from `query [B, U, D]` over `keys [B, T, D]` to `values [B, T, E]`; each row over its first
+/// `lengths[row]` steps only. Gives the context `[B, U, E]` and the weights `[B, U, T]`.
+///
+/// The weights of a row sum to 1 over its valid steps and are 0 beyond; all 0 in a row of length 0.
+///
+/// # Panics
+/// If shapes do not fit together or a length exceeds `T`.
+pub fn attention(
+    score: Score,
+    query: Tensor<3>,
+    keys: Tensor<3>,
+    values: Tensor<3>,
+    lengths: &[usize],
+) -> (Tensor<3>, Tensor<3>) {
+    let scores = match score {
+        Score::Dot { scale } => dot_scores(query, keys, scale),
+        Score::Additive { v } => additive_scores(query, keys, v, lengths),
+    };
+    let weights = masked_softmax(scores, lengths);
+    (weights.clone().matmul(values), weights)
+}
+
+/// `scale * (q . k)` for `query [B, U, D]` and `keys [B, T, D]`: `[B, U, T]`.
+pub fn dot_scores(query: Tensor<3>, keys: Tensor<3>, scale: f64) -> Tensor<3> {
+    // The scale goes to the queries, which are fewer than the scores or about as many.
+    let query = if scale == 1.0 { query } else { query * scale };
+    query.matmul(keys.swap_dims(1, 2))
+}
