@@ -23,7 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => package_folder(&out.join("probe"))?.join("resources/cmudict.dict"),
     };
     let text = fs::read(&dictionary).map_err(|e| {
-        format!("{}: {e}; set CONJOIN_CMUDICT to a copy of cmudict.dict", dictionary.display())
+        format!(
+            "{}: {e}; set CONJOIN_CMUDICT to a copy of cmudict.dict",
+            dictionary.display()
+        )
     })?;
     fs::write(out.join("cmudict.dict"), text)?;
     Ok(())
@@ -43,7 +46,13 @@ fn package_folder(probe: &Path) -> Result<PathBuf, Box<dyn Error>> {
 
     // Cargo reads its configuration (vendored sources) upwards from the working directory.
     let output = Command::new(env::var("CARGO")?)
-        .args(["metadata", "--offline", "--format-version", "1", "--manifest-path"])
+        .args([
+            "metadata",
+            "--offline",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
         .arg(probe.join("Cargo.toml"))
         .current_dir(env::var("CARGO_MANIFEST_DIR")?)
         .output()?;

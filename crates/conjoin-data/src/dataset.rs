@@ -59,7 +59,8 @@ pub fn open(
         format!("one of {}", names.join(", "))
     };
     let find = |key: &str, wanted: &str| {
-        all.get(wanted).ok_or_else(|| DataError::config(key, format!("`{wanted}`"), names()))
+        all.get(wanted)
+            .ok_or_else(|| DataError::config(key, format!("`{wanted}`"), names()))
     };
     let read = |config: &DataSetConfig| config.source.open().map_err(|e| e.below("source"));
     let config = find("data", name)?;
@@ -77,4 +78,111 @@ pub fn open(
         return Ok(source);
     }
     Ok(Arc::new(Filtered::new(source, &excluded)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn read(json: &str) -> DataSetConfig {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn columns_need_no_data() {
+        let config = read(
+            r#"{"source": {"kind": "idx", "dir": "nowhere", "split": "train",
+                           "classes": "fashion-mnist"},
+                "transforms": [{"kind": "rotate90"}],
+                "loader": {"batch": {"size": 8}}}"#,
+        );
+        let columns = config.columns().unwrap();
+        assert_eq!(
+            columns.keys().collect::<Vec<_>>(),
+            ["image", "label", "rotation"]
+        );
+        assert!(
+            config
+                .source
+                .open()
+                .unwrap_err()
+                .to_string()
+                .contains("nowhere")
+        );
+    }
+
+    #[test]
+    fn mistakes_have_the_path_of_their_key() {
+        let key = |json: &str| read(json).columns().unwrap_err().key().unwrap().to_owned();
+        let cmudict = r#""source": {"kind": "cmudict", "split": "test", "limit": LIMIT}"#;
+        let with = |limit: &str, rest: &str| {
+            key(&format!("{{{}, {rest}}}", cmudict.replace("LIMIT", limit)))
+        };
+        assert_eq!(
+            with("0", r#""loader": {"batch": {"size": 8}}"#),
+            "source.limit"
+        );
+        assert_eq!(
+            with("9", r#""loader": {"batch": {"size": 0}}"#),
+            "loader.batch.size"
+        );
+        let transforms = r#""transforms": [{"kind": "mask-tokens", "column": "letters", "rate": 2}],
+                            "loader": {"batch": {"size": 8}}"#;
+        assert_eq!(with("9", transforms), "transforms[0].rate");
+    }
+
+    #[test]
+    fn excluded_words_are_left_out() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"hello\nworld\nread\n").unwrap();
+        let loader = r#""loader": {"batch": {"size": 8}}"#;
+        let path = serde_json::to_string(file.path()).unwrap();
+        let list = format!(r#"{{"kind": "cmudict", "split": "test", "words": {path}}}"#);
+        let words = ["hello", "world", "read"];
+        let train = r#"{"kind": "cmudict", "split": "train"}"#;
+        let mut sets = BTreeMap::from([
+            (
+                "listed".to_owned(),
+                read(&format!(r#"{{"source": {list}, {loader}}}"#)),
+            ),
+            (
+                "train".to_owned(),
+                read(&format!(
+                    r#"{{"source": {train}, {loader}, "exclude": ["listed"]}}"#
+                )),
+            ),
+        ]);
+        let keys = |name: &str, sets: &BTreeMap<String, DataSetConfig>| -> HashSet<String> {
+            let source = open(name, sets).unwrap();
+            (0..source.len())
+                .map(|i| source.key(i).into_owned())
+                .collect()
+        };
+        assert_eq!(keys("listed", &sets), words.map(str::to_owned).into());
+        let kept = keys("train", &sets);
+        assert!(words.iter().all(|word| !kept.contains(*word)));
+
+        let train = sets.get_mut("train").unwrap();
+        train.exclude.clear();
+        let all = keys("train", &sets);
+        assert!(
+            words.iter().any(|word| all.contains(*word)),
+            "the test can fail"
+        );
+        assert!(kept.is_subset(&all));
+
+        sets.get_mut("train").unwrap().exclude = vec!["lisetd".to_owned()];
+        assert_eq!(
+            open("train", &sets).unwrap_err().to_string(),
+            "option `exclude`: found `lisetd`, expected one of `listed`, `train`"
+        );
+        sets.get_mut("train").unwrap().exclude = vec!["train".to_owned()];
+        assert!(
+            open("train", &sets)
+                .unwrap_err()
+                .to_string()
+                .contains("itself")
+        );
+    }
 }

@@ -22,7 +22,12 @@ impl Collator {
     ///
     /// # Errors
     /// A field is missing, or has another type, shape or index than its contract allows.
-    pub fn check(&self, sample: &Sample, source: &dyn Source, index: usize) -> Result<(), DataError> {
+    pub fn check(
+        &self,
+        sample: &Sample,
+        source: &dyn Source,
+        index: usize,
+    ) -> Result<(), DataError> {
         for (name, contract) in &self.columns {
             let wrong = |found: String, expected: String| {
                 let place = format!("{}, column `{name}`", source.location(index));
@@ -71,11 +76,10 @@ fn fits(field: &Field, contract: &Contract) -> bool {
     match (contract.meaning, field) {
         (Meaning::Tokens, Field::Tokens(tokens)) => shape_fits(&[tokens.len()]),
         (Meaning::Label, Field::Label(_)) => dims.is_empty(),
-        (Meaning::Tokens | Meaning::Label, _) => false,
+        (Meaning::Tokens | Meaning::Label, _) | (_, Field::Tokens(_) | Field::Label(_)) => false,
         (_, Field::Dense { shape, data }) => {
             shape_fits(shape) && data.len() == shape.iter().product::<usize>()
         }
-        (_, Field::Tokens(_) | Field::Label(_)) => false,
     }
 }
 
@@ -103,7 +107,10 @@ fn stack(fields: &[&Field], contract: &Contract) -> Column {
         shape.extend_from_slice(first.get(1..).unwrap_or_default());
     }
     let row: usize = shape.iter().skip(1).product();
-    let pad = contract.ignore.or(contract.vocabulary.as_ref().and_then(|v| v.pad)).unwrap_or(0);
+    let pad = contract
+        .ignore
+        .or(contract.vocabulary.as_ref().and_then(|v| v.pad))
+        .unwrap_or(0);
     for (number, field) in (1..).zip(fields) {
         match field {
             Field::Label(label) => integers.push(*label),
@@ -148,7 +155,10 @@ mod tests {
         target.ignore = Some(-100);
         let speech = Contract::new(Meaning::Features, ["B".into(), "T".into(), 2.into()]);
         Columns::from([
-            ("tokens".to_owned(), Contract::tokens("T", vocabulary.clone())),
+            (
+                "tokens".to_owned(),
+                Contract::tokens("T", vocabulary.clone()),
+            ),
             ("target".to_owned(), target),
             ("label".to_owned(), Contract::label(vocabulary)),
             ("image".to_owned(), Contract::image(1, 2, 1, (0.0, 1.0))),
@@ -184,7 +194,10 @@ mod tests {
         assert_eq!(column("label").array.shape, [2]);
         assert_eq!(integers("label"), [0, 2]);
         assert_eq!(column("image").array.shape, [2, 1, 2, 1]);
-        assert_eq!(column("image").array.data, ArrayData::F32(vec![1.0, 1.0, 3.0, 3.0]));
+        assert_eq!(
+            column("image").array.data,
+            ArrayData::F32(vec![1.0, 1.0, 3.0, 3.0])
+        );
         assert_eq!(column("image").lengths, None);
         let speech = &column("speech").array;
         assert_eq!(speech.shape, [2, 3, 2]);
@@ -209,7 +222,10 @@ mod tests {
             refusal(sample(2).with("label", Field::Tokens(vec![0]))),
             "list line 1, column `label`: found tokens [1], expected label [B] of v(3)"
         );
-        let image = |shape: Vec<usize>, count| Field::Dense { shape, data: vec![0.0; count] };
+        let image = |shape: Vec<usize>, count| Field::Dense {
+            shape,
+            data: vec![0.0; count],
+        };
         assert!(refusal(sample(2).with("image", image(vec![2, 1, 1], 2))).contains("[2, 1, 1]"));
         assert!(refusal(sample(2).with("image", image(vec![1, 2, 1], 3))).contains("image"));
         let mut without = sample(2);

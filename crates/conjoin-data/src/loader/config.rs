@@ -108,7 +108,11 @@ impl LoaderConfig {
             (None, Some(tokens)) => Limit::Entries(tokens),
             (found, _) => {
                 let found = if found.is_some() { "both" } else { "neither" };
-                return Err(DataError::config("loader.batch", found, "either `size` or `tokens`"));
+                return Err(DataError::config(
+                    "loader.batch",
+                    found,
+                    "either `size` or `tokens`",
+                ));
             }
         };
         match limit {
@@ -124,19 +128,31 @@ impl LoaderConfig {
             }
             Limit::Entries(_) if self.batch.column.is_none() => {
                 let expected = "the ragged column whose entries `tokens` counts";
-                return Err(DataError::config("loader.batch.column", "nothing", expected));
+                return Err(DataError::config(
+                    "loader.batch.column",
+                    "nothing",
+                    expected,
+                ));
             }
             Limit::Rows(_) | Limit::Entries(_) => {}
         }
         if self.workers > 0 && self.prefetch == 0 {
-            return Err(DataError::config("loader.prefetch", "0", "at least 1, or `workers = 0`"));
+            return Err(DataError::config(
+                "loader.prefetch",
+                "0",
+                "at least 1, or `workers = 0`",
+            ));
         }
         if let Some(column) = &self.batch.column
             && !source.get(column).is_some_and(|contract| contract.ragged)
         {
             let ragged = source.iter().filter(|(_, contract)| contract.ragged);
             let names: Vec<String> = ragged.map(|(name, _)| format!("`{name}`")).collect();
-            let among = if names.is_empty() { "there is none".to_owned() } else { names.join(", ") };
+            let among = if names.is_empty() {
+                "there is none".to_owned()
+            } else {
+                names.join(", ")
+            };
             return Err(DataError::config(
                 "loader.batch.column",
                 format!("`{column}`"),
@@ -156,7 +172,10 @@ mod tests {
         let config: LoaderConfig = serde_json::from_str(json).unwrap();
         let vocabulary = Vocabulary::new("v", ["a"]);
         let columns = Columns::from([
-            ("letters".to_owned(), Contract::tokens("T", vocabulary.clone())),
+            (
+                "letters".to_owned(),
+                Contract::tokens("T", vocabulary.clone()),
+            ),
             ("label".to_owned(), Contract::label(vocabulary)),
         ]);
         config.check(&columns).unwrap_err().to_string()
@@ -170,7 +189,9 @@ mod tests {
         );
         assert!(refusal(r#"{"batch": {"size": 1, "tokens": 1}}"#).contains("found both"));
         assert!(refusal(r#"{"batch": {"size": 0}}"#).contains("`loader.batch.size`: found 0"));
-        assert!(refusal(r#"{"batch": {"tokens": 9}}"#).contains("`loader.batch.column`: found nothing"));
+        assert!(
+            refusal(r#"{"batch": {"tokens": 9}}"#).contains("`loader.batch.column`: found nothing")
+        );
         assert_eq!(
             refusal(r#"{"batch": {"tokens": 9, "column": "label"}}"#),
             "option `loader.batch.column`: found `label`, expected a ragged column of the source: \

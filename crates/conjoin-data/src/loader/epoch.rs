@@ -54,7 +54,8 @@ impl Recipe {
 
     fn sample(&self, index: usize, epoch: u64) -> Result<Sample, DataError> {
         let mut sample = self.source.sample(index)?;
-        self.transforms.apply(&mut sample, self.seed, epoch, index)?;
+        self.transforms
+            .apply(&mut sample, self.seed, epoch, index)?;
         self.collator.check(&sample, self.source.as_ref(), index)?;
         Ok(sample)
     }
@@ -158,21 +159,24 @@ impl EpochIter {
 
     fn make_next(&mut self) -> Result<Option<Made>, DataError> {
         if self.workers.is_empty() {
-            return Ok(self.recipe.make(self.plan.batch(self.next), self.epoch, &self.stop));
+            return Ok(self
+                .recipe
+                .make(self.plan.batch(self.next), self.epoch, &self.stop));
         }
         let number = (self.next - self.start) % self.workers.len();
-        match self.workers[number].made.recv() {
-            Ok(made) => Ok(Some(made)),
-            // A queue that closes before its last batch belongs to a thread that panicked.
-            Err(_) => {
-                let worker = self.workers.swap_remove(number);
-                let cause = worker.thread.join().err().map_or_else(
-                    || "it ended before its work was done".to_owned(),
-                    |panic| describe_panic(panic.as_ref()),
-                );
-                Err(DataError::Worker { worker: number, cause })
-            }
+        if let Ok(made) = self.workers[number].made.recv() {
+            return Ok(Some(made));
         }
+        // A queue that closes before its last batch belongs to a thread that panicked.
+        let worker = self.workers.swap_remove(number);
+        let cause = worker.thread.join().err().map_or_else(
+            || "it ended before its work was done".to_owned(),
+            |panic| describe_panic(panic.as_ref()),
+        );
+        Err(DataError::Worker {
+            worker: number,
+            cause,
+        })
     }
 
     /// Books the samples that are missing; an error when they are too many.
@@ -214,8 +218,11 @@ impl EpochIter {
 
     fn end_workers(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let (queues, threads): (Vec<_>, Vec<_>) =
-            self.workers.drain(..).map(|worker| (worker.made, worker.thread)).unzip();
+        let (queues, threads): (Vec<_>, Vec<_>) = self
+            .workers
+            .drain(..)
+            .map(|worker| (worker.made, worker.thread))
+            .unzip();
         // A worker that waits for room in its queue wakes when the queue is gone.
         drop(queues);
         for thread in threads {

@@ -8,6 +8,8 @@ mod collate;
 mod config;
 mod epoch;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use config::{BatchConfig, LoaderConfig};
 pub use epoch::{EpochIter, Skipped};
@@ -49,7 +51,11 @@ impl Loader {
         };
         let rows = source.len();
         if rows == 0 {
-            return Err(DataError::config("source", "no sample", "at least one sample"));
+            return Err(DataError::config(
+                "source",
+                "no sample",
+                "at least one sample",
+            ));
         }
         if let Limit::Rows(size) = limit
             && config.drop_last
@@ -103,7 +109,10 @@ impl Loader {
 
     fn plan(&self, epoch: u64) -> Arc<Plan> {
         // A poisoned lock still holds a plan that was complete when it was stored.
-        let mut last = self.last_plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .last_plan
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some((made_for, plan)) = last.as_ref()
             && *made_for == epoch
         {
@@ -147,7 +156,10 @@ fn lengths(
                 format!("at most {entries} (option `loader.batch.tokens`)"),
             ));
         }
-        let all: usize = ragged.iter().filter_map(|name| source.length(index, name)).sum();
+        let all: usize = ragged
+            .iter()
+            .filter_map(|name| source.length(index, name))
+            .sum();
         lengths.push((length as u32, all as u32));
     }
     Ok(lengths)

@@ -68,7 +68,11 @@ impl Plan {
 /// Sorts by length within pools; without shuffling all rows are one pool. Every second pool is
 /// sorted downwards, so that a batch that reaches over a border finds like lengths on both sides.
 fn sort_in_pools(rows: &mut [usize], lengths: &Lengths, order: Order) {
-    let pool = if order.shuffle { pool_size(lengths, order.limit) } else { rows.len() };
+    let pool = if order.shuffle {
+        pool_size(lengths, order.limit)
+    } else {
+        rows.len()
+    };
     for (number, pool) in rows.chunks_mut(pool.max(1)).enumerate() {
         // Stable: rows of equal length stay in their random order.
         pool.sort_by_key(|&row| lengths[row]);
@@ -175,7 +179,10 @@ mod tests {
     #[test]
     fn seed_and_epoch_decide() {
         let make = |seed, epoch| {
-            let order = Order { seed, ..order(100, Limit::Rows(8), None) };
+            let order = Order {
+                seed,
+                ..order(100, Limit::Rows(8), None)
+            };
             batches(&Plan::new(order, epoch))
         };
         assert_eq!(make(1, 0), make(1, 0));
@@ -185,8 +192,14 @@ mod tests {
 
     #[test]
     fn without_shuffling_the_order_is_the_sources() {
-        let order = Order { shuffle: false, ..order(5, Limit::Rows(2), None) };
-        assert_eq!(batches(&Plan::new(order, 3)), [vec![0, 1], vec![2, 3], vec![4]]);
+        let order = Order {
+            shuffle: false,
+            ..order(5, Limit::Rows(2), None)
+        };
+        assert_eq!(
+            batches(&Plan::new(order, 3)),
+            [vec![0, 1], vec![2, 3], vec![4]]
+        );
     }
 
     #[test]

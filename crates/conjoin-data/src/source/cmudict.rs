@@ -41,8 +41,14 @@ impl CmudictConfig {
     pub fn columns(&self) -> Columns {
         let phonemes = phonemes_vocabulary(self.stress);
         Columns::from([
-            ("letters".to_owned(), Contract::tokens("T", letters_vocabulary())),
-            ("phonemes_in".to_owned(), Contract::tokens("U", phonemes.clone())),
+            (
+                "letters".to_owned(),
+                Contract::tokens("T", letters_vocabulary()),
+            ),
+            (
+                "phonemes_in".to_owned(),
+                Contract::tokens("U", phonemes.clone()),
+            ),
             ("phonemes_out".to_owned(), Contract::tokens("U", phonemes)),
         ])
     }
@@ -179,7 +185,9 @@ impl Source for CmudictSource {
     fn references(&self, index: usize) -> Vec<Vec<i64>> {
         let word = self.rows[index].0;
         let all = &self.lexicon.words[word].pronunciations;
-        self.distinct(word).map(|i| self.phonemes(&all[i]).collect()).collect()
+        self.distinct(word)
+            .map(|i| self.phonemes(&all[i]).collect())
+            .collect()
     }
 }
 
@@ -215,7 +223,10 @@ mod tests {
         let [a, b, c] = [&train, &valid, &test].map(words_of);
         assert!(a.is_disjoint(&b) && b.is_disjoint(&c) && a.is_disjoint(&c));
         assert_eq!(a.len() + b.len() + c.len(), 125_929);
-        assert!(train.len() > a.len(), "training has several pronunciations of some words");
+        assert!(
+            train.len() > a.len(),
+            "training has several pronunciations of some words"
+        );
         assert_eq!(valid.len(), b.len());
         assert_eq!(test.len(), c.len());
     }
@@ -223,25 +234,45 @@ mod tests {
     #[test]
     fn columns_shift_by_one_and_close_with_eos() {
         let file = list("Hello\n");
-        let source = CmudictConfig { words: Some(file.path().into()), ..config(Part::Test) };
+        let source = CmudictConfig {
+            words: Some(file.path().into()),
+            ..config(Part::Test)
+        };
         let source = source.open().unwrap();
         assert_eq!(source.len(), 1);
         assert_eq!(source.key(0), "hello");
         assert_eq!(source.text(0), "hello: HH AH L OW");
         let phonemes = phonemes_vocabulary(false);
         let ids = |symbols: &str| -> Vec<i64> {
-            symbols.split(' ').map(|s| phonemes.index(s).unwrap()).collect()
+            symbols
+                .split(' ')
+                .map(|s| phonemes.index(s).unwrap())
+                .collect()
         };
         let sample = source.sample(0).unwrap();
-        assert_eq!(sample.fields["phonemes_in"], Field::Tokens(ids("<bos> HH AH L OW")));
-        assert_eq!(sample.fields["phonemes_out"], Field::Tokens(ids("HH AH L OW <eos>")));
-        assert_eq!(sample.fields["letters"], Field::Tokens(encode_letters("hello")));
+        assert_eq!(
+            sample.fields["phonemes_in"],
+            Field::Tokens(ids("<bos> HH AH L OW"))
+        );
+        assert_eq!(
+            sample.fields["phonemes_out"],
+            Field::Tokens(ids("HH AH L OW <eos>"))
+        );
+        assert_eq!(
+            sample.fields["letters"],
+            Field::Tokens(encode_letters("hello"))
+        );
         assert_eq!(source.references(0), [ids("HH AH L OW"), ids("HH EH L OW")]);
         for column in ["letters", "phonemes_in", "phonemes_out"] {
-            let Field::Tokens(tokens) = &sample.fields[column] else { panic!() };
+            let Field::Tokens(tokens) = &sample.fields[column] else {
+                panic!()
+            };
             assert_eq!(source.length(0, column), Some(tokens.len()));
         }
-        assert_eq!(source.columns().keys().collect::<Vec<_>>(), sample.fields.keys().collect::<Vec<_>>());
+        assert_eq!(
+            source.columns().keys().collect::<Vec<_>>(),
+            sample.fields.keys().collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -249,14 +280,20 @@ mod tests {
         // "a" is AH0 and EY1; "addict" is AH0 D IH1 K T and AE1 D IH2 K T; "abstract" differs in
         // stress and vowel. "absent" and "affix" hold both sorts.
         let count = |stress| {
-            let config = CmudictConfig { stress, ..config(Part::Train) };
+            let config = CmudictConfig {
+                stress,
+                ..config(Part::Train)
+            };
             config.open().unwrap().len()
         };
         assert!(count(true) > count(false));
         let file = list("increase\n");
         let both = |stress| {
-            let config =
-                CmudictConfig { stress, words: Some(file.path().into()), ..config(Part::Test) };
+            let config = CmudictConfig {
+                stress,
+                words: Some(file.path().into()),
+                ..config(Part::Test)
+            };
             config.open().unwrap().references(0).len()
         };
         assert_eq!((both(true), both(false)), (2, 1)); // IH0 N K R IY1 S, IH1 N K R IY2 S
@@ -264,19 +301,35 @@ mod tests {
 
     #[test]
     fn limit_takes_an_even_choice() {
-        let source = CmudictConfig { limit: Some(500), ..config(Part::Valid) }.open().unwrap();
+        let source = CmudictConfig {
+            limit: Some(500),
+            ..config(Part::Valid)
+        }
+        .open()
+        .unwrap();
         assert_eq!(source.len(), 500);
         let initials: HashSet<u8> = words_of(&source).iter().map(|w| w.as_bytes()[0]).collect();
         assert!(initials.len() > 20);
-        let error = CmudictConfig { limit: Some(0), ..config(Part::Valid) }.check().unwrap_err();
-        assert_eq!(error.to_string(), "option `limit`: found 0, expected at least one word");
+        let error = CmudictConfig {
+            limit: Some(0),
+            ..config(Part::Valid)
+        }
+        .check()
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "option `limit`: found 0, expected at least one word"
+        );
     }
 
     #[test]
     fn a_listed_word_outside_the_dictionary_is_named() {
         let file = list("hello\n\nqwxzt\n");
         let path = file.path();
-        let config = CmudictConfig { words: Some(path.into()), ..config(Part::Test) };
+        let config = CmudictConfig {
+            words: Some(path.into()),
+            ..config(Part::Test)
+        };
         assert_eq!(
             config.open().unwrap_err().to_string(),
             format!(
@@ -291,6 +344,9 @@ mod tests {
         let read = serde_json::from_str::<super::super::SourceConfig>;
         assert!(read(r#"{"kind": "cmudict", "split": "test"}"#).is_ok());
         let error = read(r#"{"kind": "cmudict", "split": "test", "stres": true}"#).unwrap_err();
-        assert!(error.to_string().contains("unknown field `stres`"), "{error}");
+        assert!(
+            error.to_string().contains("unknown field `stres`"),
+            "{error}"
+        );
     }
 }

@@ -56,7 +56,10 @@ impl IdxSplit {
 
 /// What the labels stand for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "\"fashion-mnist\", \"digits\", or a list of class names")]
+#[serde(
+    untagged,
+    expecting = "\"fashion-mnist\", \"digits\", or a list of class names"
+)]
 pub enum ClassNames {
     Preset(ClassPreset),
     List(Vec<String>),
@@ -102,7 +105,10 @@ impl IdxConfig {
         image.normaliser = Some("x/255".to_owned());
         Columns::from([
             ("image".to_owned(), image),
-            ("label".to_owned(), Contract::label(self.classes.vocabulary())),
+            (
+                "label".to_owned(),
+                Contract::label(self.classes.vocabulary()),
+            ),
         ])
     }
 
@@ -111,11 +117,19 @@ impl IdxConfig {
             && from >= to
         {
             let found = format!("[{from}, {to}]");
-            return Err(DataError::config("take", found, "[from, to] with from < to"));
+            return Err(DataError::config(
+                "take",
+                found,
+                "[from, to] with from < to",
+            ));
         }
         if self.size.contains(&0) {
             let found = format!("{:?}", self.size);
-            return Err(DataError::config("size", found, "[height, width], both above 0"));
+            return Err(DataError::config(
+                "size",
+                found,
+                "[height, width], both above 0",
+            ));
         }
         match &self.classes {
             ClassNames::List(names) if names.len() < 2 || names.len() > 256 => {
@@ -150,8 +164,10 @@ impl IdxConfig {
             Some([from, to]) if to <= rows => from..to,
             Some([from, to]) => {
                 let found = format!("[{from}, {to}]");
-                let expected =
-                    format!("a range within the {rows} rows of {}", images_path.display());
+                let expected = format!(
+                    "a range within the {rows} rows of {}",
+                    images_path.display()
+                );
                 return Err(DataError::config("take", found, expected));
             }
         };
@@ -172,7 +188,11 @@ impl IdxConfig {
         let name = format!("{}-{what}-{kind}-ubyte", self.split.prefix());
         let mut tried = [self.dir.join(format!("{name}.gz")), self.dir.join(&name)].into_iter();
         tried.find(|path| path.is_file()).ok_or_else(|| {
-            let found = if self.dir.is_dir() { "no such file" } else { "no such folder" };
+            let found = if self.dir.is_dir() {
+                "no such file"
+            } else {
+                "no such folder"
+            };
             DataError::format(
                 self.dir.display().to_string(),
                 found,
@@ -213,7 +233,11 @@ impl IdxSource {
         Err(DataError::format(
             row_of(&self.labels_path, self.row(index)),
             format!("label {label}"),
-            format!("0 to {} (vocabulary `{}`)", self.classes.len() - 1, self.classes.name),
+            format!(
+                "0 to {} (vocabulary `{}`)",
+                self.classes.len() - 1,
+                self.classes.name
+            ),
         ))
     }
 }
@@ -258,7 +282,10 @@ impl Source for IdxSource {
     }
 
     fn text(&self, index: usize) -> String {
-        let class = self.class(index).ok().and_then(|label| self.classes.symbol(label));
+        let class = self
+            .class(index)
+            .ok()
+            .and_then(|label| self.classes.symbol(label));
         class.unwrap_or("unknown class").to_owned()
     }
 }
@@ -297,22 +324,39 @@ mod tests {
     #[test]
     fn rows_labels_and_names() {
         let dir = folder(4, &[0, 1, 1, 0]);
-        let source = IdxConfig { take: Some([1, 4]), ..config(dir.path()) }.open().unwrap();
+        let source = IdxConfig {
+            take: Some([1, 4]),
+            ..config(dir.path())
+        }
+        .open()
+        .unwrap();
         assert_eq!(source.len(), 3);
         let sample = source.sample(1).unwrap();
         assert_eq!(sample.key, "train-images row 2");
         assert_eq!(sample.fields["label"], Field::Label(1));
         let pixel = 20.0 / 255.0;
-        let image = Field::Dense { shape: vec![2, 2, 1], data: vec![pixel; 4] };
+        let image = Field::Dense {
+            shape: vec![2, 2, 1],
+            data: vec![pixel; 4],
+        };
         assert_eq!(sample.fields["image"], image);
         assert_eq!(source.text(1), "yes");
-        assert!(source.location(1).ends_with("train-images-idx3-ubyte row 2"));
+        assert!(
+            source
+                .location(1)
+                .ends_with("train-images-idx3-ubyte row 2")
+        );
     }
 
     #[test]
     fn a_label_outside_the_classes_names_its_row() {
         let dir = folder(3, &[0, 1, 2]);
-        let source = IdxConfig { take: Some([1, 3]), ..config(dir.path()) }.open().unwrap();
+        let source = IdxConfig {
+            take: Some([1, 3]),
+            ..config(dir.path())
+        }
+        .open()
+        .unwrap();
         assert!(source.sample(0).is_ok());
         let message = source.sample(1).unwrap_err().to_string();
         let expected = "train-labels-idx1-ubyte row 2: found label 2, expected 0 to 1 (vocabulary \
@@ -324,7 +368,10 @@ mod tests {
     fn files_that_disagree_or_are_missing_are_named() {
         let dir = folder(3, &[0, 1]);
         let message = config(dir.path()).open().unwrap_err().to_string();
-        assert!(message.contains("found 2 labels, expected 3, one for each image of"), "{message}");
+        assert!(
+            message.contains("found 2 labels, expected 3, one for each image of"),
+            "{message}"
+        );
 
         let dir = folder(3, &[0, 1, 0]);
         let open = |change: fn(&mut IdxConfig)| {

@@ -57,7 +57,10 @@ fn decode(
     if header.get(..4).is_some_and(|magic| magic != kind) {
         return Err(wrong(
             format!("the first bytes {:02x?}", &header[..4]),
-            format!("{kind:02x?} (IDX, unsigned bytes, {} dimensions)", dims.len()),
+            format!(
+                "{kind:02x?} (IDX, unsigned bytes, {} dimensions)",
+                dims.len()
+            ),
         ));
     }
     if header.len() < header_length {
@@ -70,7 +73,11 @@ fn decode(
         .chunks_exact(4)
         .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize)
         .collect();
-    if sizes.iter().zip(dims).any(|(&size, dim)| dim.is_some_and(|dim| dim != size)) {
+    if sizes
+        .iter()
+        .zip(dims)
+        .any(|(&size, dim)| dim.is_some_and(|dim| dim != size))
+    {
         let text = |dim: &Option<usize>| dim.map_or_else(|| "any".to_owned(), |d| d.to_string());
         let expected: Vec<String> = dims.iter().map(text).collect();
         return Err(wrong(
@@ -78,9 +85,14 @@ fn decode(
             format!("[{}]", expected.join(", ")),
         ));
     }
-    let count = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let count = sizes
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
     let count = count.filter(|&count| count <= MAX_BYTES).ok_or_else(|| {
-        wrong(format!("sizes {sizes:?} in the header"), format!("at most {MAX_BYTES} elements"))
+        wrong(
+            format!("sizes {sizes:?} in the header"),
+            format!("at most {MAX_BYTES} elements"),
+        )
     })?;
     let bytes = read_up_to(path, &mut reader, count)?;
     if bytes.len() < count {
@@ -152,8 +164,14 @@ mod tests {
     fn damage_is_named() {
         let whole = idx(&[2, 2, 2], &[0; 8]);
         let cases: [(Vec<u8>, &str); 7] = [
-            (vec![], "FILE: found 0 bytes, expected an IDX header of 16 bytes"),
-            (whole[..9].to_vec(), "FILE: found 9 bytes, expected an IDX header of 16 bytes"),
+            (
+                vec![],
+                "FILE: found 0 bytes, expected an IDX header of 16 bytes",
+            ),
+            (
+                whole[..9].to_vec(),
+                "FILE: found 9 bytes, expected an IDX header of 16 bytes",
+            ),
             (
                 b"\x89PNG and so on and on".to_vec(),
                 "FILE: found the first bytes [89, 50, 4e, 47], expected [00, 00, 08, 03] (IDX, \
@@ -188,12 +206,18 @@ mod tests {
     fn a_header_that_promises_much_takes_no_memory() {
         // 2 GiB are claimed and nothing follows: the buffer grows with the data alone.
         let bytes = zip(&idx(&[1 << 29, 2, 2], &[]));
-        assert!(read_bytes(&bytes, &DIMS).unwrap_err().contains("ends after 0"));
+        assert!(
+            read_bytes(&bytes, &DIMS)
+                .unwrap_err()
+                .contains("ends after 0")
+        );
     }
 
     #[test]
     fn a_cut_gzip_stream_is_a_cut_file() {
-        let noise: Vec<u8> = (0..400u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect();
+        let noise: Vec<u8> = (0..400u32)
+            .map(|i| (i.wrapping_mul(2654435761) >> 24) as u8)
+            .collect();
         let zipped = zip(&idx(&[100, 2, 2], &noise));
         let error = read_bytes(&zipped[..zipped.len() / 2], &DIMS).unwrap_err();
         assert!(error.contains("a file that ends after"), "{error}");

@@ -106,7 +106,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.png");
         let pixels = vec![0, 51, 102, 153, 204, 255];
-        image::GrayImage::from_raw(3, 2, pixels).unwrap().save(&path).unwrap();
+        image::GrayImage::from_raw(3, 2, pixels)
+            .unwrap()
+            .save(&path)
+            .unwrap();
         let source = ImageFiles::new(&config(), vec![path]);
         let expected = Field::Dense {
             shape: vec![2, 3, 1],

@@ -64,7 +64,10 @@ pub fn letters_vocabulary() -> Arc<Vocabulary> {
     static VOCABULARY: OnceLock<Arc<Vocabulary>> = OnceLock::new();
     let build = || {
         let specials = SPECIALS.iter().map(ToString::to_string);
-        Vocabulary::new("letters", specials.chain(GRAPHEMES.chars().map(String::from)))
+        Vocabulary::new(
+            "letters",
+            specials.chain(GRAPHEMES.chars().map(String::from)),
+        )
     };
     Arc::clone(VOCABULARY.get_or_init(build))
 }
@@ -181,7 +184,11 @@ impl Lexicon {
             return Ok(lexicon);
         }
         let text = std::str::from_utf8(BYTES).map_err(|e| {
-            DataError::format("cmudict.dict", format!("a byte that is not UTF-8: {e}"), "UTF-8")
+            DataError::format(
+                "cmudict.dict",
+                format!("a byte that is not UTF-8: {e}"),
+                "UTF-8",
+            )
         })?;
         let lexicon = Self::parse(text)?;
         Ok(LEXICON.get_or_init(|| lexicon))
@@ -301,13 +308,27 @@ mod tests {
         assert_eq!(lexicon.words.len(), 125_929);
         let lines: usize = lexicon.words.iter().map(|w| w.pronunciations.len()).sum();
         assert_eq!(lines, 135_010);
-        let letters: BTreeSet<char> = lexicon.words.iter().flat_map(|w| w.spelling.chars()).collect();
-        let outside: Vec<char> =
-            letters.iter().copied().filter(|c| !GRAPHEMES.contains(*c)).collect();
+        let letters: BTreeSet<char> = lexicon
+            .words
+            .iter()
+            .flat_map(|w| w.spelling.chars())
+            .collect();
+        let outside: Vec<char> = letters
+            .iter()
+            .copied()
+            .filter(|c| !GRAPHEMES.contains(*c))
+            .collect();
         assert_eq!(outside, ['1']);
-        assert!(GRAPHEMES.chars().all(|c| letters.contains(&c)), "every grapheme occurs");
-        let with_digit: Vec<&str> =
-            lexicon.words.iter().map(|w| w.spelling).filter(|w| w.contains('1')).collect();
+        assert!(
+            GRAPHEMES.chars().all(|c| letters.contains(&c)),
+            "every grapheme occurs"
+        );
+        let with_digit: Vec<&str> = lexicon
+            .words
+            .iter()
+            .map(|w| w.spelling)
+            .filter(|w| w.contains('1'))
+            .collect();
         assert_eq!(with_digit, ["puget-1"]);
     }
 
@@ -316,7 +337,11 @@ mod tests {
         assert_eq!(letters_vocabulary().len(), 5 + 29);
         assert_eq!(phonemes_vocabulary(false).len(), 5 + 39);
         assert_eq!(phonemes_vocabulary(true).len(), 5 + 69);
-        for vocabulary in [letters_vocabulary(), phonemes_vocabulary(false), phonemes_vocabulary(true)] {
+        for vocabulary in [
+            letters_vocabulary(),
+            phonemes_vocabulary(false),
+            phonemes_vocabulary(true),
+        ] {
             let distinct: BTreeSet<&String> = vocabulary.symbols.iter().collect();
             assert_eq!(distinct.len(), vocabulary.len());
             assert_eq!(vocabulary.pad, Some(0));
@@ -334,8 +359,10 @@ mod tests {
             let vocabulary = phonemes_vocabulary(stress);
             let word = &lexicon.words[lexicon.position(word).unwrap()];
             let text = |p| {
-                let symbols: Vec<&str> =
-                    lexicon.phonemes(p, stress).map(|i| vocabulary.symbol(i).unwrap()).collect();
+                let symbols: Vec<&str> = lexicon
+                    .phonemes(p, stress)
+                    .map(|i| vocabulary.symbol(i).unwrap())
+                    .collect();
                 symbols.join(" ")
             };
             word.pronunciations.iter().map(text).collect()
@@ -352,7 +379,10 @@ mod tests {
         let vocabulary = letters_vocabulary();
         let read = |word: &str| -> Vec<String> {
             let symbols = encode_letters(word);
-            symbols.iter().map(|&i| vocabulary.symbol(i).unwrap().to_owned()).collect()
+            symbols
+                .iter()
+                .map(|&i| vocabulary.symbol(i).unwrap().to_owned())
+                .collect()
         };
         assert_eq!(read("It's"), ["i", "t", "'", "s", "<eos>"]);
         assert_eq!(read("é1"), ["<unk>", "<unk>", "<eos>"]);

@@ -21,7 +21,10 @@ pub struct WordsConfig {
 impl WordsConfig {
     /// Contract of the column.
     pub fn columns(&self) -> Columns {
-        Columns::from([("letters".to_owned(), Contract::tokens("T", letters_vocabulary()))])
+        Columns::from([(
+            "letters".to_owned(),
+            Contract::tokens("T", letters_vocabulary()),
+        )])
     }
 
     /// # Errors
@@ -62,7 +65,11 @@ pub(super) fn read_words(path: &Path) -> Result<Vec<Entry>, DataError> {
         entries.push(Entry { word, line });
     }
     if entries.is_empty() {
-        return Err(DataError::format(path.display().to_string(), "no word", "a word a line"));
+        return Err(DataError::format(
+            path.display().to_string(),
+            "no word",
+            "a word a line",
+        ));
     }
     Ok(entries)
 }
@@ -91,7 +98,10 @@ impl Source for WordsSource {
     }
 
     fn columns(&self) -> Columns {
-        Columns::from([("letters".to_owned(), Contract::tokens("T", letters_vocabulary()))])
+        Columns::from([(
+            "letters".to_owned(),
+            Contract::tokens("T", letters_vocabulary()),
+        )])
     }
 
     fn sample(&self, index: usize) -> Result<Sample, DataError> {
@@ -124,7 +134,9 @@ mod tests {
     fn open(text: &[u8]) -> (tempfile::NamedTempFile, Result<WordsSource, DataError>) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text).unwrap();
-        let config = WordsConfig { path: file.path().into() };
+        let config = WordsConfig {
+            path: file.path().into(),
+        };
         let source = config.open();
         (file, source)
     }
@@ -135,9 +147,15 @@ mod tests {
         let source = source.unwrap();
         assert_eq!(source.len(), 2);
         assert_eq!(source.key(1), "beta");
-        assert_eq!(source.location(1), format!("{} line 3", file.path().display()));
+        assert_eq!(
+            source.location(1),
+            format!("{} line 3", file.path().display())
+        );
         assert_eq!(source.length(0, "letters"), Some(6));
-        assert_eq!(source.sample(0).unwrap().fields["letters"], Field::Tokens(encode_letters("alpha")));
+        assert_eq!(
+            source.sample(0).unwrap().fields["letters"],
+            Field::Tokens(encode_letters("alpha"))
+        );
     }
 
     #[test]
@@ -150,9 +168,22 @@ mod tests {
                 file.path().display()
             )
         );
-        assert!(open(b"\n \n").1.unwrap_err().to_string().contains("found no word"));
-        assert!(matches!(open(b"\xff\xfe").1.unwrap_err(), DataError::Io { .. }));
-        let missing = WordsConfig { path: "no/such/file".into() }.open().unwrap_err();
+        assert!(
+            open(b"\n \n")
+                .1
+                .unwrap_err()
+                .to_string()
+                .contains("found no word")
+        );
+        assert!(matches!(
+            open(b"\xff\xfe").1.unwrap_err(),
+            DataError::Io { .. }
+        ));
+        let missing = WordsConfig {
+            path: "no/such/file".into(),
+        }
+        .open()
+        .unwrap_err();
         assert!(missing.to_string().starts_with("no/such/file: "));
     }
 

@@ -68,13 +68,18 @@ mod tests {
         let flipped = apply(r#"{"kind": "horizontal-flip", "probability": 1.0}"#, 0);
         let expected = [2, 1, 0, 5, 4, 3, 8, 7, 6].map(|i| f32::from(i as u8) / 9.0);
         assert_eq!(image(&flipped), expected);
-        assert_eq!(apply(r#"{"kind": "horizontal-flip", "probability": 0.0}"#, 0), sample());
+        assert_eq!(
+            apply(r#"{"kind": "horizontal-flip", "probability": 0.0}"#, 0),
+            sample()
+        );
     }
 
     #[test]
     fn flips_as_often_as_asked() {
         let json = r#"{"kind": "horizontal-flip", "probability": 0.3}"#;
-        let flips = (0..1000).filter(|&seed| apply(json, seed) != sample()).count();
+        let flips = (0..1000)
+            .filter(|&seed| apply(json, seed) != sample())
+            .count();
         assert!((250..350).contains(&flips), "{flips}");
     }
 

@@ -81,10 +81,16 @@ impl fmt::Display for BlockNorm {
 impl HogConfig {
     pub(super) fn bind(&self, columns: &mut Columns) -> Result<Box<dyn Transform>, DataError> {
         let size = image_size(columns, &self.column)?;
-        let range = columns.get(&self.column).and_then(|contract| contract.range);
+        let range = columns
+            .get(&self.column)
+            .and_then(|contract| contract.range);
         if self.transform_sqrt && range.is_none_or(|(low, _)| low < 0.0) {
             let found = format!("true for `{}` with range {range:?}", self.column);
-            return Err(DataError::config("transform_sqrt", found, "an image that is never negative"));
+            return Err(DataError::config(
+                "transform_sqrt",
+                found,
+                "an image that is never negative",
+            ));
         }
         let hog = Hog::new(self.clone(), size)?;
         let mut contract = Contract::new(Meaning::Features, ["B".into(), hog.features().into()]);
@@ -104,7 +110,11 @@ impl HogConfig {
             block[0],
             block[1],
             self.block_norm,
-            if self.transform_sqrt { ", square root" } else { "" },
+            if self.transform_sqrt {
+                ", square root"
+            } else {
+                ""
+            },
         )
     }
 }
@@ -133,7 +143,11 @@ impl Hog {
             ("cells_per_block", config.cells_per_block),
         ] {
             if pair.contains(&0) {
-                return Err(DataError::config(key, format!("{pair:?}"), "two numbers above 0"));
+                return Err(DataError::config(
+                    key,
+                    format!("{pair:?}"),
+                    "two numbers above 0",
+                ));
             }
         }
         let cells = [0, 1].map(|i| size[i] / config.pixels_per_cell[i]);
@@ -141,7 +155,10 @@ impl Hog {
             return Err(DataError::config(
                 "cells_per_block",
                 format!("{:?}", config.cells_per_block),
-                format!("at most {cells:?}, the cells of an image of {} x {}", size[0], size[1]),
+                format!(
+                    "at most {cells:?}, the cells of an image of {} x {}",
+                    size[0], size[1]
+                ),
             ));
         }
         let blocks = [0, 1].map(|i| cells[i] - config.cells_per_block[i] + 1);
@@ -202,8 +219,16 @@ impl Hog {
         let mut largest = (0.0, 0.0);
         for channel in 0..channels {
             // Differences in single precision, as the reference takes them.
-            let dx = if inner_x { at(y, x + 1, channel) - at(y, x - 1, channel) } else { 0.0 };
-            let dy = if inner_y { at(y + 1, x, channel) - at(y - 1, x, channel) } else { 0.0 };
+            let dx = if inner_x {
+                at(y, x + 1, channel) - at(y, x - 1, channel)
+            } else {
+                0.0
+            };
+            let dy = if inner_y {
+                at(y + 1, x, channel) - at(y - 1, x, channel)
+            } else {
+                0.0
+            };
             if dx.hypot(dy) > f32::hypot(largest.0, largest.1) {
                 largest = (dx, dy);
             }
@@ -325,7 +350,9 @@ mod tests {
                 data: case.image.iter().map(|&p| f32::from(p) / 255.0).collect(),
             };
             let mut sample = Sample::new("case").with("image", image);
-            transform.apply(&mut sample, &mut stream(0, "test", &[])).unwrap();
+            transform
+                .apply(&mut sample, &mut stream(0, "test", &[]))
+                .unwrap();
             let (shape, features) = sample.dense_mut("hog").unwrap();
             assert_eq!(*shape, [case.features.len()], "{}", case.name);
             assert_eq!(columns["hog"].dims[1].size(), Some(case.features.len()));
@@ -350,7 +377,11 @@ mod tests {
                 let angle = PI * (f64::from(step) + 0.25) / 3600.0;
                 let degrees = angle.to_degrees().rem_euclid(180.0);
                 let expected = (degrees * orientations as f64 / 180.0) as usize;
-                assert_eq!(hog.bin(angle.cos(), angle.sin()), expected, "{orientations} {degrees}");
+                assert_eq!(
+                    hog.bin(angle.cos(), angle.sin()),
+                    expected,
+                    "{orientations} {degrees}"
+                );
             }
         }
     }

@@ -47,19 +47,27 @@ fn default_random() -> f32 {
 
 impl MaskTokensConfig {
     pub(super) fn bind(&self, columns: &mut Columns) -> Result<Box<dyn Transform>, DataError> {
-        for (key, value) in
-            [("rate", self.rate), ("masked", self.masked), ("random", self.random)]
-        {
+        for (key, value) in [
+            ("rate", self.rate),
+            ("masked", self.masked),
+            ("random", self.random),
+        ] {
             check_share(key, value)?;
         }
         if self.masked + self.random > 1.0 + f32::EPSILON {
             let found = format!("{} with `masked` {}", self.random, self.masked);
-            return Err(DataError::config("random", found, "two shares that sum to at most 1"));
+            return Err(DataError::config(
+                "random",
+                found,
+                "two shares that sum to at most 1",
+            ));
         }
         let contract = column_of(columns, &self.column, &[Meaning::Tokens])?;
         let usable = contract.vocabulary.as_ref().and_then(|v| {
             let ordinary: Vec<i64> = (0..v.len() as i64).filter(|&i| !v.is_special(i)).collect();
-            v.mask.filter(|_| !ordinary.is_empty()).map(|mask| (Arc::clone(v), mask, ordinary))
+            v.mask
+                .filter(|_| !ordinary.is_empty())
+                .map(|mask| (Arc::clone(v), mask, ordinary))
         });
         let Some((vocabulary, mask, ordinary)) = usable else {
             let found = format!("`{}`: {contract}", self.column);
@@ -95,8 +103,9 @@ struct MaskTokens {
 impl Transform for MaskTokens {
     fn apply(&self, sample: &mut Sample, rng: &mut DataRng) -> Result<(), DataError> {
         let tokens = sample.tokens_mut(&self.config.column)?;
-        let candidates: Vec<usize> =
-            (0..tokens.len()).filter(|&i| !self.vocabulary.is_special(tokens[i])).collect();
+        let candidates: Vec<usize> = (0..tokens.len())
+            .filter(|&i| !self.vocabulary.is_special(tokens[i]))
+            .collect();
         let count = (self.config.rate * candidates.len() as f32).round() as usize;
         let count = count.max(1).min(candidates.len());
         let mut target = vec![IGNORE; tokens.len()];
@@ -110,7 +119,9 @@ impl Transform for MaskTokens {
                 tokens[position] = self.ordinary[rng.random_range(0..self.ordinary.len())];
             }
         }
-        sample.fields.insert(self.target_column.clone(), Field::Tokens(target));
+        sample
+            .fields
+            .insert(self.target_column.clone(), Field::Tokens(target));
         Ok(())
     }
 }
@@ -132,8 +143,14 @@ mod tests {
     fn targets_hold_what_was_there_and_only_where_chosen() {
         let clean = tokens(&sample(), "letters");
         for seed in 0..200 {
-            let masked = apply(r#"{"kind": "mask-tokens", "column": "letters", "rate": 0.4}"#, seed);
-            let (input, target) = (tokens(&masked, "letters"), tokens(&masked, "letters_target"));
+            let masked = apply(
+                r#"{"kind": "mask-tokens", "column": "letters", "rate": 0.4}"#,
+                seed,
+            );
+            let (input, target) = (
+                tokens(&masked, "letters"),
+                tokens(&masked, "letters_target"),
+            );
             let chosen = target.iter().filter(|&&t| t != IGNORE).count();
             assert_eq!(chosen, 2); // round(0.4 * 5)
             assert_eq!(target[5], IGNORE, "<eos> is never chosen");
@@ -154,12 +171,18 @@ mod tests {
         let count = 20_000;
         let clean = vec![3; count];
         let mut sample = Sample::new("long").with("letters", Field::Tokens(clean));
-        transform.apply(&mut sample, &mut stream(5, "test", &[])).unwrap();
+        transform
+            .apply(&mut sample, &mut stream(5, "test", &[]))
+            .unwrap();
         let input = tokens(&sample, "letters");
         let share = |wanted: i64| input.iter().filter(|&&t| t == wanted).count() as f64 / 20_000.0;
         assert!((share(2) - 0.8).abs() < 0.01, "<mask>: {}", share(2));
         // The random token is the old one in one case of three.
-        assert!((share(3) - (0.1 + 0.1 / 3.0)).abs() < 0.01, "kept: {}", share(3));
+        assert!(
+            (share(3) - (0.1 + 0.1 / 3.0)).abs() < 0.01,
+            "kept: {}",
+            share(3)
+        );
         assert!((share(4) - 0.1 / 3.0).abs() < 0.01, "random: {}", share(4));
         assert_eq!(share(0) + share(1), 0.0, "no special symbol is drawn");
     }
@@ -170,7 +193,9 @@ mod tests {
         let transform = config.bind(&mut columns()).unwrap();
         for (letters, chosen) in [(vec![3, 1], 1), (vec![1], 0), (vec![], 0)] {
             let mut sample = Sample::new("short").with("letters", Field::Tokens(letters));
-            transform.apply(&mut sample, &mut stream(0, "test", &[])).unwrap();
+            transform
+                .apply(&mut sample, &mut stream(0, "test", &[]))
+                .unwrap();
             let target = tokens(&sample, "letters_target");
             assert_eq!(target.iter().filter(|&&t| t != IGNORE).count(), chosen);
         }
@@ -179,9 +204,14 @@ mod tests {
     #[test]
     fn the_target_contract_has_the_ignored_index() {
         let mut columns = columns();
-        read(r#"{"kind": "mask-tokens", "column": "letters"}"#).bind(&mut columns).unwrap();
+        read(r#"{"kind": "mask-tokens", "column": "letters"}"#)
+            .bind(&mut columns)
+            .unwrap();
         assert_eq!(columns["letters_target"].ignore, Some(IGNORE));
-        assert_eq!(columns["letters_target"].vocabulary, columns["letters"].vocabulary);
+        assert_eq!(
+            columns["letters_target"].vocabulary,
+            columns["letters"].vocabulary
+        );
         assert_eq!(columns["letters"].ignore, None);
     }
 

@@ -132,7 +132,11 @@ fn column_of<'a>(
     })?;
     if !meanings.contains(&contract.meaning) {
         let found = format!("`{column}`: {contract}");
-        return Err(DataError::config("column", found, format!("a column of {names}")));
+        return Err(DataError::config(
+            "column",
+            found,
+            format!("a column of {names}"),
+        ));
     }
     Ok(contract)
 }
@@ -141,9 +145,12 @@ fn column_of<'a>(
 fn image_size(columns: &Columns, column: &str) -> Result<[usize; 3], DataError> {
     let contract = column_of(columns, column, &[Meaning::Image])?;
     match contract.dims.as_slice() {
-        [_, Dim::Fixed(height), Dim::Fixed(width), Dim::Fixed(channels)] => {
-            Ok([*height, *width, *channels])
-        }
+        [
+            _,
+            Dim::Fixed(height),
+            Dim::Fixed(width),
+            Dim::Fixed(channels),
+        ] => Ok([*height, *width, *channels]),
         _ => Err(DataError::config(
             "column",
             format!("`{column}`: {contract}"),
@@ -172,7 +179,11 @@ fn check_share(key: &str, value: f32) -> Result<(), DataError> {
     if (0.0..=1.0).contains(&value) {
         return Ok(());
     }
-    Err(DataError::config(key, value.to_string(), "a number from 0 to 1"))
+    Err(DataError::config(
+        key,
+        value.to_string(),
+        "a number from 0 to 1",
+    ))
 }
 
 /// Makes room for a constant that a transform writes into a column.
@@ -215,7 +226,10 @@ mod tests {
         let letters = Vocabulary::new("letters", ["<pad>", "<eos>", "<mask>", "a", "b", "c"]);
         Columns::from([
             ("image".to_owned(), Contract::image(3, 3, 1, (0.0, 1.0))),
-            ("label".to_owned(), Contract::label(Vocabulary::new("classes", ["x", "y"]))),
+            (
+                "label".to_owned(),
+                Contract::label(Vocabulary::new("classes", ["x", "y"])),
+            ),
             ("letters".to_owned(), Contract::tokens("T", letters)),
         ])
     }
@@ -245,7 +259,9 @@ mod tests {
     pub(super) fn apply(json: &str, seed: u64) -> Sample {
         let transform = read(json).bind(&mut columns()).unwrap();
         let mut sample = sample();
-        transform.apply(&mut sample, &mut stream(seed, "test", &[])).unwrap();
+        transform
+            .apply(&mut sample, &mut stream(seed, "test", &[]))
+            .unwrap();
         sample
     }
 
@@ -312,11 +328,18 @@ mod tests {
 
     #[test]
     fn a_sample_that_breaks_its_contract_is_named() {
-        let flip = read(r#"{"kind": "horizontal-flip"}"#).bind(&mut columns()).unwrap();
-        let image = Field::Dense { shape: vec![2, 3, 1], data: vec![0.0; 6] };
+        let flip = read(r#"{"kind": "horizontal-flip"}"#)
+            .bind(&mut columns())
+            .unwrap();
+        let image = Field::Dense {
+            shape: vec![2, 3, 1],
+            data: vec![0.0; 6],
+        };
         let mut sample = Sample::new("odd").with("image", image);
         assert_eq!(
-            flip.apply(&mut sample, &mut stream(0, "test", &[])).unwrap_err().to_string(),
+            flip.apply(&mut sample, &mut stream(0, "test", &[]))
+                .unwrap_err()
+                .to_string(),
             "sample `odd`, column `image`: found dense [2, 3, 1] with 6 elements, expected dense \
              [3, 3, 1]"
         );
@@ -329,7 +352,10 @@ mod tests {
             let schema = TransformConfig::schema(kind).unwrap();
             let properties = schema.get("properties").unwrap().as_object().unwrap();
             for (name, property) in properties {
-                assert!(property.get("description").is_some(), "{kind}.{name} has no help text");
+                assert!(
+                    property.get("description").is_some(),
+                    "{kind}.{name} has no help text"
+                );
             }
         }
     }

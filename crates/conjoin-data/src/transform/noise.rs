@@ -34,7 +34,11 @@ impl GaussianNoiseConfig {
         let meanings = [Meaning::Image, Meaning::Features, Meaning::Quantity];
         let contract = column_of(columns, &self.column, &meanings)?.clone();
         if !(self.std > 0.0 && self.std.is_finite()) {
-            return Err(DataError::config("std", self.std.to_string(), "a number above 0"));
+            return Err(DataError::config(
+                "std",
+                self.std.to_string(),
+                "a number above 0",
+            ));
         }
         let clamp = contract.range.filter(|_| self.clamp);
         if let Some(clean) = &self.clean {
@@ -97,8 +101,10 @@ mod tests {
     #[test]
     fn normal_numbers_have_the_moments_of_a_normal_distribution() {
         let mut rng = stream(1, "test", &[]);
-        let draws: Vec<f64> =
-            (0..50_000).flat_map(|_| normal_pair(&mut rng)).map(f64::from).collect();
+        let draws: Vec<f64> = (0..50_000)
+            .flat_map(|_| normal_pair(&mut rng))
+            .map(f64::from)
+            .collect();
         let moment = |power| draws.iter().map(|x| x.powi(power)).sum::<f64>() / draws.len() as f64;
         assert!(moment(1).abs() < 0.02, "{}", moment(1));
         assert!((moment(2) - 1.0).abs() < 0.02, "{}", moment(2));

@@ -36,19 +36,26 @@ impl NormaliseConfig {
             }
         }
         if self.std.iter().any(|&std| std <= 0.0) {
-            return Err(DataError::config("std", format!("{:?}", self.std), "numbers above 0"));
+            return Err(DataError::config(
+                "std",
+                format!("{:?}", self.std),
+                "numbers above 0",
+            ));
         }
         let count = self.mean.len().max(self.std.len());
         let each = |values: &[f32], i: usize| values[i % values.len()];
-        let scales: Vec<(f32, f32)> =
-            (0..count).map(|i| (each(&self.mean, i), each(&self.std, i))).collect();
+        let scales: Vec<(f32, f32)> = (0..count)
+            .map(|i| (each(&self.mean, i), each(&self.std, i)))
+            .collect();
         if let Some(contract) = columns.get_mut(&self.column) {
             let before = contract.normaliser.as_deref().unwrap_or("x");
-            contract.normaliser =
-                Some(format!("({before} - {:?})/{:?}", self.mean, self.std));
+            contract.normaliser = Some(format!("({before} - {:?})/{:?}", self.mean, self.std));
             contract.range = contract.range.map(|(low, high)| {
                 let ends = |value: f32| scales.iter().map(move |(mean, std)| (value - mean) / std);
-                (ends(low).fold(f32::INFINITY, f32::min), ends(high).fold(f32::NEG_INFINITY, f32::max))
+                (
+                    ends(low).fold(f32::INFINITY, f32::min),
+                    ends(high).fold(f32::NEG_INFINITY, f32::max),
+                )
             });
         }
         Ok(Box::new(Normalise {
@@ -91,7 +98,10 @@ mod tests {
         let mut columns = columns();
         read(json).bind(&mut columns).unwrap();
         assert_eq!(columns["image"].range, Some((-2.0, 2.0)));
-        assert_eq!(columns["image"].normaliser.as_deref(), Some("(x - [0.5])/[0.25]"));
+        assert_eq!(
+            columns["image"].normaliser.as_deref(),
+            Some("(x - [0.5])/[0.25]")
+        );
     }
 
     #[test]
@@ -101,9 +111,14 @@ mod tests {
         let contract = Contract::new(Meaning::Features, ["B".into(), 2.into()]);
         let mut columns = Columns::from([("f".to_owned(), contract)]);
         let transform = config.bind(&mut columns).unwrap();
-        let field = Field::Dense { shape: vec![2], data: vec![3.0, 6.0] };
+        let field = Field::Dense {
+            shape: vec![2],
+            data: vec![3.0, 6.0],
+        };
         let mut sample = Sample::new("k").with("f", field);
-        transform.apply(&mut sample, &mut stream(0, "test", &[])).unwrap();
+        transform
+            .apply(&mut sample, &mut stream(0, "test", &[]))
+            .unwrap();
         assert_eq!(sample.dense_mut("f").unwrap().1, &[1.0, 2.0]);
     }
 

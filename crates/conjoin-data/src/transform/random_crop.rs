@@ -27,10 +27,18 @@ impl RandomCropConfig {
         let limit = size[0].min(size[1]);
         if self.padding == 0 || self.padding >= limit {
             let expected = format!("1 to {}, so that part of the image remains", limit - 1);
-            return Err(DataError::config("padding", self.padding.to_string(), expected));
+            return Err(DataError::config(
+                "padding",
+                self.padding.to_string(),
+                expected,
+            ));
         }
         if !self.fill.is_finite() {
-            return Err(DataError::config("fill", self.fill.to_string(), "a finite number"));
+            return Err(DataError::config(
+                "fill",
+                self.fill.to_string(),
+                "a finite number",
+            ));
         }
         widen_range(columns, &self.column, self.fill);
         Ok(Box::new(RandomCrop {
@@ -80,7 +88,11 @@ mod tests {
         let source = image(&sample);
         let at = |y: i32, x: i32| {
             let inside = (0..3).contains(&y) && (0..3).contains(&x);
-            if inside { source[(y * 3 + x) as usize] } else { -1.0 }
+            if inside {
+                source[(y * 3 + x) as usize]
+            } else {
+                -1.0
+            }
         };
         (0..9).map(|i| at(i / 3 - dy, i % 3 - dx)).collect()
     }
@@ -102,7 +114,9 @@ mod tests {
     #[test]
     fn the_range_holds_the_fill() {
         let mut columns = columns();
-        read(r#"{"kind": "random-crop", "padding": 1, "fill": -1.0}"#).bind(&mut columns).unwrap();
+        read(r#"{"kind": "random-crop", "padding": 1, "fill": -1.0}"#)
+            .bind(&mut columns)
+            .unwrap();
         assert_eq!(columns["image"].range, Some((-1.0, 1.0)));
     }
 

@@ -51,13 +51,19 @@ impl RandomEraseConfig {
         let ordered = |[low, high]: [f32; 2]| low > 0.0 && low <= high && high.is_finite();
         if !ordered(self.area) || self.area[1] > 1.0 {
             let found = format!("{:?}", self.area);
-            return Err(DataError::config("area", found, "[low, high], above 0 and at most 1"));
+            return Err(DataError::config(
+                "area",
+                found,
+                "[low, high], above 0 and at most 1",
+            ));
         }
         if !ordered(self.aspect) {
             let found = format!("{:?}", self.aspect);
             return Err(DataError::config("aspect", found, "[low, high], above 0"));
         }
-        let range = columns.get(&self.column).and_then(|contract| contract.range);
+        let range = columns
+            .get(&self.column)
+            .and_then(|contract| contract.range);
         let fill = match (self.fill, range) {
             (Some(value), _) if value.is_finite() => {
                 widen_range(columns, &self.column, value);
@@ -65,7 +71,11 @@ impl RandomEraseConfig {
             }
             (None, Some(range)) => range,
             (Some(value), _) => {
-                return Err(DataError::config("fill", value.to_string(), "a finite number"));
+                return Err(DataError::config(
+                    "fill",
+                    value.to_string(),
+                    "a finite number",
+                ));
             }
             (None, None) => {
                 let expected = "a value, since the range of the column is not known";
@@ -144,9 +154,14 @@ mod tests {
         let mut columns = Columns::from([("image".to_owned(), contract)]);
         let transform = config.bind(&mut columns).unwrap();
         let run = |seed| {
-            let blank = Field::Dense { shape: vec![SIDE, SIDE, 1], data: vec![2.0; SIDE * SIDE] };
+            let blank = Field::Dense {
+                shape: vec![SIDE, SIDE, 1],
+                data: vec![2.0; SIDE * SIDE],
+            };
             let mut sample = sample().with("image", blank);
-            transform.apply(&mut sample, &mut stream(seed, "test", &[])).unwrap();
+            transform
+                .apply(&mut sample, &mut stream(seed, "test", &[]))
+                .unwrap();
             let (_, data) = sample.dense_mut("image").unwrap();
             assert!(data.iter().all(|v| *v == 2.0 || (0.0..=1.0).contains(v)));
             (0..data.len()).filter(|&i| data[i] != 2.0).collect()
@@ -156,7 +171,10 @@ mod tests {
 
     #[test]
     fn covers_one_rectangle_within_the_limits() {
-        for pixels in covered(r#"{"probability": 1.0, "area": [0.1, 0.3], "aspect": [0.5, 2.0]}"#, 200) {
+        for pixels in covered(
+            r#"{"probability": 1.0, "area": [0.1, 0.3], "aspect": [0.5, 2.0]}"#,
+            200,
+        ) {
             let rows = pixels.iter().map(|i| i / SIDE);
             let columns = pixels.iter().map(|i| i % SIDE);
             let tall = rows.clone().max().unwrap() - rows.min().unwrap() + 1;

@@ -51,7 +51,9 @@ impl Transform for Rotate90 {
         let data = pixels(sample, &self.config.column, self.size)?;
         let turns = rng.random_range(0..4);
         *data = rotate(data, self.size, turns);
-        sample.fields.insert(self.config.into.clone(), Field::Label(turns));
+        sample
+            .fields
+            .insert(self.config.into.clone(), Field::Label(turns));
         Ok(())
     }
 }
@@ -83,8 +85,12 @@ mod tests {
     #[test]
     fn turns_counter_clockwise() {
         // numpy.rot90([[0, 1], [2, 3]], k).ravel()
-        let expected =
-            [[0.0, 1.0, 2.0, 3.0], [1.0, 3.0, 0.0, 2.0], [3.0, 2.0, 1.0, 0.0], [2.0, 0.0, 3.0, 1.0]];
+        let expected = [
+            [0.0, 1.0, 2.0, 3.0],
+            [1.0, 3.0, 0.0, 2.0],
+            [3.0, 2.0, 1.0, 0.0],
+            [2.0, 0.0, 3.0, 1.0],
+        ];
         for (turns, expected) in (0..).zip(expected) {
             assert_eq!(rotate(&[0.0, 1.0, 2.0, 3.0], [2, 2, 1], turns), expected);
         }
@@ -99,11 +105,16 @@ mod tests {
         let mut counts = [0; 4];
         for seed in 0..400 {
             let sample = apply(r#"{"kind": "rotate90"}"#, seed);
-            let Field::Label(turns) = sample.fields["rotation"] else { panic!() };
+            let Field::Label(turns) = sample.fields["rotation"] else {
+                panic!()
+            };
             assert_eq!(image(&sample), rotate(&original, [3, 3, 1], turns));
             counts[turns as usize] += 1;
         }
-        assert!(counts.iter().all(|count| (70..130).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (70..130).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]
