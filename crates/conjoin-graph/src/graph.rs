@@ -90,6 +90,15 @@ impl Route {
             .collect()
     }
 
+    /// Ports that the route reads and does not compute itself, columns excluded.
+    pub fn outside_ports(&self) -> BTreeSet<PortRef> {
+        let own: BTreeSet<&str> = self.nodes().collect();
+        self.sources()
+            .filter(|port| !port.is_data() && !own.contains(port.node.as_str()))
+            .cloned()
+            .collect()
+    }
+
     /// Inputs whose second source lies downstream, with that source.
     pub fn feedback(&self) -> impl Iterator<Item = (&PortRef, &Wire, &Blend)> {
         self.steps
@@ -187,6 +196,11 @@ impl Trace {
     /// All kept values.
     pub fn values(&self) -> impl Iterator<Item = (&PortRef, &Value)> {
         self.values.iter()
+    }
+
+    /// Lets go of all kept values, and with them of what a backward pass recorded.
+    pub fn clear(&mut self) {
+        self.values.clear();
     }
 
     /// Adds a value, such as a column of the batch, for those who read the trace.

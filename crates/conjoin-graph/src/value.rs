@@ -15,7 +15,7 @@ pub struct ValueError {
 }
 
 macro_rules! payload {
-    ($( $variant:ident($rank:literal, $kind:ty, $is_float:literal) ),+ $(,)?) => {
+    ($( $variant:ident($rank:literal, $kind:ty, $is_float:tt) ),+ $(,)?) => {
         /// A tensor whose rank and element kind are known at run time.
         #[derive(Debug, Clone)]
         pub enum Payload {

@@ -10,7 +10,7 @@ use crate::init::{Fill, Init};
 use crate::linear::Linear;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use conjoin_kernels::attention::{additive_attention, dot_attention};
+use conjoin_kernels::attention::{self, attention};
 
 /// How well a query `q` and a memory position `m` match.
 #[derive(
@@ -141,14 +141,16 @@ impl Attention {
                 let keys = keys.unwrap_or_else(|| additive.memory.forward(memory.clone()));
                 let projected = additive.query.forward(queries.clone());
                 let vector = additive.vector.val();
-                additive_attention(projected, keys, memory, vector, lengths)
+                let score = attention::Score::Additive { v: vector };
+                attention(score, projected, keys, memory, lengths)
             }
             None => {
                 let projected = match &self.query {
                     Some(query) => query.forward(queries.clone()),
                     None => queries.clone(),
                 };
-                dot_attention(projected, memory.clone(), memory, self.scale, lengths)
+                let score = attention::Score::Dot { scale: self.scale };
+                attention(score, projected, memory.clone(), memory, lengths)
             }
         };
         let attended = match &self.merge {

@@ -8,7 +8,8 @@ use burn::tensor::Device;
 use conjoin_data::{Contract, DataError, DataSetConfig, Loader, Meaning, Source, Vocabulary};
 use conjoin_graph::graph::{GraphError, Keep};
 use conjoin_graph::{Graph, Pass, PortRef, Route, Value, ValueError};
-use conjoin_train::Plan;
+use conjoin_train::scorer::Scorer;
+use conjoin_train::{Plan, StagePlan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,6 +38,14 @@ pub enum TaskError {
 }
 
 impl TaskError {
+    /// Whether the user's input is at fault rather than the machine or the program.
+    pub fn is_users(&self) -> bool {
+        matches!(
+            self,
+            Self::Data(_) | Self::DataSet(_) | Self::Column(_) | Self::Vocabulary(_) | Self::Symbol { .. }
+        )
+    }
+
     pub(crate) fn column(name: &str) -> Self {
         Self::Column(name.to_owned())
     }
@@ -261,4 +270,25 @@ fn row_tokens(value: &Value, row: usize) -> Vec<i64> {
     let length = value.row_lengths().get(row).copied().unwrap_or(width);
     let tokens = value.to_i64();
     tokens[row * width..row * width + length.min(width)].to_vec()
+}
+
+impl Scorer for TaskScorer {
+    fn data(&self) -> &str {
+        self.task.data()
+    }
+
+    fn scores(
+        &mut self,
+        graph: &Graph,
+        stage: &StagePlan,
+        data: &str,
+        batches: Option<usize>,
+    ) -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error + Send + Sync>> {
+        let scored = self.score(graph, &stage.config.score, data, batches)?;
+        Ok(scored.scores)
+    }
+
+    fn larger_is_better(&self, metric: &str) -> bool {
+        metric == "accuracy"
+    }
 }

@@ -1,0 +1,9 @@
+//! One file a command.
+
+pub(crate) mod check;
+pub(crate) mod compare;
+pub(crate) mod completion;
+pub(crate) mod eval;
+pub(crate) mod list;
+pub(crate) mod predict;
+pub(crate) mod train;
