@@ -103,7 +103,7 @@ pub trait Isa: Copy + Send + Sync + 'static {
 }
 
 /// The set that every processor has; eight lanes, left to the compiler.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Plain(());
 
 impl Isa for Plain {
@@ -152,11 +152,11 @@ mod x86 {
     }
 
     /// AVX2 and FMA.
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Debug)]
     pub struct Avx2(());
 
     /// AVX-512.
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Debug)]
     pub struct Avx512(());
 
     macro_rules! isa {

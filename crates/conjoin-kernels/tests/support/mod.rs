@@ -1,0 +1,133 @@
+//! Golden files, and comparison of tensors.
+#![allow(dead_code)] // every test file uses its part
+
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A golden file: tensors by name, floats and integers apart.
+pub struct Golden {
+    floats: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    integers: BTreeMap<String, Vec<i64>>,
+}
+
+impl Golden {
+    /// Reads `tests/golden/NAME.safetensors`.
+    pub fn read(name: &str) -> Self {
+        let path = format!(
+            "{}/tests/golden/{name}.safetensors",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let bytes = std::fs::read(&path).expect("the golden file");
+        let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());
+        for (name, view) in SafeTensors::deserialize(&bytes)
+            .expect("safetensors")
+            .tensors()
+        {
+            let shape = view.shape().to_vec();
+            match view.dtype() {
+                Dtype::F32 => {
+                    let values = view
+                        .data()
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|b| f32::from_le_bytes(*b));
+                    floats.insert(name, (shape, values.collect()));
+                }
+                Dtype::I64 => {
+                    let values = view
+                        .data()
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|b| i64::from_le_bytes(*b));
+                    integers.insert(name, values.collect());
+                }
+                other => panic!("{name} is {other:?}"),
+            }
+        }
+        Self { floats, integers }
+    }
+
+    /// The names of the cases.
+    pub fn cases(&self) -> BTreeSet<String> {
+        let case = |name: &String| name.split('.').next().expect("a case").to_owned();
+        self.floats.keys().map(case).collect()
+    }
+
+    pub fn floats(&self, case: &str, name: &str) -> &[f32] {
+        &self.floats[&format!("{case}.{name}")].1
+    }
+
+    pub fn integers(&self, case: &str, name: &str) -> &[i64] {
+        &self.integers[&format!("{case}.{name}")]
+    }
+
+    pub fn tensor<const D: usize>(&self, case: &str, name: &str, device: &Device) -> Tensor<D> {
+        let (shape, values) = &self.floats[&format!("{case}.{name}")];
+        Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device)
+    }
+
+    /// A tensor whose gradient is wanted.
+    pub fn leaf<const D: usize>(&self, case: &str, name: &str, device: &Device) -> Tensor<D> {
+        self.tensor(case, name, device).require_grad()
+    }
+
+    pub fn lengths(&self, case: &str) -> Vec<usize> {
+        let length = |&length: &i64| usize::try_from(length).expect("a length");
+        self.integers(case, "lengths").iter().map(length).collect()
+    }
+
+    /// Compares a tensor with the golden one: 2e-5 of the largest number there, or of 1.
+    pub fn check<const D: usize>(&self, case: &str, name: &str, got: Tensor<D>) {
+        let (shape, want) = &self.floats[&format!("{case}.{name}")];
+        assert_eq!(got.dims().as_slice(), shape, "shape of {case}.{name}");
+        close(&format!("{case}.{name}"), &values(got), want, 2e-5);
+    }
+}
+
+/// A tensor's numbers in row-major order.
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor
+        .into_data()
+        .try_into_vec::<f32>()
+        .expect("single precision")
+}
+
+/// Compares numbers; the tolerance is relative to the largest, or to 1.
+pub fn close(name: &str, got: &[f32], want: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), want.len(), "{name}");
+    let scale = want.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
+    for (index, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (got - want).abs();
+        assert!(
+            error <= tolerance * scale,
+            "{name}[{index}]: {got}, expected {want}"
+        );
+    }
+}
+
+/// Compares bit for bit.
+pub fn same_bits(name: &str, left: &[f32], right: &[f32]) {
+    let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert!(bits(left) == bits(right), "{name} differs");
+}
+
+/// Repeatable numbers between -1 and 1.
+pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// A tensor of [`numbers`].
+pub fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    let values = numbers(shape.iter().product(), seed);
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
