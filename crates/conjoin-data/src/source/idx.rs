@@ -3,6 +3,7 @@
 //! Columns: `image` `[B, H, W, 1]` in [0, 1] (`x/255`), channels last, and `label` `[B]`.
 
 use super::Source;
+use super::classes::ClassNames;
 use super::idx_file::{self, IdxArray};
 use crate::{Columns, Contract, DataError, Field, Sample, Vocabulary};
 use schemars::JsonSchema;
@@ -50,49 +51,6 @@ impl IdxSplit {
         match self {
             Self::Train => "train",
             Self::Test => "t10k",
-        }
-    }
-}
-
-/// What the labels stand for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "\"fashion-mnist\", \"digits\", or a list of class names"
-)]
-pub enum ClassNames {
-    Preset(ClassPreset),
-    List(Vec<String>),
-}
-
-/// Names that need not be spelt out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassPreset {
-    FashionMnist,
-    Digits,
-}
-
-impl ClassNames {
-    fn vocabulary(&self) -> Arc<Vocabulary> {
-        const FASHION: [&str; 10] = [
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ];
-        match self {
-            Self::Preset(ClassPreset::FashionMnist) => Vocabulary::new("fashion-mnist", FASHION),
-            Self::Preset(ClassPreset::Digits) => {
-                Vocabulary::new("digits", (0..10).map(|d: u8| d.to_string()))
-            }
-            Self::List(names) => Vocabulary::new("classes", names.iter().cloned()),
         }
     }
 }
@@ -402,14 +360,5 @@ mod tests {
         );
         assert!(check(|c| c.size = [0, 28]).starts_with("option `size`: found [0, 28]"));
         assert!(check(|c| c.classes = ClassNames::List(vec![])).contains("found 0 names"));
-        let read = serde_json::from_str::<ClassNames>;
-        assert_eq!(
-            read("\"fashion-mnist\"").unwrap(),
-            ClassNames::Preset(ClassPreset::FashionMnist)
-        );
-        assert_eq!(
-            read("\"fashion\"").unwrap_err().to_string(),
-            "\"fashion-mnist\", \"digits\", or a list of class names"
-        );
     }
 }

@@ -16,47 +16,13 @@ const SPECIALS: [&str; 5] = ["<pad>", "<bos>", "<eos>", "<unk>", "<mask>"];
 
 const GRAPHEMES: &str = "'-.abcdefghijklmnopqrstuvwxyz";
 
-/// ARPAbet symbols of the dictionary; vowels, which carry stress, are marked.
-const PHONEMES: [(&str, bool); 39] = [
-    ("AA", true),
-    ("AE", true),
-    ("AH", true),
-    ("AO", true),
-    ("AW", true),
-    ("AY", true),
-    ("B", false),
-    ("CH", false),
-    ("D", false),
-    ("DH", false),
-    ("EH", true),
-    ("ER", true),
-    ("EY", true),
-    ("F", false),
-    ("G", false),
-    ("HH", false),
-    ("IH", true),
-    ("IY", true),
-    ("JH", false),
-    ("K", false),
-    ("L", false),
-    ("M", false),
-    ("N", false),
-    ("NG", false),
-    ("OW", true),
-    ("OY", true),
-    ("P", false),
-    ("R", false),
-    ("S", false),
-    ("SH", false),
-    ("T", false),
-    ("TH", false),
-    ("UH", true),
-    ("UW", true),
-    ("V", false),
-    ("W", false),
-    ("Y", false),
-    ("Z", false),
-    ("ZH", false),
+/// ARPAbet symbols of the dictionary.
+const PHONEMES: &str = "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S \
+                        SH T TH UH UW V W Y Z ZH";
+
+/// Those that carry stress.
+const VOWELS: [&str; 15] = [
+    "AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW",
 ];
 
 /// Vocabulary `letters`: the special symbols, then 29 graphemes.
@@ -78,8 +44,8 @@ pub fn phonemes_vocabulary(stress: bool) -> Arc<Vocabulary> {
     static VOCABULARIES: [OnceLock<Arc<Vocabulary>>; 2] = [OnceLock::new(), OnceLock::new()];
     let build = || {
         let mut symbols = SPECIALS.map(str::to_owned).to_vec();
-        for (phoneme, vowel) in PHONEMES {
-            if stress && vowel {
+        for phoneme in PHONEMES.split_ascii_whitespace() {
+            if stress && VOWELS.contains(&phoneme) {
                 symbols.extend((0..3).map(|level| format!("{phoneme}{level}")));
             } else {
                 symbols.push(phoneme.to_owned());

@@ -3,6 +3,7 @@
 //! A [`SourceConfig`] tells the contracts of its columns without touching a file, so that a recipe
 //! is checked first; [`SourceConfig::open`] reads the data.
 
+mod classes;
 mod cmudict;
 mod filtered;
 mod idx;
@@ -11,9 +12,10 @@ mod image_files;
 mod lexicon;
 mod words;
 
+pub use classes::{ClassNames, ClassPreset};
 pub use cmudict::{CmudictConfig, CmudictSource};
 pub use filtered::Filtered;
-pub use idx::{ClassNames, ClassPreset, IdxConfig, IdxSource, IdxSplit};
+pub use idx::{IdxConfig, IdxSource, IdxSplit};
 pub use image_files::ImageFiles;
 pub use lexicon::{Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
 pub use words::{WordsConfig, WordsSource};

@@ -200,7 +200,7 @@ impl Hog {
                     continue;
                 }
                 let cell = y / cell_height * self.cells[1] + x / cell_width;
-                histograms[cell * orientations + self.bin(dx, dy)] += dx.hypot(dy);
+                histograms[cell * orientations + self.bin(dx, dy)] += (dx * dx + dy * dy).sqrt();
             }
         }
         let area = (cell_height * cell_width) as f64;
@@ -214,21 +214,20 @@ impl Hog {
     fn gradient(&self, image: &[f32], y: usize, x: usize) -> (f64, f64) {
         let [height, width, channels] = self.size;
         let at = |y: usize, x: usize, channel: usize| image[(y * width + x) * channels + channel];
-        let inner_x = x > 0 && x + 1 < width;
-        let inner_y = y > 0 && y + 1 < height;
-        let mut largest = (0.0, 0.0);
-        for channel in 0..channels {
-            // Differences in single precision, as the reference takes them.
-            let dx = if inner_x {
-                at(y, x + 1, channel) - at(y, x - 1, channel)
-            } else {
-                0.0
-            };
-            let dy = if inner_y {
-                at(y + 1, x, channel) - at(y - 1, x, channel)
-            } else {
-                0.0
-            };
+        // In single precision, as the reference takes them.
+        let gradient = |channel: usize| {
+            let (mut dx, mut dy) = (0.0, 0.0);
+            if x > 0 && x + 1 < width {
+                dx = at(y, x + 1, channel) - at(y, x - 1, channel);
+            }
+            if y > 0 && y + 1 < height {
+                dy = at(y + 1, x, channel) - at(y - 1, x, channel);
+            }
+            (dx, dy)
+        };
+        let mut largest = gradient(0);
+        for channel in 1..channels {
+            let (dx, dy) = gradient(channel);
             if dx.hypot(dy) > f32::hypot(largest.0, largest.1) {
                 largest = (dx, dy);
             }
