@@ -1,0 +1,445 @@
+//! Line charts over steps: losses, learning rates, scores.
+
+use super::curve::{Points, bulk, smooth, thin};
+use super::scale::{Scale, tick_text};
+use super::{line, picture, rect, text_at};
+use crate::markup::{Element, el, path_point, px};
+use crate::{number, text, theme};
+
+/// A named curve in uninterrupted pieces, one a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    pub name: String,
+    /// `(x, y)` with ascending x; values that are not finite are left out.
+    pub pieces: Vec<Vec<(f64, f64)>>,
+    /// Points drawn as rings, such as the best score.
+    pub marks: Vec<Mark>,
+    /// Index of the categorical colour.
+    pub colour: usize,
+}
+
+/// A point that stands out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    pub x: f64,
+    pub y: f64,
+    pub text: String,
+}
+
+/// A named range of x, such as a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Band {
+    pub from: f64,
+    pub to: f64,
+    pub label: String,
+}
+
+/// A line chart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineChart {
+    pub title: String,
+    /// Written at the end of the x axis.
+    pub x_label: String,
+    pub series: Vec<Series>,
+    pub bands: Vec<Band>,
+    /// Logarithmic y; values that are not positive are left out.
+    pub log: bool,
+    /// Ticks and values as per cent.
+    pub percent: bool,
+    /// Points over which curves are averaged; the raw curve stays behind them, faint.
+    pub smoothing: Option<f64>,
+    /// Width and height in pixels.
+    pub size: (f64, f64),
+}
+
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 14.0;
+const BOTTOM: f64 = 34.0;
+const FONT: f64 = 12.0;
+/// Hover strips across the plot.
+const STRIPS: usize = 60;
+
+/// What is drawn of a series.
+struct Drawn<'a> {
+    series: &'a Series,
+    raw: Vec<Points>,
+    curve: Vec<Points>,
+}
+
+/// The plot inside the margins.
+struct Frame {
+    x: Scale,
+    y: Scale,
+    left: f64,
+    top: f64,
+    right: f64,
+    bottom: f64,
+}
+
+impl LineChart {
+    /// The chart; none if there is no point to draw.
+    pub fn svg(&self) -> Option<Element> {
+        let drawn: Vec<Drawn<'_>> = self
+            .series
+            .iter()
+            .map(|series| self.prepare(series))
+            .collect();
+        let drawn: Vec<Drawn<'_>> = drawn
+            .into_iter()
+            .filter(|series| series.curve.iter().any(|piece| !piece.is_empty()))
+            .collect();
+        let (width, height) = self.size;
+        let (legend, legend_height) = self.legend(&drawn);
+        let frame = self.frame(&drawn, 10.0 + legend_height)?;
+        let clip = format!("clip-{:x}", fingerprint(&self.title));
+        let mut plot = el("g").set("clip-path", format!("url(#{clip})"));
+        for series in &drawn {
+            plot = plot.all(self.curves(series, &frame));
+        }
+        let area = rect(
+            frame.left,
+            frame.top,
+            frame.right - frame.left,
+            frame.bottom - frame.top,
+        );
+        Some(
+            picture(width, height, &self.title)
+                .with(el("clipPath").set("id", clip).with(area))
+                .all(self.bands(&frame))
+                .all(self.axes(&frame))
+                .all(legend)
+                .with(plot)
+                .all(marks(&drawn, &frame))
+                .all(self.strips(&drawn, &frame)),
+        )
+    }
+
+    fn prepare<'a>(&self, series: &'a Series) -> Drawn<'a> {
+        let usable =
+            |&(x, y): &(f64, f64)| x.is_finite() && y.is_finite() && !(self.log && y <= 0.0);
+        let raw: Vec<Points> = series
+            .pieces
+            .iter()
+            .map(|piece| piece.iter().copied().filter(usable).collect())
+            .collect();
+        let curve = match self.smoothing {
+            Some(window) => raw.iter().map(|piece| smooth(piece, window)).collect(),
+            None => raw.clone(),
+        };
+        Drawn { series, raw, curve }
+    }
+
+    fn frame(&self, drawn: &[Drawn<'_>], top: f64) -> Option<Frame> {
+        let points = || drawn.iter().flat_map(|s| s.curve.iter().flatten());
+        let ends = |values: &mut dyn Iterator<Item = f64>| {
+            values.fold(None, |range: Option<(f64, f64)>, v| {
+                Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
+            })
+        };
+        let bands = self.bands.iter().flat_map(|band| [band.from, band.to]);
+        let (x_low, x_high) = ends(&mut points().map(|p| p.0).chain(bands))?;
+        let smoothed = ends(&mut points().map(|p| p.1))?;
+        let mut all: Vec<f64> = drawn
+            .iter()
+            .flat_map(|s| s.raw.iter().flatten())
+            .map(|p| p.1)
+            .collect();
+        let raw = bulk(&mut all).unwrap_or(smoothed);
+        let (y_low, y_high) = (smoothed.0.min(raw.0), smoothed.1.max(raw.1));
+        // A positive quantity that comes near zero is shown from zero.
+        let y_low = if !self.log && y_low > 0.0 && y_low < 0.35 * y_high {
+            0.0
+        } else {
+            y_low
+        };
+        let (width, height) = self.size;
+        let top = if self.bands.is_empty() {
+            top
+        } else {
+            top + 18.0
+        };
+        let bottom = height - BOTTOM;
+        let y = Scale::new(y_low, y_high, bottom, top, self.log).rounded(self.y_ticks());
+        Some(Frame {
+            x: Scale::new(x_low, x_high, LEFT, width - RIGHT, false),
+            y,
+            left: LEFT,
+            top,
+            right: width - RIGHT,
+            bottom,
+        })
+    }
+
+    fn y_ticks(&self) -> usize {
+        (self.size.1 / 55.0) as usize
+    }
+
+    fn axes(&self, frame: &Frame) -> Vec<Element> {
+        let mut out = Vec::new();
+        for tick in frame.y.ticks(self.y_ticks()) {
+            let y = frame.y.at(tick);
+            out.push(line(frame.left, y, frame.right, y, "grid"));
+            let label = tick_text(tick, self.percent);
+            out.push(text_at(frame.left - 8.0, y + 4.0, "muted end", label));
+        }
+        out.push(line(
+            frame.left,
+            frame.bottom,
+            frame.right,
+            frame.bottom,
+            "axis",
+        ));
+        let label_width = text::width(&self.x_label, FONT);
+        for tick in frame.x.ticks((self.size.0 / 110.0) as usize) {
+            let x = frame.x.at(tick);
+            out.push(line(x, frame.bottom, x, frame.bottom + 4.0, "axis"));
+            let label = tick_text(tick, false);
+            // The label of the axis stands at its end, where a tick may be as well.
+            if x + text::width(&label, FONT) / 2.0 < frame.right - label_width - 8.0 {
+                out.push(text_at(x, frame.bottom + 18.0, "muted middle", label));
+            }
+        }
+        out.push(text_at(
+            frame.right,
+            frame.bottom + 18.0,
+            "muted end",
+            self.x_label.as_str(),
+        ));
+        out
+    }
+
+    fn bands(&self, frame: &Frame) -> Vec<Element> {
+        let mut out = Vec::new();
+        for (index, band) in self.bands.iter().enumerate() {
+            let (from, to) = (frame.x.at(band.from), frame.x.at(band.to));
+            if index % 2 == 1 {
+                out.push(
+                    rect(from, frame.top, to - from, frame.bottom - frame.top).set("class", "band"),
+                );
+            }
+            if index > 0 {
+                out.push(line(from, frame.top - 16.0, from, frame.bottom, "edge"));
+            }
+            let label = text::fit(&band.label, 11.0, to - from - 8.0);
+            if label != "…" {
+                out.push(text_at(from + 5.0, frame.top - 6.0, "muted small", label));
+            }
+        }
+        out
+    }
+
+    /// The legend in as many rows as it needs, and their height. One series needs none.
+    fn legend(&self, drawn: &[Drawn<'_>]) -> (Vec<Element>, f64) {
+        if drawn.len() < 2 {
+            return (Vec::new(), 0.0);
+        }
+        let (mut x, mut y) = (LEFT, 14.0);
+        let mut out = Vec::new();
+        for series in drawn {
+            let name = text::fit(&series.series.name, FONT, self.size.0 - LEFT - RIGHT - 40.0);
+            let wide = 22.0 + text::width(&name, FONT) + 16.0;
+            if x + wide > self.size.0 - RIGHT && x > LEFT {
+                (x, y) = (LEFT, y + 18.0);
+            }
+            let swatch = rect(x, y - 7.0, 14.0, 4.0)
+                .set("rx", 2)
+                .set("fill", theme::colour(series.series.colour));
+            out.push(swatch);
+            out.push(text_at(x + 20.0, y, "", name));
+            x += wide;
+        }
+        (out, y + 6.0)
+    }
+
+    fn curves(&self, drawn: &Drawn<'_>, frame: &Frame) -> Vec<Element> {
+        let stroke = theme::colour(drawn.series.colour);
+        let buckets = (self.size.0 / 2.0) as usize;
+        let mut out = Vec::new();
+        let mut add = |pieces: &[Points], class: &'static str| {
+            for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+                out.push(
+                    el("path")
+                        .set("class", class)
+                        .set("stroke", &stroke)
+                        .set("d", path(&thin(piece, buckets), frame)),
+                );
+            }
+        };
+        if self.smoothing.is_some() {
+            add(&drawn.raw, "raw");
+        }
+        add(&drawn.curve, "curve");
+        // A piece of a single point has no line to show.
+        for &(x, y) in drawn
+            .curve
+            .iter()
+            .filter(|piece| piece.len() == 1)
+            .flatten()
+        {
+            out.push(dot(frame.x.at(x), frame.y.at(y), 3.0, &stroke));
+        }
+        out
+    }
+
+    /// Invisible strips that tell the values at their x when the pointer rests on them.
+    fn strips(&self, drawn: &[Drawn<'_>], frame: &Frame) -> Vec<Element> {
+        let mut xs: Vec<f64> = drawn
+            .iter()
+            .flat_map(|s| s.curve.iter().flatten().map(|p| p.0))
+            .collect();
+        xs.sort_by(f64::total_cmp);
+        xs.dedup();
+        let every = xs.len().div_ceil(STRIPS).max(1);
+        let chosen: Vec<f64> = xs.iter().copied().skip(every / 2).step_by(every).collect();
+        let mut out = Vec::new();
+        for (index, &x) in chosen.iter().enumerate() {
+            let at = frame.x.at(x);
+            let middle = |other: Option<&f64>, end: f64| {
+                other.map_or(end, |&other| f64::midpoint(at, frame.x.at(other)))
+            };
+            let from = middle(index.checked_sub(1).and_then(|i| chosen.get(i)), frame.left);
+            let to = middle(chosen.get(index + 1), frame.right);
+            let mut words = format!("{} {}", self.x_label, number::count(x.max(0.0) as u64));
+            let mut group = el("g").set("class", "tip");
+            let mut dots = Vec::new();
+            for series in drawn {
+                let Some(y) = value_at(&series.curve, x) else {
+                    continue;
+                };
+                let value = if self.percent {
+                    number::percent(y, 2)
+                } else {
+                    number::significant(y, 4)
+                };
+                words.push_str(&format!("\n{}: {value}", series.series.name));
+                let colour = theme::colour(series.series.colour);
+                let y = frame.y.at(y);
+                if (frame.top..=frame.bottom).contains(&y) {
+                    dots.push(dot(at, y, 4.0, &colour));
+                }
+            }
+            group = group
+                .with(el("title").text(words))
+                .with(rect(from, frame.top, to - from, frame.bottom - frame.top))
+                .with(line(at, frame.top, at, frame.bottom, "guide"))
+                .all(dots);
+            out.push(group);
+        }
+        out
+    }
+}
+
+fn marks(drawn: &[Drawn<'_>], frame: &Frame) -> Vec<Element> {
+    let mut out = Vec::new();
+    for series in drawn {
+        for mark in &series.series.marks {
+            out.push(
+                el("circle")
+                    .set("cx", px(frame.x.at(mark.x)))
+                    .set("cy", px(frame.y.at(mark.y)))
+                    .set("r", 4.5)
+                    .set("fill", "var(--bg)")
+                    .set("stroke", theme::colour(series.series.colour))
+                    .set("stroke-width", 2)
+                    .with(el("title").text(mark.text.as_str())),
+            );
+        }
+    }
+    out
+}
+
+fn dot(x: f64, y: f64, radius: f64, fill: &str) -> Element {
+    el("circle")
+        .set("cx", px(x))
+        .set("cy", px(y))
+        .set("r", radius)
+        .set("fill", fill)
+}
+
+fn path(points: &[(f64, f64)], frame: &Frame) -> String {
+    // Far outside the plot, coordinates only cost space.
+    let height = frame.bottom - frame.top;
+    let (above, below) = (frame.top - height, frame.bottom + height);
+    let mut out = String::new();
+    for (index, &(x, y)) in points.iter().enumerate() {
+        let command = if index == 0 { 'M' } else { 'L' };
+        path_point(
+            &mut out,
+            command,
+            frame.x.at(x),
+            frame.y.at(y).clamp(above, below),
+        );
+    }
+    out
+}
+
+/// The value of the piece that covers `x`, at its nearest point.
+fn value_at(pieces: &[Points], x: f64) -> Option<f64> {
+    let piece = pieces.iter().find(|piece| {
+        piece.first().is_some_and(|p| p.0 <= x) && piece.last().is_some_and(|p| x <= p.0)
+    })?;
+    let after = piece.partition_point(|p| p.0 < x);
+    let nearest = [after.checked_sub(1), Some(after)]
+        .into_iter()
+        .flatten()
+        .filter_map(|i| piece.get(i))
+        .min_by(|a, b| (a.0 - x).abs().total_cmp(&(b.0 - x).abs()))?;
+    Some(nearest.1)
+}
+
+/// FNV-1a: an id for the clip path that is the same in every run.
+fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(pieces: Vec<Points>) -> LineChart {
+        LineChart {
+            title: "Loss".to_owned(),
+            x_label: "step".to_owned(),
+            series: vec![Series {
+                name: "total".to_owned(),
+                pieces,
+                marks: Vec::new(),
+                colour: 0,
+            }],
+            bands: Vec::new(),
+            log: false,
+            percent: false,
+            smoothing: None,
+            size: (600.0, 300.0),
+        }
+    }
+
+    #[test]
+    fn no_points_no_chart() {
+        assert!(chart(vec![Vec::new()]).svg().is_none());
+        assert!(chart(vec![vec![(0.0, f64::NAN)]]).svg().is_none());
+        let log = LineChart {
+            log: true,
+            ..chart(vec![vec![(0.0, -1.0), (1.0, 0.0)]])
+        };
+        assert!(log.svg().is_none());
+    }
+
+    #[test]
+    fn pieces_are_not_joined() {
+        let two = vec![vec![(0.0, 1.0), (1.0, 2.0)], vec![(2.0, 1.0), (3.0, 2.0)]];
+        let svg = chart(two).svg().unwrap().render();
+        assert_eq!(svg.matches("class=\"curve\"").count(), 2);
+        assert!(svg.contains("step 3\ntotal: 2.000"));
+    }
+
+    #[test]
+    fn values_between_pieces_are_unknown() {
+        let pieces = vec![vec![(0.0, 1.0), (2.0, 3.0)], vec![(5.0, 7.0)]];
+        assert_eq!(value_at(&pieces, 1.9), Some(3.0));
+        assert_eq!(value_at(&pieces, 3.0), None);
+        assert_eq!(value_at(&pieces, 5.0), Some(7.0));
+    }
+}

@@ -1,0 +1,376 @@
+//! Comparing arms: the same system trained in several ways, each with several seeds, scored on the
+//! same items.
+//!
+//! An arm's score has an interval over seeds and items; its difference to the first arm is paired
+//! by seed and item. For metrics that are right or wrong an item, McNemar's exact test is made
+//! seed by seed.
+
+mod text;
+
+pub(crate) use text::spread;
+
+use crate::statistics::{
+    Bootstrap, Estimate, Items, McNemar, Replicates, StatisticsError, mcnemar, score,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one arm did with one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    pub arm: String,
+    pub seed: u64,
+    /// Outcomes of every item, by the name of the metric. Item `i` is the same word or image in
+    /// every arm and seed.
+    pub metrics: BTreeMap<String, Outcomes>,
+}
+
+/// Outcomes of every item under one metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcomes {
+    /// Errors and reference length of every item; the score is the ratio of their sums (PER, or
+    /// WER with every length one).
+    Errors(Vec<(u32, u32)>),
+    /// Whether every item is right; the score is the share that is (accuracy).
+    Correct(Vec<bool>),
+}
+
+impl Outcomes {
+    fn items(&self) -> Items {
+        match self {
+            Self::Errors(pairs) => Items::ratios(pairs),
+            Self::Correct(flags) => Items::flags(flags),
+        }
+    }
+
+    /// Right or wrong an item, where the metric says so.
+    fn flags(&self) -> Option<Vec<bool>> {
+        match self {
+            Self::Correct(flags) => Some(flags.clone()),
+            Self::Errors(pairs) => pairs
+                .iter()
+                .map(|&(errors, length)| (length == 1 && errors <= 1).then_some(errors == 0))
+                .collect(),
+        }
+    }
+}
+
+/// Why arms cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    #[error("there is no arm to compare")]
+    NoArm,
+    #[error("arm {arm:?} has seed {seed} twice")]
+    Twice { arm: String, seed: u64 },
+    #[error("arm {arm:?} has seeds {found:?}, the first arm has {expected:?}")]
+    Seeds {
+        arm: String,
+        found: Vec<u64>,
+        expected: Vec<u64>,
+    },
+    #[error("arm {arm:?} with seed {seed} has metrics {found:?}, the first has {expected:?}")]
+    Metrics {
+        arm: String,
+        seed: u64,
+        found: Vec<String>,
+        expected: Vec<String>,
+    },
+    #[error("{metric}: {source}")]
+    Statistics {
+        metric: String,
+        source: StatisticsError,
+    },
+}
+
+/// The table: every metric, and under it every arm in the order given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Share of replicates inside each interval.
+    pub level: f64,
+    pub replicates: usize,
+    pub seeds: Vec<u64>,
+    /// Items scored with each seed.
+    pub items: usize,
+    pub metrics: Vec<MetricTable>,
+}
+
+/// All arms under one metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricTable {
+    pub metric: String,
+    pub arms: Vec<ArmRow>,
+}
+
+/// One arm under one metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmRow {
+    pub arm: String,
+    pub score: Estimate,
+    /// Score of each seed, in the order of [`Comparison::seeds`].
+    pub per_seed: Vec<f64>,
+    /// This arm's score less the first arm's; absent in the first row.
+    pub difference: Option<Estimate>,
+    /// McNemar's test against the first arm, seed by seed; empty where items are not right or
+    /// wrong.
+    pub mcnemar: Vec<McNemar>,
+}
+
+impl ArmRow {
+    /// The weakest of the seeds' tests.
+    pub fn largest_p(&self) -> Option<f64> {
+        self.mcnemar.iter().map(|test| test.p).reduce(f64::max)
+    }
+}
+
+impl Comparison {
+    /// Compares all arms with the one that comes first in `results`.
+    pub fn new(results: &[ArmResult], bootstrap: &Bootstrap) -> Result<Self, CompareError> {
+        let arms = group(results)?;
+        let (_, first) = arms.first().ok_or(CompareError::NoArm)?;
+        let names: Vec<&String> = first
+            .first()
+            .map(|result| result.metrics.keys().collect())
+            .unwrap_or_default();
+        let metrics = names
+            .iter()
+            .map(|metric| metric_table(metric, &arms, bootstrap))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            level: bootstrap.level,
+            replicates: bootstrap.replicates,
+            seeds: first.iter().map(|result| result.seed).collect(),
+            items: first
+                .first()
+                .and_then(|result| result.metrics.values().next())
+                .map_or(0, |outcomes| outcomes.items().len()),
+            metrics,
+        })
+    }
+}
+
+/// An arm and its seeds in ascending order.
+type Arm<'a> = (&'a str, Vec<&'a ArmResult>);
+
+/// Results by arm, with the same seeds and metrics in every arm.
+fn group(results: &[ArmResult]) -> Result<Vec<Arm<'_>>, CompareError> {
+    let mut arms: Vec<Arm<'_>> = Vec::new();
+    for result in results {
+        match arms.iter_mut().find(|(name, _)| *name == result.arm) {
+            Some((_, seeds)) => seeds.push(result),
+            None => arms.push((&result.arm, vec![result])),
+        }
+    }
+    for (name, seeds) in &mut arms {
+        seeds.sort_by_key(|result| result.seed);
+        if let Some(pair) = seeds.windows(2).find(|pair| pair[0].seed == pair[1].seed) {
+            return Err(CompareError::Twice {
+                arm: (*name).to_owned(),
+                seed: pair[0].seed,
+            });
+        }
+    }
+    let Some((_, first)) = arms.first() else {
+        return Ok(arms);
+    };
+    let seeds_of = |arm: &[&ArmResult]| arm.iter().map(|r| r.seed).collect::<Vec<_>>();
+    let metrics_of = |r: &ArmResult| r.metrics.keys().cloned().collect::<BTreeSet<_>>();
+    let (expected_seeds, expected_metrics) = (seeds_of(first), metrics_of(first[0]));
+    for (name, arm) in &arms {
+        let found = seeds_of(arm);
+        if found != expected_seeds {
+            return Err(CompareError::Seeds {
+                arm: (*name).to_owned(),
+                found,
+                expected: expected_seeds,
+            });
+        }
+        if let Some(other) = arm.iter().find(|r| metrics_of(r) != expected_metrics) {
+            return Err(CompareError::Metrics {
+                arm: (*name).to_owned(),
+                seed: other.seed,
+                found: metrics_of(other).into_iter().collect(),
+                expected: expected_metrics.into_iter().collect(),
+            });
+        }
+    }
+    Ok(arms)
+}
+
+fn metric_table(
+    metric: &str,
+    arms: &[Arm<'_>],
+    bootstrap: &Bootstrap,
+) -> Result<MetricTable, CompareError> {
+    let named = |source| CompareError::Statistics {
+        metric: metric.to_owned(),
+        source,
+    };
+    let items: Vec<Vec<Items>> = arms
+        .iter()
+        .map(|(_, seeds)| seeds.iter().map(|r| r.metrics[metric].items()).collect())
+        .collect();
+    let values = items
+        .iter()
+        .map(|seeds| score(seeds))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(named)?;
+    check_items(&items).map_err(named)?;
+
+    // One pass over the draws serves all arms, which also pairs them.
+    let mut scores = vec![Replicates::default(); arms.len()];
+    let mut differences = vec![Replicates::default(); arms.len()];
+    bootstrap
+        .resample(&items[0], |draw| {
+            let first = draw.score(&items[0]);
+            for (arm, seeds) in items.iter().enumerate() {
+                let value = if arm == 0 { first } else { draw.score(seeds) };
+                scores[arm].push(value);
+                differences[arm].push(value - first);
+            }
+        })
+        .map_err(named)?;
+
+    let mut rows = Vec::with_capacity(arms.len());
+    for (index, ((arm, seeds), (score, difference))) in arms
+        .iter()
+        .zip(scores.into_iter().zip(differences))
+        .enumerate()
+    {
+        let (value, first) = (values[index], values[0]);
+        let interval = |r: Replicates, value| r.interval(value, bootstrap.level).map_err(named);
+        rows.push(ArmRow {
+            arm: (*arm).to_owned(),
+            score: interval(score, value)?,
+            per_seed: items[index].iter().filter_map(Items::score).collect(),
+            difference: match index {
+                0 => None,
+                _ => Some(interval(difference, value - first)?),
+            },
+            mcnemar: match index {
+                0 => Vec::new(),
+                _ => tests(metric, &arms[0].1, seeds).map_err(named)?,
+            },
+        });
+    }
+    Ok(MetricTable {
+        metric: metric.to_owned(),
+        arms: rows,
+    })
+}
+
+/// Every arm must have been scored on as many items as the first, seed by seed.
+fn check_items(items: &[Vec<Items>]) -> Result<(), StatisticsError> {
+    for arm in items {
+        for (seed, first) in arm.iter().zip(&items[0]) {
+            if seed.len() != first.len() {
+                return Err(StatisticsError::Unpaired {
+                    first: first.len(),
+                    second: seed.len(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// McNemar's test of two arms, seed by seed, where the metric is right or wrong an item.
+fn tests(
+    metric: &str,
+    first: &[&ArmResult],
+    second: &[&ArmResult],
+) -> Result<Vec<McNemar>, StatisticsError> {
+    first
+        .iter()
+        .zip(second)
+        .filter_map(|(a, b)| Some((a.metrics[metric].flags()?, b.metrics[metric].flags()?)))
+        .map(|(a, b)| mcnemar(&a, &b))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(arm: &str, seed: u64, flags: &[bool]) -> ArmResult {
+        ArmResult {
+            arm: arm.to_owned(),
+            seed,
+            metrics: [("accuracy".to_owned(), Outcomes::Correct(flags.to_vec()))].into(),
+        }
+    }
+
+    fn quick() -> Bootstrap {
+        Bootstrap {
+            replicates: 300,
+            ..Bootstrap::default()
+        }
+    }
+
+    #[test]
+    fn arms_are_compared_with_the_first() {
+        let weak: Vec<bool> = (0..200).map(|i| i % 2 == 0).collect();
+        let strong: Vec<bool> = (0..200).map(|i| i % 4 != 1).collect();
+        let results = [
+            result("staged", 1, &weak),
+            result("joined", 2, &strong),
+            result("staged", 2, &weak),
+            result("joined", 1, &strong),
+        ];
+        let comparison = Comparison::new(&results, &quick()).unwrap();
+        assert_eq!(comparison.seeds, [1, 2]);
+        assert_eq!(comparison.items, 200);
+        let rows = &comparison.metrics[0].arms;
+        assert_eq!(
+            (rows[0].arm.as_str(), rows[1].arm.as_str()),
+            ("staged", "joined")
+        );
+        assert_eq!(rows[0].difference, None);
+        let difference = rows[1].difference.unwrap();
+        assert!((difference.value - 0.25).abs() < 1e-12);
+        assert!(
+            difference.low > 0.15 && difference.high < 0.35,
+            "{difference:?}"
+        );
+        assert_eq!(rows[1].mcnemar.len(), 2);
+        assert_eq!(rows[1].mcnemar[0].only_second, 50);
+        assert!(rows[1].largest_p().unwrap() < 1e-12);
+    }
+
+    #[test]
+    fn word_errors_are_tested_and_phoneme_errors_are_not() {
+        let word = Outcomes::Errors(vec![(0, 1), (1, 1)]);
+        assert_eq!(word.flags(), Some(vec![true, false]));
+        assert_eq!(Outcomes::Errors(vec![(0, 1), (2, 5)]).flags(), None);
+    }
+
+    #[test]
+    fn unlike_arms_are_named() {
+        let flags = [true, false];
+        let twice = [result("a", 1, &flags), result("a", 1, &flags)];
+        assert!(matches!(
+            Comparison::new(&twice, &quick()),
+            Err(CompareError::Twice { .. })
+        ));
+        let seeds = [result("a", 1, &flags), result("b", 2, &flags)];
+        assert!(matches!(
+            Comparison::new(&seeds, &quick()),
+            Err(CompareError::Seeds { .. })
+        ));
+        let items = [result("a", 1, &flags), result("b", 1, &flags[..1])];
+        assert!(matches!(
+            Comparison::new(&items, &quick()),
+            Err(CompareError::Statistics { .. })
+        ));
+        let mut other = result("b", 1, &flags);
+        other
+            .metrics
+            .insert("wer".to_owned(), Outcomes::Correct(flags.to_vec()));
+        let metrics = [result("a", 1, &flags), other];
+        assert!(matches!(
+            Comparison::new(&metrics, &quick()),
+            Err(CompareError::Metrics { .. })
+        ));
+        assert_eq!(Comparison::new(&[], &quick()), Err(CompareError::NoArm));
+    }
+}

@@ -1,0 +1,102 @@
+//! What the name of a score says about it: how to write it, and which direction is better.
+
+use crate::number;
+
+/// A score's label, unit and direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric {
+    /// The name in events and files.
+    pub name: String,
+    /// The name for people.
+    pub label: String,
+    /// A share, written as per cent.
+    pub percent: bool,
+    pub higher_is_better: bool,
+}
+
+/// Short names that are written in capitals.
+const ABBREVIATIONS: [&str; 7] = ["per", "wer", "cer", "ter", "bleu", "map", "iou"];
+
+impl Metric {
+    /// Conventions of the field: error rates and accuracies are shares; everything that is no
+    /// known gain is a cost.
+    pub fn of(name: &str) -> Self {
+        let lower = name.to_lowercase().replace(['-', ' '], "_");
+        let last = lower.rsplit(['.', '/']).next().unwrap_or(&lower);
+        let rate = ["per", "wer", "cer", "ter"].contains(&last)
+            || last.ends_with("error_rate")
+            || last == "error"
+            || last == "errors";
+        let gain = [
+            "accuracy",
+            "precision",
+            "recall",
+            "f1",
+            "iou",
+            "map",
+            "bleu",
+            "exact",
+        ]
+        .iter()
+        .any(|part| last.split('_').any(|word| word == *part));
+        let label = if ABBREVIATIONS.contains(&last) {
+            last.to_uppercase()
+        } else {
+            lower.replace('_', " ")
+        };
+        Self {
+            name: name.to_owned(),
+            label,
+            percent: rate || (gain && last != "bleu"),
+            higher_is_better: gain,
+        }
+    }
+
+    /// The score as text.
+    pub fn format(&self, value: f64) -> String {
+        if self.percent && value.is_finite() {
+            number::percent(value, 2)
+        } else {
+            number::significant(value, 4)
+        }
+    }
+
+    /// A difference, with its sign; shares in percentage points.
+    pub fn format_difference(&self, value: f64) -> String {
+        let sign = if value > 0.0 { "+" } else { "" };
+        if self.percent && value.is_finite() {
+            format!("{sign}{}", number::percent(value, 2).replace(" %", " pp"))
+        } else {
+            format!("{sign}{}", number::significant(value, 3))
+        }
+    }
+
+    /// Whether `a` is the better score.
+    pub fn better(&self, a: f64, b: f64) -> bool {
+        if self.higher_is_better { a > b } else { a < b }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_unit_and_direction() {
+        let wer = Metric::of("wer");
+        assert_eq!(
+            (wer.label.as_str(), wer.percent, wer.higher_is_better),
+            ("WER", true, false)
+        );
+        assert_eq!(wer.format(0.3751), "37.51 %");
+        assert_eq!(wer.format_difference(-0.012), "−1.20 pp");
+        let accuracy = Metric::of("balanced-accuracy");
+        assert!(accuracy.percent && accuracy.higher_is_better);
+        assert!(accuracy.better(0.9, 0.8));
+        let loss = Metric::of("cross-entropy");
+        assert!(!loss.percent && !loss.higher_is_better);
+        assert_eq!(loss.format(0.51234), "0.5123");
+        assert_eq!(Metric::of("token_error_rate").format(0.1), "10.00 %");
+        assert_eq!(Metric::of("test/per").label, "test/per");
+    }
+}

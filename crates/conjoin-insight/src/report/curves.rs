@@ -1,0 +1,309 @@
+//! Curves over the steps of the run: losses, learning rates, gradient norms, speed, scores.
+
+use super::page::{Section, figure, grid};
+use crate::chart::{Band, LineChart, Mark, Series};
+use crate::metric::Metric;
+use crate::run_log::{RunLog, StepRecord};
+use std::collections::{BTreeMap, BTreeSet};
+
+const WIDE: (f64, f64) = (1040.0, 340.0);
+const HALF: (f64, f64) = (510.0, 260.0);
+
+/// A range of losses beyond this ratio is easier to read on a logarithmic axis.
+const LOG_RATIO: f64 = 25.0;
+
+/// Losses, and how the steps went.
+pub(super) fn losses(log: &RunLog) -> Option<Section> {
+    if log.steps.is_empty() {
+        return None;
+    }
+    let mut section = Section::new("curves", "Training")
+        .lead("Thick lines are running means; the measured values stay behind them, faint.");
+    let bands = bands(log);
+    let all: Vec<&StepRecord> = log.steps.iter().collect();
+    if let Some(chart) = loss_chart("Loss by term", &all, bands.clone(), WIDE) {
+        section = section.with(chart);
+    }
+    if bands.len() > 1 {
+        let stages = bands.iter().filter_map(|band| {
+            let steps: Vec<&StepRecord> = all
+                .iter()
+                .copied()
+                .filter(|s| s.stage == band.label)
+                .collect();
+            loss_chart(
+                &format!("Loss, stage {}", band.label),
+                &steps,
+                Vec::new(),
+                HALF,
+            )
+        });
+        section = section.with(grid(stages));
+    }
+    let charts = [rates(log), norms(log), speed(log), shares(log)];
+    let charts = charts.into_iter().flatten().filter_map(|chart| {
+        let chart = LineChart {
+            bands: bands.clone(),
+            ..chart
+        };
+        Some(figure(chart.title.clone(), chart.svg()?))
+    });
+    Some(section.with(grid(charts)))
+}
+
+/// The range of steps of each stage.
+fn bands(log: &RunLog) -> Vec<Band> {
+    let mut bands: Vec<Band> = Vec::new();
+    for step in &log.steps {
+        let x = step.global_step as f64;
+        match bands.last_mut() {
+            Some(band) if band.label == step.stage => band.to = x,
+            last => {
+                // Stages touch: a stage begins where the one before it ended.
+                let from = last.map_or(x - 1.0, |band| band.to);
+                bands.push(Band {
+                    from,
+                    to: x,
+                    label: step.stage.clone(),
+                });
+            }
+        }
+    }
+    bands
+}
+
+/// A curve of one value of the steps, broken between stages.
+fn series(
+    name: impl Into<String>,
+    colour: usize,
+    steps: &[&StepRecord],
+    value: impl Fn(&StepRecord) -> Option<f64>,
+) -> Series {
+    let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
+    let mut stage = None;
+    for step in steps {
+        if stage != Some(&step.stage) {
+            stage = Some(&step.stage);
+            pieces.push(Vec::new());
+        }
+        if let (Some(piece), Some(y)) = (pieces.last_mut(), value(step)) {
+            piece.push((step.global_step as f64, y));
+        }
+    }
+    Series {
+        name: name.into(),
+        pieces,
+        marks: Vec::new(),
+        colour,
+    }
+}
+
+fn chart(title: impl Into<String>, series: Vec<Series>, steps: usize) -> LineChart {
+    LineChart {
+        title: title.into(),
+        x_label: "step".to_owned(),
+        series,
+        bands: Vec::new(),
+        log: false,
+        percent: false,
+        smoothing: Some((steps as f64 / 60.0).clamp(1.0, 200.0)),
+        size: HALF,
+    }
+}
+
+fn loss_chart(
+    title: &str,
+    steps: &[&StepRecord],
+    bands: Vec<Band>,
+    size: (f64, f64),
+) -> Option<crate::markup::Element> {
+    let terms: BTreeSet<&String> = steps.iter().flat_map(|step| step.terms.keys()).collect();
+    let single = terms.len() == 1 && steps.iter().all(|s| s.terms.values().all(|t| *t == s.loss));
+    let mut all: Vec<Series> = terms
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            series(name.as_str(), index, steps, |step| {
+                step.terms.get(*name).copied()
+            })
+        })
+        .collect();
+    let several = steps.iter().any(|step| step.terms.len() > 1);
+    if several || (terms.len() < 2 && !single) {
+        all.push(series("weighted sum", 7, steps, |step| Some(step.loss)));
+    }
+    let values = || {
+        all.iter()
+            .flat_map(|s| s.pieces.iter().flatten().map(|p| p.1))
+    };
+    let (low, high) = values().fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
+    let log = low > 0.0 && high / low > LOG_RATIO;
+    let chart = LineChart {
+        log,
+        bands,
+        size,
+        ..chart(title, all, steps.len())
+    };
+    let scale = if log { " (logarithmic)" } else { "" };
+    Some(figure(format!("{title}{scale}"), chart.svg()?))
+}
+
+/// Nodes with the same rate at every step share a curve.
+fn rates(log: &RunLog) -> Option<LineChart> {
+    let steps: Vec<&StepRecord> = log.steps.iter().collect();
+    let nodes: BTreeSet<&String> = steps.iter().flat_map(|step| step.lr.keys()).collect();
+    let mut groups: Vec<(Vec<(f64, f64)>, Vec<&str>, Series)> = Vec::new();
+    for node in nodes {
+        let curve = series(node.as_str(), 0, &steps, |step| step.lr.get(node).copied());
+        let points: Vec<(f64, f64)> = curve.pieces.iter().flatten().copied().collect();
+        match groups.iter_mut().find(|(other, ..)| agree(other, &points)) {
+            Some((known, names, kept)) => {
+                names.push(node);
+                if points.len() > known.len() {
+                    (*known, *kept) = (points, curve);
+                }
+            }
+            None => groups.push((points, vec![node], curve)),
+        }
+    }
+    let single = groups.len() == 1;
+    let series = groups
+        .into_iter()
+        .enumerate()
+        .map(|(colour, (_, names, curve))| Series {
+            name: if single {
+                "all nodes".to_owned()
+            } else {
+                names.join(", ")
+            },
+            colour,
+            ..curve
+        })
+        .collect();
+    (!steps.is_empty()).then(|| LineChart {
+        smoothing: None,
+        ..chart("Learning rate", series, 0)
+    })
+}
+
+/// Whether two curves are equal where both are known, and known together somewhere, or one of them
+/// covers other steps altogether.
+fn agree(a: &[(f64, f64)], b: &[(f64, f64)]) -> bool {
+    let known: BTreeMap<u64, f64> = a.iter().map(|&(x, y)| (x as u64, y)).collect();
+    b.iter()
+        .all(|&(x, y)| known.get(&(x as u64)).is_none_or(|&other| other == y))
+}
+
+fn norms(log: &RunLog) -> Option<LineChart> {
+    let steps: Vec<&StepRecord> = log.steps.iter().collect();
+    let curve = series("gradient norm", 3, &steps, |step| step.grad_norm);
+    curve
+        .pieces
+        .iter()
+        .any(|piece| !piece.is_empty())
+        .then(|| LineChart {
+            log: true,
+            ..chart(
+                "Gradient norm before clipping (logarithmic)",
+                vec![curve],
+                steps.len(),
+            )
+        })
+}
+
+fn speed(log: &RunLog) -> Option<LineChart> {
+    let steps: Vec<&StepRecord> = log.steps.iter().collect();
+    let curve = series("samples a second", 2, &steps, |step| {
+        (step.seconds > 0.0).then(|| step.samples as f64 / step.seconds)
+    });
+    Some(chart("Samples a second", vec![curve], steps.len()))
+}
+
+/// How far scheduled wires have moved from ground truth to prediction.
+fn shares(log: &RunLog) -> Option<LineChart> {
+    let steps: Vec<&StepRecord> = log.steps.iter().collect();
+    let wires: BTreeSet<&String> = steps.iter().flat_map(|step| step.shares.keys()).collect();
+    let curves: Vec<Series> = wires
+        .into_iter()
+        .enumerate()
+        .map(|(colour, wire)| {
+            series(wire.as_str(), colour, &steps, |s| {
+                s.shares.get(wire).copied()
+            })
+        })
+        .collect();
+    (!curves.is_empty()).then(|| LineChart {
+        percent: true,
+        smoothing: None,
+        ..chart("Share of predictions on scheduled wires", curves, 0)
+    })
+}
+
+/// Scores over the steps, one chart a metric, where there is more than one point.
+pub(super) fn evaluations(log: &RunLog) -> Option<Section> {
+    let metrics: BTreeSet<&String> = log
+        .evaluations
+        .iter()
+        .flat_map(|e| e.scores.keys())
+        .collect();
+    let mut metrics: Vec<Metric> = metrics.into_iter().map(|name| Metric::of(name)).collect();
+    metrics.sort_by_key(|metric| !metric.percent);
+    let charts: Vec<_> = metrics
+        .iter()
+        .filter_map(|metric| score_chart(log, metric))
+        .collect();
+    let figures = charts
+        .into_iter()
+        .filter_map(|chart| Some(figure(chart.title.clone(), chart.svg()?)));
+    let section = Section::new("scores", "Scores over time");
+    let figures: Vec<_> = figures.collect();
+    (!figures.is_empty()).then(|| {
+        section
+            .lead("Rings mark the best so far by the watched score.")
+            .with(grid(figures))
+    })
+}
+
+fn score_chart(log: &RunLog, metric: &Metric) -> Option<LineChart> {
+    let sets: BTreeSet<&String> = log.evaluations.iter().map(|e| &e.data).collect();
+    let mut all = Vec::new();
+    for (colour, data) in sets.into_iter().enumerate() {
+        let mut pieces: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+        let mut best = None;
+        for evaluation in log.evaluations.iter().filter(|e| e.data == *data) {
+            let Some(&score) = evaluation.scores.get(&metric.name) else {
+                continue;
+            };
+            let stage = log.stages.iter().position(|s| s.name == evaluation.stage);
+            let x = evaluation.global_step as f64;
+            pieces
+                .entry(stage.unwrap_or(0))
+                .or_default()
+                .push((x, score));
+            if evaluation.best && score.is_finite() {
+                best = Some(Mark {
+                    x,
+                    y: score,
+                    text: format!(
+                        "best: {} at step {}",
+                        metric.format(score),
+                        evaluation.global_step
+                    ),
+                });
+            }
+        }
+        all.push(Series {
+            name: data.clone(),
+            pieces: pieces.into_values().collect(),
+            marks: best.into_iter().collect(),
+            colour,
+        });
+    }
+    let points: usize = all.iter().flat_map(|s| &s.pieces).map(Vec::len).sum();
+    (points > 2).then(|| LineChart {
+        percent: metric.percent,
+        smoothing: None,
+        bands: bands(log),
+        ..chart(metric.label.clone(), all, 0)
+    })
+}

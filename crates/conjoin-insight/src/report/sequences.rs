@@ -1,0 +1,92 @@
+//! Predicted sequences next to their references, with the errors in sight.
+
+use super::page::{Section, Table, badge, plain, strong};
+use crate::alignment::{Edit, align};
+use crate::markup::{Element, el};
+
+/// One predicted sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceSample {
+    /// What was read, such as a spelling.
+    pub input: String,
+    pub predicted: Vec<String>,
+    /// The reference that is nearest to the prediction.
+    pub reference: Vec<String>,
+}
+
+pub(super) fn section(samples: &[SequenceSample]) -> Option<Section> {
+    if samples.is_empty() {
+        return None;
+    }
+    let mut table =
+        Table::new(["Input", "Reference above, prediction below", "Errors"]).text_columns(&[1, 2]);
+    let mut kinds = [false; 3];
+    for sample in samples {
+        let edits = align(&sample.reference, &sample.predicted);
+        for edit in &edits {
+            match edit {
+                Edit::Substitution { .. } => kinds[0] = true,
+                Edit::Insertion(_) => kinds[1] = true,
+                Edit::Deletion(_) => kinds[2] = true,
+                Edit::Match(_) => {}
+            }
+        }
+        let errors = edits.iter().filter(|edit| edit.is_error()).count();
+        let verdict = if errors == 0 {
+            badge("right", true)
+        } else {
+            badge(errors.to_string(), false)
+        };
+        table.row(vec![
+            strong(sample.input.as_str()),
+            alignment(&edits),
+            verdict,
+        ]);
+    }
+    Some(
+        Section::new("sequences", "Predictions")
+            .with(legend(kinds))
+            .with(table.build()),
+    )
+}
+
+fn legend([substituted, inserted, deleted]: [bool; 3]) -> Element {
+    let mut out = el("p").set("class", "lead legend");
+    for (used, class, text) in [
+        (substituted, "sub", "another token"),
+        (inserted, "ins", "one too many"),
+        (deleted, "del", "left out"),
+    ] {
+        if used {
+            out = out
+                .with(el("span").set("class", format!("swatch {class}")).text(""))
+                .with(plain(text));
+        }
+    }
+    out
+}
+
+fn alignment(edits: &[Edit<'_>]) -> Element {
+    let right = edits.iter().all(|edit| !edit.is_error());
+    el("span")
+        .set("class", "tokens")
+        .all(edits.iter().map(|edit| {
+            let (class, reference, predicted) = match *edit {
+                Edit::Match(token) => ("", token, token),
+                Edit::Substitution {
+                    reference,
+                    predicted,
+                } => ("sub", reference, predicted),
+                Edit::Insertion(token) => ("ins", "·", token),
+                Edit::Deletion(token) => ("del", token, "·"),
+            };
+            let column = el("span").set("class", format!("pair {class}"));
+            // A right prediction needs no second row.
+            let column = if right {
+                column
+            } else {
+                column.with(el("span").text(reference))
+            };
+            column.with(el("span").text(predicted))
+        }))
+}
