@@ -1,7 +1,7 @@
 //! Functions applied element by element.
 
 use crate::init::Fill;
-use burn::tensor::{Tensor, activation};
+use conjoin_kernels::linear;
 
 /// A function of each element.
 #[derive(
@@ -31,13 +31,14 @@ pub enum Activation {
 }
 
 impl Activation {
-    pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+    /// The same function as the kernels name it.
+    pub(crate) fn kernel(self) -> linear::Activation {
         match self {
-            Self::None => x,
-            Self::Tanh => x.tanh(),
-            Self::Relu => activation::relu(x),
-            Self::Gelu => activation::gelu(x),
-            Self::Sigmoid => activation::sigmoid(x),
+            Self::None => linear::Activation::None,
+            Self::Tanh => linear::Activation::Tanh,
+            Self::Relu => linear::Activation::Relu,
+            Self::Gelu => linear::Activation::Gelu,
+            Self::Sigmoid => linear::Activation::Sigmoid,
         }
     }
 

@@ -136,23 +136,23 @@ impl Attention {
         keys: Option<Tensor<3>>,
         lengths: &[usize],
     ) -> Attended {
-        let (context, weights) = match &self.additive {
+        let (score, projected, keys) = match &self.additive {
             Some(additive) => {
                 let keys = keys.unwrap_or_else(|| additive.memory.forward(memory.clone()));
                 let projected = additive.query.forward(queries.clone());
-                let vector = additive.vector.val();
-                let score = attention::Score::Additive { v: vector };
-                attention(score, projected, keys, memory, lengths)
+                let v = additive.vector.val();
+                (kernel::Score::Additive { v }, projected, keys)
             }
             None => {
                 let projected = match &self.query {
                     Some(query) => query.forward(queries.clone()),
                     None => queries.clone(),
                 };
-                let score = attention::Score::Dot { scale: self.scale };
-                attention(score, projected, memory.clone(), memory, lengths)
+                let scale = self.scale;
+                (kernel::Score::Dot { scale }, projected, memory.clone())
             }
         };
+        let (context, weights) = kernel::attention(score, projected, keys, memory, lengths);
         let attended = match &self.merge {
             Some(merge) => merge.forward(Tensor::cat(vec![context, queries], 2)),
             None => context,

@@ -45,20 +45,23 @@ impl BatchNorm {
         mode: &mut Mode,
     ) -> Tensor<4> {
         let (gamma, beta) = (self.weight.val(), self.bias.val());
-        let (mean, var) = (self.running_mean.val(), self.running_var.val());
         if !mode.is_training() {
-            return batch_norm_eval(x, gamma, beta, mean, var, EPSILON, residual, relu);
+            let (mean, var) = (self.running_mean.val(), self.running_var.val());
+            return batch_norm_eval(x, mean, var, gamma, beta, EPSILON, residual, relu);
         }
-        let [rows, height, width, _] = x.dims();
-        let count = (rows * height * width) as f64;
-        let (y, batch_mean, batch_var) = batch_norm(x, gamma, beta, EPSILON, residual, relu);
-        // The batch is divided by its own (biased) variance, but what is kept is the unbiased one.
-        let unbiased = batch_var.detach() * (count / (count - 1.0).max(1.0));
-        let blend = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - MOMENTUM) + new * MOMENTUM;
-        mode.record(&self.running_mean, blend(mean, batch_mean.detach()));
-        mode.record(&self.running_var, blend(var, unbiased));
+        let (y, mean, var) = batch_norm(x, gamma, beta, EPSILON, residual, relu);
+        mode.record(&self.running_mean, blend(&self.running_mean, mean));
+        mode.record(&self.running_var, blend(&self.running_var, var));
         y
     }
+}
+
+/// The next value of a running statistic, outside the gradient graph.
+fn blend(running: &Param<Tensor<1>>, batch: Tensor<1>) -> Tensor<1> {
+    let old = running.val();
+    let autodiff = old.is_autodiff();
+    let next = old.inner() * (1.0 - MOMENTUM) + batch.inner() * MOMENTUM;
+    if autodiff { next.autodiff() } else { next }
 }
 
 /// Size of a square kernel, its stride, and the padding that keeps the size at stride 1.

@@ -181,7 +181,7 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>, mode: &mut Mode) -> Tensor<4> {
-        let x = if self.pool { max_pool2d(x, 2, 2) } else { x };
+        let x = if self.pool { max_pool2d(x, 2, 2, 0) } else { x };
         let Some(second) = &self.second else {
             return self.first.forward(x, None, true, mode);
         };

@@ -5,7 +5,8 @@
 use crate::activation::Activation;
 use crate::init::{Fill, Init};
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, module::linear};
+use burn::tensor::Tensor;
+use conjoin_kernels::linear::linear;
 
 /// Weight and bias have PyTorch's names and layout (`torch.nn.Linear`).
 #[derive(Module, Debug)]
@@ -35,9 +36,14 @@ impl Linear {
 
     /// `[.., input]` to `[.., output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let weight = self.weight.val();
+        let mut shape = x.dims();
+        let rows = shape[..D - 1].iter().product::<usize>();
+        let [output, input] = weight.dims();
+        shape[D - 1] = output;
         let bias = self.bias.as_ref().map(Param::val);
-        self.activation
-            .apply(linear(x, self.weight.val().transpose(), bias))
+        let x = x.reshape([rows, input]);
+        linear(x, weight, bias, self.activation.kernel()).reshape(shape)
     }
 
     /// Multiply-adds for one row, times two.

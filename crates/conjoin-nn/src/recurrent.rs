@@ -13,7 +13,7 @@ use crate::mode::Mode;
 use crate::sequence::{at, last_valid};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use conjoin_kernels::{gru, lstm};
+use conjoin_kernels::rnn;
 
 /// The recurrence of one layer.
 #[derive(
@@ -125,9 +125,9 @@ impl Direction {
             Cell::Lstm => {
                 let memory = initial.zeros_like();
                 let bias = b_ih + b_hh;
-                lstm::lstm(x, initial, memory, w_ih, w_hh, bias, lengths, reverse)
+                rnn::lstm(x, initial, memory, w_ih, w_hh, bias, lengths, reverse)
             }
-            Cell::Gru => gru::gru(
+            Cell::Gru => rnn::gru(
                 x,
                 initial,
                 w_ih,
@@ -148,14 +148,14 @@ impl Direction {
         let LayerState { hidden, memory } = state;
         match memory {
             Some(memory) => {
-                let (hidden, memory) = lstm::lstm_step(x, hidden, memory, w_ih, w_hh, b_ih + b_hh);
+                let (hidden, memory) = rnn::lstm_step(x, hidden, memory, w_ih, w_hh, b_ih + b_hh);
                 LayerState {
                     hidden,
                     memory: Some(memory),
                 }
             }
             None => LayerState {
-                hidden: gru::gru_step(x, hidden, w_ih, w_hh, b_ih, b_hh, self.reset_after),
+                hidden: rnn::gru_step(x, hidden, w_ih, w_hh, b_ih, b_hh, self.reset_after),
                 memory: None,
             },
         }
