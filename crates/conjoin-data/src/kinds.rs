@@ -31,7 +31,14 @@ macro_rules! closed_kinds {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        #[derive(
+            Debug,
+            Clone,
+            PartialEq,
+            ::serde::Serialize,
+            ::serde::Deserialize,
+            ::schemars::JsonSchema,
+        )]
         #[serde(tag = "kind")]
         $vis enum $name {
             $( #[doc = $about] #[serde(rename = $kind)] $variant($config) ),+

@@ -5,6 +5,7 @@ use crate::kinds::NodeKind;
 use crate::node::{NodeConfig, NodeError};
 use crate::port::{Bound, OutputPort, PortError};
 use conjoin_data::Contract;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,8 +15,9 @@ use std::str::FromStr;
 pub const DATA: &str = "data";
 
 /// `node.port`; the node may be [`DATA`].
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct PortRef {
     pub node: String,
     pub port: String,
