@@ -39,8 +39,9 @@ impl Metric {
         ]
         .iter()
         .any(|part| last.split('_').any(|word| word == *part));
+        let prefix = &lower[..lower.len() - last.len()];
         let label = if ABBREVIATIONS.contains(&last) {
-            last.to_uppercase()
+            format!("{prefix}{}", last.to_uppercase())
         } else {
             lower.replace('_', " ")
         };
@@ -97,6 +98,6 @@ mod tests {
         assert!(!loss.percent && !loss.higher_is_better);
         assert_eq!(loss.format(0.51234), "0.5123");
         assert_eq!(Metric::of("token_error_rate").format(0.1), "10.00 %");
-        assert_eq!(Metric::of("test/per").label, "test/per");
+        assert_eq!(Metric::of("test/per").label, "test/PER");
     }
 }

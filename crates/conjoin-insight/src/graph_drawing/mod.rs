@@ -17,6 +17,8 @@ mod order;
 mod place;
 mod rank;
 mod render;
+#[cfg(test)]
+mod tests;
 
 use crate::markup::Element;
 

@@ -44,13 +44,12 @@ pub(super) fn place(
         }
     }
     let mut wires = wires(layers, ranking, &x, &rows, &boxes);
+    let mut taken = vec![0.0; drawing.nodes.len()];
     for (edge, &(from, to)) in ends.iter().enumerate() {
         if from == to {
-            let taken = ends[..edge]
-                .iter()
-                .filter(|&&other| other == (from, to))
-                .count();
-            let (wire, label) = side_loop(&boxes[from], &drawing.edges[edge].label, taken);
+            let label = &drawing.edges[edge].label;
+            let (wire, label) = side_loop(&boxes[from], label, taken[from]);
+            taken[from] += LOOP + label.map_or(0.0, |area| area.width);
             wires[edge] = wire;
             labels.extend(label.map(|label| (edge, label)));
         }
@@ -276,11 +275,11 @@ fn port(layers: &Layers, x: &[f64], boxes: &[Area], node: usize, edge: usize, be
     (place as f64 - (side.len() - 1) as f64 / 2.0) * spacing
 }
 
-/// A loop at the right side of a box, and its label beside it.
-fn side_loop(area: &Area, label: &str, taken: usize) -> (Wire, Option<Area>) {
+/// A loop at the right side of a box, beyond the room that is taken, and its label beside it.
+fn side_loop(area: &Area, label: &str, taken: f64) -> (Wire, Option<Area>) {
     let (width, height) = label_size(label);
     let right = area.x + area.width;
-    let reach = right + LOOP * 0.7 + taken as f64 * (LOOP + width);
+    let reach = right + LOOP * 0.7 + taken;
     let (upper, lower) = (area.y + area.height * 0.25, area.y + area.height * 0.75);
     let wire = Wire {
         points: vec![

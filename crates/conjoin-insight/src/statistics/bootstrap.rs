@@ -202,10 +202,8 @@ mod tests {
 
     #[test]
     fn the_same_values_give_the_same_interval() {
-        let seeds = [
-            Items::values(&[1.0, 2.0, 5.0, 3.0]),
-            Items::values(&[2.0, 2.0, 4.0, 1.0]),
-        ];
+        let values = |step: f64| (1..40).map(|i| (f64::from(i) * step).sin()).collect::<Vec<_>>();
+        let seeds = [Items::values(&values(0.7)), Items::values(&values(1.3))];
         let bootstrap = Bootstrap {
             replicates: 500,
             ..Bootstrap::default()
