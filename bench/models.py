@@ -1,0 +1,213 @@
+"""The models of recipes/g2p.toml and recipes/fashion.toml in plain PyTorch.
+
+Sizes are read from the recipe, so that both sides always build the same model; options that a recipe
+leaves out have the defaults that `conjoin list nodes` shows.
+"""
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+PAD = 0
+
+
+class AdditiveAttention(nn.Module):
+    """Bahdanau's score, then Luong's merging `tanh(W [c; q])`."""
+
+    def __init__(self, query: int, memory: int, common: int, size: int):
+        super().__init__()
+        self.query = nn.Linear(query, common)
+        self.memory = nn.Linear(memory, common, bias=False)
+        self.vector = nn.Linear(common, 1, bias=False)
+        self.merge = nn.Linear(memory + query, size, bias=False)
+
+    def keys(self, memory):
+        return self.memory(memory)
+
+    def forward(self, queries, memory, keys, mask):
+        """Queries [B, U, Q], memory [B, T, M], mask [B, T] of valid positions -> [B, U, size]."""
+        hidden = torch.tanh(self.query(queries).unsqueeze(2) + keys.unsqueeze(1))
+        scores = self.vector(hidden).squeeze(3)
+        weights = scores.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(2)
+        context = torch.bmm(weights, memory)
+        return torch.tanh(self.merge(torch.cat([context, queries], 2)))
+
+
+class G2p(nn.Module):
+    """Letters to phonemes: bidirectional LSTM, attention, LSTM."""
+
+    def __init__(self, recipe: dict, letters: int, phonemes: int):
+        super().__init__()
+        nodes = recipe["nodes"]
+        expect(nodes["encoder"], cell="lstm", bidirectional=True, layers=1)
+        expect(nodes["decoder"], cell="lstm", bidirectional=False, layers=1)
+        expect(nodes["attention"], score="additive", merge=True)
+        encoder, decoder = nodes["encoder"]["hidden"], nodes["decoder"]["hidden"]
+        attention = nodes["attention"]
+        common = attention.get("common", decoder)
+        size = attention.get("size", decoder)
+        self.letters = nn.Embedding(letters, nodes["letters"]["size"], padding_idx=PAD)
+        self.encoder = nn.LSTM(
+            nodes["letters"]["size"], encoder, batch_first=True, bidirectional=True
+        )
+        self.bridge = nn.Linear(2 * encoder, nodes["bridge"]["size"])
+        self.phonemes = nn.Embedding(phonemes, nodes["phonemes"]["size"], padding_idx=PAD)
+        self.decoder = nn.LSTM(nodes["phonemes"]["size"], decoder, batch_first=True)
+        self.attention = AdditiveAttention(decoder, 2 * encoder, common, size)
+        self.output = nn.Linear(size, phonemes)
+        self.letter_dropout = nn.Dropout(nodes["letters"].get("dropout", 0.0))
+        self.phoneme_dropout = nn.Dropout(nodes["phonemes"].get("dropout", 0.0))
+        self.bridge_dropout = nn.Dropout(nodes["bridge"].get("dropout", 0.0))
+        self.output_dropout = nn.Dropout(nodes["output"].get("dropout", 0.0))
+        self.smoothing = smoothing(recipe["objectives"]["phonemes"]["loss"])
+
+    def encode(self, letters, lengths):
+        """Letters [B, T] with their lengths -> memory [B, T, 2E] and the decoder's first state."""
+        vectors = self.letter_dropout(self.letters(letters))
+        packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
+        states, (last, _) = self.encoder(packed)
+        memory, _ = pad_packed_sequence(states, batch_first=True)
+        bridge = torch.tanh(self.bridge(torch.cat([last[0], last[1]], 1)))
+        return memory, self.bridge_dropout(bridge).unsqueeze(0)
+
+    def decode(self, tokens, state, memory, keys, mask):
+        """Tokens [B, U] after a state -> logits [B, U, V] and the state behind them."""
+        states, state = self.decoder(self.phoneme_dropout(self.phonemes(tokens)), state)
+        attended = self.attention(states, memory, keys, mask)
+        return self.output(self.output_dropout(attended)), state
+
+    def forward(self, letters, lengths, tokens):
+        memory, first = self.encode(letters, lengths)
+        mask = torch.arange(memory.shape[1]) < lengths.unsqueeze(1)
+        state = (first, torch.zeros_like(first))
+        # Positions behind a target's end change nothing before them, and the loss leaves them out.
+        return self.decode(tokens, state, memory, self.attention.keys(memory), mask)[0]
+
+    def loss(self, batch: dict):
+        logits = self(batch["letters"], batch["letters.lengths"], batch["phonemes_in"])
+        return cross_entropy(
+            logits.flatten(0, 1),
+            batch["phonemes_out"].flatten(),
+            ignore_index=PAD,
+            label_smoothing=self.smoothing,
+        )
+
+
+class ConvNorm(nn.Sequential):
+    def __init__(self, channels: int, output: int, kernel: int, stride: int):
+        conv = nn.Conv2d(channels, output, kernel, stride, kernel // 2, bias=False)
+        super().__init__(conv, nn.BatchNorm2d(output))
+
+
+class Block(nn.Module):
+    """A ResNet basic block, or one convolution; with pooling it halves the size first."""
+
+    def __init__(self, channels: int, output: int, stride: int, pool: bool, residual: bool):
+        super().__init__()
+        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
+        self.first = ConvNorm(channels, output, 3, stride)
+        self.second = ConvNorm(output, output, 3, 1) if residual else None
+        changes = stride > 1 or channels != output
+        self.shortcut = (
+            ConvNorm(channels, output, 1, stride) if residual and changes else nn.Identity()
+        )
+
+    def forward(self, x):
+        x = self.pool(x)
+        y = torch.relu(self.first(x))
+        if self.second is None:
+            return y
+        return torch.relu(self.second(y) + self.shortcut(x))
+
+
+class Fashion(nn.Module):
+    """A convolutional encoder and a linear classifier."""
+
+    def __init__(self, recipe: dict, classes: int):
+        super().__init__()
+        node = recipe["nodes"]["features"]
+        stem = node.get("stem", 16)
+        residual = node.get("residual", True)
+        pools = node.get("pool", "stride") == "max"
+        blocks = [Block(1, stem, 1, False, False)]
+        channels = stem
+        for stage, width in enumerate(node.get("widths", [32, 64])):
+            for block in range(node.get("blocks", 1)):
+                halves = block == 0 and (stage > 0 or node.get("reduce_first", True))
+                stride = 2 if halves and not pools else 1
+                blocks.append(Block(channels, width, stride, halves and pools, residual))
+                channels = width
+        self.features = nn.Sequential(*blocks)
+        self.flatten = node.get("head", "avg") == "flatten"
+        # One image tells how large the map is.
+        with torch.no_grad():
+            height, width = self.features.eval()(torch.zeros(1, 1, 28, 28)).shape[2:]
+        size = channels * height * width if self.flatten else channels
+        self.dropout = nn.Dropout(node.get("dropout", 0.0))
+        self.classifier_dropout = nn.Dropout(recipe["nodes"]["classifier"].get("dropout", 0.0))
+        self.classifier = nn.Linear(size, classes)
+        self.smoothing = smoothing(recipe["objectives"]["label"]["loss"])
+        self.train()
+
+    def forward(self, image):
+        features = self.features(image)
+        features = features.flatten(1) if self.flatten else features.mean((2, 3))
+        return self.classifier(self.classifier_dropout(self.dropout(features)))
+
+    def loss(self, batch: dict):
+        return cross_entropy(
+            self(batch["image"]), batch["label"], label_smoothing=self.smoothing
+        )
+
+
+def expect(node: dict, **wanted):
+    """Refuses a recipe that these models do not follow."""
+    defaults = {"cell": "lstm", "bidirectional": False, "layers": 1, "merge": True}
+    for key, value in wanted.items():
+        found = node.get(key, defaults.get(key))
+        if found != value:
+            raise SystemExit(f"bench/models.py builds {key} = {value!r} only, found {found!r}")
+
+
+def smoothing(loss) -> float:
+    return loss.get("smoothing", 0.0) if isinstance(loss, dict) else 0.0
+
+
+# What a benchmark needs to know of a recipe: the stage that is timed, its trained nodes by the names
+# of the modules above, and how to build the model.
+SYSTEMS = {
+    "g2p": {
+        "stage": "joint",
+        "build": lambda recipe, vocabularies: G2p(
+            recipe, len(vocabularies["letters"]), len(vocabularies["phonemes_out"])
+        ),
+        "nodes": ["letters", "encoder", "bridge", "phonemes", "decoder", "attention", "output"],
+    },
+    "fashion": {
+        "stage": "scratch",
+        "build": lambda recipe, vocabularies: Fashion(recipe, len(vocabularies["label"])),
+        "nodes": ["features", "classifier"],
+    },
+}
+
+
+def stage_of(recipe: dict, system: str) -> dict:
+    name = SYSTEMS[system]["stage"]
+    return next(stage for stage in recipe["stages"] if stage["name"] == name)
+
+
+def optimiser_of(model, stage: dict):
+    """The stage's AdamW with its peak learning rate, PyTorch's fused version."""
+    found = stage.get("optimiser", "adamw")
+    options = found if isinstance(found, dict) else {"kind": found}
+    if options.get("kind") != "adamw" or not isinstance(stage["lr"], float):
+        raise SystemExit(f"the benchmark wants AdamW and one learning rate, found {found!r}")
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=stage["lr"],
+        betas=(options.get("beta1", 0.9), options.get("beta2", 0.999)),
+        eps=options.get("eps", 1e-8),
+        weight_decay=options.get("weight_decay", 0.01),
+        fused=True,
+    )
