@@ -2,7 +2,9 @@
 //!
 //! Shapes: `B` batch, `V` classes.
 
-use crate::scored::{ClassOutput, ItemOutcome, Outputs, Scored};
+use crate::scored::{
+    ClassOutput, ItemOutcome, Outputs, PredictedClass, Prediction, Scored,
+};
 use crate::scorer::{ScoreRun, TaskError};
 use conjoin_graph::{PortRef, Value};
 use schemars::JsonSchema;
@@ -63,6 +65,34 @@ impl ClassificationConfig {
             }
         }
         Ok(summarise(names, items, cross_entropy))
+    }
+
+    /// Classes by probability for every sample, with its position.
+    pub(crate) fn predict(
+        &self,
+        run: &mut ScoreRun<'_>,
+    ) -> Result<Vec<(usize, Prediction)>, TaskError> {
+        let names = run.vocabulary(&run.column(&self.target)?)?;
+        let route = run.route(&[self.logits.clone()])?;
+        let mut found = Vec::new();
+        while let Some(batch) = run.next_batch()? {
+            let logits = run.forward(&route, &batch, &self.logits)?;
+            for (row, probabilities) in softmax(&logits).into_iter().enumerate() {
+                let mut classes: Vec<PredictedClass> = names
+                    .symbols
+                    .iter()
+                    .zip(probabilities)
+                    .map(|(class, probability)| PredictedClass {
+                        class: class.clone(),
+                        probability,
+                    })
+                    .collect();
+                classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+                let input = run.key(batch.indices[row]);
+                found.push((batch.indices[row], Prediction::Class { input, classes }));
+            }
+        }
+        Ok(found)
     }
 }
 

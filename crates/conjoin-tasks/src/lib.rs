@@ -8,7 +8,10 @@ mod scored;
 mod scorer;
 pub mod transduction;
 
-pub use scored::{ClassOutput, ItemOutcome, Outputs, Scored, SequenceOutput, is_rate};
+pub use scored::{
+    ClassOutput, ItemOutcome, Outputs, PredictedClass, PredictedSequence, Prediction, Scored,
+    SequenceOutput, is_rate,
+};
 pub use scorer::{TaskError, TaskScorer};
 
 use conjoin_graph::PortRef;

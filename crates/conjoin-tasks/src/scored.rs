@@ -58,3 +58,50 @@ pub struct Scored {
     pub items: Vec<ItemOutcome>,
     pub outputs: Outputs,
 }
+
+/// The output for one raw input.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Prediction {
+    /// Sequences, best first.
+    Sequence {
+        input: String,
+        hypotheses: Vec<PredictedSequence>,
+    },
+    /// Classes, most probable first.
+    Class {
+        input: String,
+        classes: Vec<PredictedClass>,
+    },
+}
+
+/// One hypothesis of a beam.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct PredictedSequence {
+    pub output: Vec<String>,
+    /// Natural logarithm.
+    pub log_probability: f64,
+}
+
+/// One class.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct PredictedClass {
+    pub class: String,
+    pub probability: f32,
+}
+
+impl std::fmt::Display for Prediction {
+    /// The best output after the input and a tab.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sequence { input, hypotheses } => {
+                let best = hypotheses.first().map(|best| best.output.join(" "));
+                write!(f, "{input}\t{}", best.unwrap_or_default())
+            }
+            Self::Class { input, classes } => match classes.first() {
+                Some(best) => write!(f, "{input}\t{}\t{:.4}", best.class, best.probability),
+                None => write!(f, "{input}\t"),
+            },
+        }
+    }
+}

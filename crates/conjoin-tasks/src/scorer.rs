@@ -1,7 +1,7 @@
 //! Runs a task over a data set or over raw inputs: opens data, finds routes, moves batches.
 
 use crate::decode::DecodeError;
-use crate::scored::Scored;
+use crate::scored::{Prediction, Scored};
 use crate::transduction::symbols;
 use crate::TaskConfig;
 use burn::tensor::Device;
@@ -102,6 +102,41 @@ impl TaskScorer {
             batches: Box::new(batches),
         };
         task.run(&mut run)
+    }
+
+    /// Outputs for samples from elsewhere, in their order; `data` is the data set whose transforms
+    /// and batching they go through.
+    pub fn predict(
+        &mut self,
+        graph: &Graph,
+        ports: &BTreeMap<String, PortRef>,
+        data: &str,
+        source: Arc<dyn Source>,
+    ) -> Result<Vec<Prediction>, TaskError> {
+        if source.is_empty() {
+            return Ok(Vec::new());
+        }
+        let task = self.task.with_ports(ports);
+        let data_plan = self
+            .plan
+            .data
+            .get(data)
+            .ok_or_else(|| TaskError::DataSet(data.to_owned()))?;
+        let loader = in_order(&data_plan.config, source.clone())?;
+        let mut run = ScoreRun {
+            graph,
+            plan: &self.plan,
+            columns: &data_plan.columns,
+            source: source.as_ref(),
+            device: &self.device,
+            batches: Box::new(loader.epoch(0, 0)),
+        };
+        let mut found = match &task {
+            TaskConfig::Classification(config) => config.predict(&mut run)?,
+            TaskConfig::Transduction(config) => config.predict(&mut run)?,
+        };
+        found.sort_by_key(|(index, _)| *index);
+        Ok(found.into_iter().map(|(_, prediction)| prediction).collect())
     }
 
     /// The opened source of a data set.

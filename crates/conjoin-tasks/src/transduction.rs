@@ -2,7 +2,9 @@
 
 use crate::decode::{BeamConfig, DecoderSetup, Hypothesis, beam_search, greedy};
 use crate::error_rate::{ErrorRate, ItemErrors};
-use crate::scored::{ItemOutcome, Outputs, Scored, SequenceOutput};
+use crate::scored::{
+    ItemOutcome, Outputs, PredictedSequence, Prediction, Scored, SequenceOutput,
+};
 use crate::scorer::{ScoreRun, TaskError, TaskBatch};
 use conjoin_data::Vocabulary;
 use conjoin_graph::{Graph, PortRef, Route};
@@ -167,6 +169,32 @@ impl TransductionConfig {
             items: outcomes,
             outputs: Outputs::Sequences(outputs),
         })
+    }
+
+    /// Hypotheses for every sample, with its position.
+    pub(crate) fn predict(
+        &self,
+        run: &mut ScoreRun<'_>,
+    ) -> Result<Vec<(usize, Prediction)>, TaskError> {
+        let vocabulary = run.vocabulary(&run.column(&self.target)?)?;
+        let setup = self.setup(&vocabulary)?;
+        let route = run.route(&self.wanted())?;
+        let mut found = Vec::new();
+        while let Some(batch) = run.next_batch()? {
+            let decoded = self.decode(run.graph, &route, &batch, &setup, run.device)?;
+            for (row, hypotheses) in decoded.into_iter().enumerate() {
+                let hypotheses = hypotheses
+                    .into_iter()
+                    .map(|hypothesis| PredictedSequence {
+                        output: symbols(&vocabulary, &hypothesis.tokens),
+                        log_probability: hypothesis.log_probability,
+                    })
+                    .collect();
+                let input = run.key(batch.indices[row]);
+                found.push((batch.indices[row], Prediction::Sequence { input, hypotheses }));
+            }
+        }
+        Ok(found)
     }
 }
 

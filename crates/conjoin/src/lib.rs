@@ -16,7 +16,10 @@ mod commands;
 mod device;
 mod error;
 mod output;
+mod drawing;
 mod progress;
+mod report;
+mod run_log;
 mod system;
 
 pub use conjoin_data as data;

@@ -1,0 +1,188 @@
+//! From a finished run to the parts of its report.
+
+use crate::drawing;
+use crate::error::CliError;
+use crate::progress::scores_text;
+use conjoin_data::{Field, Source};
+use conjoin_graph::Graph;
+use conjoin_insight::report::{
+    Attention, ClassResults, Headline, ImageSample, SequenceSample, StageScores,
+};
+use conjoin_insight::{Report, RunLog};
+use conjoin_recipe::Checked;
+use conjoin_tasks::error_rate::ItemErrors;
+use conjoin_tasks::{ClassOutput, Outputs, Scored, SequenceOutput};
+use conjoin_train::Plan;
+use std::path::Path;
+
+/// Samples of a kind that a report shows.
+const SHOWN: usize = 24;
+
+/// What a report is made of.
+pub(crate) struct Parts<'a> {
+    pub checked: &'a Checked,
+    pub plan: &'a Plan,
+    pub graph: &'a Graph,
+    pub scored: &'a Scored,
+    /// The data set that was scored.
+    pub source: &'a dyn Source,
+    pub log: RunLog,
+    pub command: String,
+}
+
+/// The report of one run.
+pub(crate) fn of_run(parts: Parts<'_>) -> Report {
+    let data = parts.checked.task.data().to_owned();
+    let mut report = Report {
+        name: parts.plan.name.clone(),
+        date: date(),
+        headlines: vec![headline(&parts, &data)],
+        stage_scores: Some(StageScores {
+            stages: parts.log.stage_scores(&data),
+            data,
+        }),
+        graph: Some(drawing::draw(parts.plan, parts.graph)),
+        log: parts.log,
+        recipe: parts.checked.resolved.clone(),
+        command: parts.command,
+        ..Report::default()
+    };
+    match &parts.scored.outputs {
+        Outputs::Sequences(outputs) => {
+            report.attention = attention(outputs);
+            report.sequences = sequences(outputs);
+        }
+        Outputs::Classes { names, items } => {
+            report.images = images(names, items, parts.source);
+            report.classes = Some(confusion(names, items));
+        }
+    }
+    report
+}
+
+pub(crate) fn write(report: &Report, path: &Path) -> Result<(), CliError> {
+    let html = report
+        .html()
+        .map_err(|error| CliError::failed(error.to_string()))?;
+    std::fs::write(path, html).map_err(|error| CliError::unwritable(path, &error))
+}
+
+/// Today in UTC, such as `2026-11-22 09:30 UTC`.
+pub(crate) fn date() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn headline(parts: &Parts<'_>, data: &str) -> Headline {
+    let name = parts.checked.task.headline();
+    let value = parts.scored.scores.get(name).copied().unwrap_or(f64::NAN);
+    let last = parts.plan.stages.last();
+    let rest = parts
+        .scored
+        .scores
+        .iter()
+        .filter(|(other, _)| other.as_str() != name)
+        .map(|(name, value)| (name.clone(), *value))
+        .collect();
+    Headline {
+        label: format!("{} on {data}", name.to_uppercase()),
+        value: format!("{:.2} %", 100.0 * value),
+        note: format!(
+            "after {}; {}; {} items",
+            last.map_or("no stage", |stage| stage.config.name.as_str()),
+            scores_text(&rest),
+            parts.scored.items.len(),
+        ),
+    }
+}
+
+/// Every k-th of the items, so that the choice is spread over the data set and always the same.
+fn spread<T>(items: Vec<T>, count: usize) -> Vec<T> {
+    let step = items.len().div_ceil(count.max(1)).max(1);
+    items.into_iter().step_by(step).take(count).collect()
+}
+
+/// Heat maps of words of middling length, where there is something to see.
+fn attention(outputs: &[SequenceOutput]) -> Vec<Attention> {
+    let fitting: Vec<&SequenceOutput> = outputs
+        .iter()
+        .filter(|output| !output.alignment.is_empty() && (7..=14).contains(&output.source.len()))
+        .collect();
+    spread(fitting, 6)
+        .into_iter()
+        .map(|output| {
+            let mut said = output.output.clone();
+            said.resize(output.alignment.len(), "<eos>".to_owned());
+            Attention {
+                title: output.key.clone(),
+                inputs: output.source.clone(),
+                outputs: said,
+                weights: output
+                    .alignment
+                    .iter()
+                    .map(|row| row.iter().take(output.source.len()).map(|&w| f64::from(w)).collect())
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+/// As many wrong outputs as right ones.
+fn sequences(outputs: &[SequenceOutput]) -> Vec<SequenceSample> {
+    let sample = |output: &SequenceOutput| SequenceSample {
+        input: output.key.clone(),
+        predicted: output.output.clone(),
+        reference: output
+            .references
+            .iter()
+            .min_by_key(|reference| ItemErrors::best(std::slice::from_ref(*reference), &output.output).errors)
+            .cloned()
+            .unwrap_or_default(),
+    };
+    let (right, wrong): (Vec<_>, Vec<_>) = outputs
+        .iter()
+        .map(sample)
+        .partition(|sample| sample.predicted == sample.reference);
+    let mut shown = spread(wrong, SHOWN / 2);
+    shown.extend(spread(right, SHOWN / 2));
+    shown
+}
+
+/// As many wrong images as right ones; samples that cannot be read again are left out.
+fn images(names: &[String], items: &[ClassOutput], source: &dyn Source) -> Vec<ImageSample> {
+    let (right, wrong): (Vec<&ClassOutput>, Vec<&ClassOutput>) =
+        items.iter().partition(|item| item.predicted == item.target);
+    let mut shown = spread(wrong, SHOWN);
+    shown.extend(spread(right, SHOWN));
+    shown
+        .into_iter()
+        .filter_map(|item| {
+            let sample = source.sample(item.index).ok()?;
+            let (shape, data) = sample.fields.values().find_map(|field| match field {
+                Field::Dense { shape, data } if shape.len() == 3 => Some((shape, data)),
+                _ => None,
+            })?;
+            Some(ImageSample {
+                size: (shape[1] as u32, shape[0] as u32),
+                channels: shape[2],
+                pixels: data.iter().map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8).collect(),
+                truth: names.get(item.target).cloned().unwrap_or_default(),
+                probabilities: names
+                    .iter()
+                    .cloned()
+                    .zip(item.probabilities.iter().map(|&p| f64::from(p)))
+                    .collect(),
+            })
+        })
+        .collect()
+}
+
+fn confusion(names: &[String], items: &[ClassOutput]) -> ClassResults {
+    let mut counts = vec![vec![0; names.len()]; names.len()];
+    for item in items {
+        counts[item.target][item.predicted] += 1;
+    }
+    ClassResults {
+        classes: names.to_vec(),
+        confusion: counts,
+    }
+}
