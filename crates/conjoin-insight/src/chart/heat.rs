@@ -55,7 +55,17 @@ impl HeatMap {
         } else {
             18.0
         };
-        let (left, top) = (widest(&self.rows) + 26.0, head + 20.0);
+        let beside = if self.row_title.is_empty() {
+            10.0
+        } else {
+            26.0
+        };
+        let above = if self.column_title.is_empty() {
+            0.0
+        } else {
+            20.0
+        };
+        let (left, top) = (widest(&self.rows) + beside, head + above);
         let width = (left + self.cell * self.columns.len() as f64)
             .max(left + text::width(&self.column_title, 11.0));
         let height = (top + self.cell * self.rows.len() as f64)

@@ -109,6 +109,7 @@ impl LineChart {
                 .all(self.axes(&frame))
                 .all(legend)
                 .with(plot)
+                .all(lone_points(&drawn, &frame))
                 .all(marks(&drawn, &frame))
                 .all(self.strips(&drawn, &frame)),
         )
@@ -190,7 +191,7 @@ impl LineChart {
             "axis",
         ));
         let label_width = text::width(&self.x_label, FONT);
-        for tick in frame.x.ticks((self.size.0 / 110.0) as usize) {
+        for tick in frame.x.ticks((self.size.0 / 80.0) as usize) {
             let x = frame.x.at(tick);
             out.push(line(x, frame.bottom, x, frame.bottom + 4.0, "axis"));
             let label = tick_text(tick, false);
@@ -269,15 +270,6 @@ impl LineChart {
             add(&drawn.raw, "raw");
         }
         add(&drawn.curve, "curve");
-        // A piece of a single point has no line to show.
-        for &(x, y) in drawn
-            .curve
-            .iter()
-            .filter(|piece| piece.len() == 1)
-            .flatten()
-        {
-            out.push(dot(frame.x.at(x), frame.y.at(y), 3.0, &stroke));
-        }
         out
     }
 
@@ -327,6 +319,20 @@ impl LineChart {
         }
         out
     }
+}
+
+/// Pieces of a single point, which have no line to show. They are not clipped: such a point is often
+/// at the very edge.
+fn lone_points(drawn: &[Drawn<'_>], frame: &Frame) -> Vec<Element> {
+    let mut out = Vec::new();
+    for series in drawn {
+        let colour = theme::colour(series.series.colour);
+        for piece in series.curve.iter().filter(|piece| piece.len() == 1) {
+            let (x, y) = (frame.x.at(piece[0].0), frame.y.at(piece[0].1));
+            out.push(dot(x, y.clamp(frame.top, frame.bottom), 4.0, &colour));
+        }
+    }
+    out
 }
 
 fn marks(drawn: &[Drawn<'_>], frame: &Frame) -> Vec<Element> {

@@ -54,9 +54,12 @@ impl Scale {
         linear_ticks(self.low, self.high, wanted)
     }
 
-    /// Widens the axis to the ticks just outside it (linear axes only).
+    /// Widens the axis: to the ticks just outside it, or by some room where it is logarithmic.
     pub(super) fn rounded(mut self, wanted: usize) -> Self {
-        if !self.log {
+        if self.log {
+            let room = (self.high / self.low).powf(0.04);
+            (self.low, self.high) = (self.low / room, self.high * room);
+        } else {
             let step = round_step((self.high - self.low) / wanted as f64);
             self.low = (self.low / step + 1e-9).floor() * step;
             self.high = (self.high / step - 1e-9).ceil() * step;
@@ -65,10 +68,10 @@ impl Scale {
     }
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that is at least `rough`.
+/// The smallest of 1, 2, 2.5, 5 times a power of ten that is at least `rough`.
 fn round_step(rough: f64) -> f64 {
     let power = 10_f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0]
+    let factor = [1.0, 2.0, 2.5, 5.0]
         .into_iter()
         .find(|factor| factor * power >= rough * 0.999)
         .unwrap_or(10.0);

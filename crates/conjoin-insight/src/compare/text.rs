@@ -35,6 +35,16 @@ impl Comparison {
             1 => "1 seed".to_owned(),
             n => format!("{n} seeds"),
         };
+        let tested = self
+            .metrics
+            .iter()
+            .flat_map(|table| &table.arms)
+            .any(|r| !r.mcnemar.is_empty());
+        let test = match (tested, self.seeds.len()) {
+            (false, _) => "",
+            (true, 1) => "; p is McNemar's exact test",
+            (true, _) => "; p is McNemar's exact test, the weakest of the seeds",
+        };
         let caution = if self.seeds.len() < 2 {
             " One seed says nothing about other seeds."
         } else {
@@ -42,7 +52,7 @@ impl Comparison {
         };
         format!(
             "{seeds}, {} items; {} intervals by percentile bootstrap over seeds and items \
-             ({} resamples); differences are paired.{caution}",
+             ({} resamples); differences are paired{test}.{caution}",
             number::count(self.items as u64),
             self.level_text(),
             number::count(self.replicates as u64),

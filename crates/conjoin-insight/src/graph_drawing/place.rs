@@ -130,9 +130,55 @@ fn horizontal(layers: &Layers) -> Vec<f64> {
             }
         }
     }
+    straighten(layers, &mut x);
     let left = |v: usize| x[v] - layers.vertices[v].width / 2.0;
     let leftmost = (0..count).map(left).fold(f64::INFINITY, f64::min);
     x.iter().map(|x| x - leftmost + MARGIN).collect()
+}
+
+/// Gives all bends and labels of a wire one x, or as few as the room beside them allows.
+fn straighten(layers: &Layers, x: &mut [f64]) {
+    // Moving one wire makes room for the next: a few rounds settle it.
+    for _ in 0..4 {
+        for chain in &layers.chains {
+            let Some(inner) = chain.get(1..chain.len().saturating_sub(1)) else {
+                continue;
+            };
+            let mut start = 0;
+            while start < inner.len() {
+                let (mut low, mut high) = room(layers, x, inner[start]);
+                let mut end = start + 1;
+                while end < inner.len() {
+                    let next = room(layers, x, inner[end]);
+                    if low.max(next.0) > high.min(next.1) {
+                        break;
+                    }
+                    (low, high) = (low.max(next.0), high.min(next.1));
+                    end += 1;
+                }
+                let run = &inner[start..end];
+                let mean = run.iter().map(|&v| x[v]).sum::<f64>() / run.len() as f64;
+                for &vertex in run {
+                    x[vertex] = mean.max(low).min(high);
+                }
+                start = end;
+            }
+        }
+    }
+}
+
+/// How far a vertex may move without touching its neighbours in the row.
+fn room(layers: &Layers, x: &[f64], vertex: usize) -> (f64, f64) {
+    let row = &layers.rows[layers.vertices[vertex].row];
+    let gaps = gaps(layers, row);
+    let place = row.iter().position(|&v| v == vertex).unwrap_or(0);
+    let left = place.checked_sub(1).map(|left| x[row[left]] + gaps[place]);
+    let right = row.get(place + 1).map(|&right| x[right] - gaps[place + 1]);
+    // Rounding must not turn the ends around.
+    (
+        left.unwrap_or(f64::NEG_INFINITY).min(x[vertex]),
+        right.unwrap_or(f64::INFINITY).max(x[vertex]),
+    )
 }
 
 /// Smallest distance of each vertex of a row from the one before it.
@@ -271,8 +317,19 @@ fn port(layers: &Layers, x: &[f64], boxes: &[Area], node: usize, edge: usize, be
         .iter()
         .position(|&(_, other)| other == edge)
         .unwrap_or(0);
-    let spacing = ((boxes[node].width - 24.0) / side.len().max(1) as f64).min(34.0);
-    (place as f64 - (side.len() - 1) as f64 / 2.0) * spacing
+    let half = boxes[node].width / 2.0 - 12.0;
+    let spacing = (2.0 * half / side.len().max(1) as f64).min(24.0);
+    // Straight down to the next point, where the side of the box reaches that far.
+    let wanted: Vec<(f64, f64)> = side
+        .iter()
+        .map(|&(next, _)| ((next - x[node]).clamp(-half, half), 1.0))
+        .collect();
+    let mut gaps = vec![spacing; side.len()];
+    gaps[0] = 0.0;
+    let placed = separated(&wanted, &gaps);
+    let (first, last) = (placed[0], placed[placed.len() - 1]);
+    let shift = (-half - first).max(0.0) - (last - half).max(0.0);
+    placed[place] + shift
 }
 
 /// A loop at the right side of a box, beyond the room that is taken, and its label beside it.

@@ -60,15 +60,17 @@ fn table(comparison: &Comparison, table: &MetricTable) -> Table {
         .map(|row| row.score.value)
         .reduce(|a, b| if metric.better(b, a) { b } else { a });
     let interval = format!("{} interval", comparison.level_text());
-    let mut out = Table::new([
+    let tested = table.arms.iter().any(|row| !row.mcnemar.is_empty());
+    let mut head = vec![
         metric.label.clone(),
         "Score".to_owned(),
         interval.clone(),
         "Over seeds".to_owned(),
         format!("Less {first}"),
         interval,
-        "McNemar p".to_owned(),
-    ]);
+    ];
+    head.extend(tested.then(|| "McNemar p".to_owned()));
+    let mut out = Table::new(head);
     for row in &table.arms {
         let value = metric.format(row.score.value);
         let range = |low: String, high: String| format!("{low} to {high}");
@@ -93,10 +95,12 @@ fn table(comparison: &Comparison, table: &MetricTable) -> Table {
             }
             None => cells.extend([muted("–"), muted("–")]),
         }
-        cells.push(
-            row.largest_p()
-                .map_or_else(|| muted("–"), |p| plain(number::p_value(p))),
-        );
+        if tested {
+            cells.push(
+                row.largest_p()
+                    .map_or_else(|| muted("–"), |p| plain(number::p_value(p))),
+            );
+        }
         out.row(cells);
     }
     out

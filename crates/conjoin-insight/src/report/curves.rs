@@ -2,6 +2,7 @@
 
 use super::page::{Section, figure, grid};
 use crate::chart::{Band, LineChart, Mark, Series};
+use crate::markup::Element;
 use crate::metric::Metric;
 use crate::run_log::{RunLog, StepRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,9 @@ pub(super) fn losses(log: &RunLog) -> Option<Section> {
         .lead("Thick lines are running means; the measured values stay behind them, faint.");
     let bands = bands(log);
     let all: Vec<&StepRecord> = log.steps.iter().collect();
-    if let Some(chart) = loss_chart("Loss by term", &all, bands.clone(), WIDE) {
+    let names: BTreeSet<&String> = all.iter().flat_map(|step| step.terms.keys()).collect();
+    let names: Vec<&String> = names.into_iter().collect();
+    if let Some(chart) = loss_chart("Loss by term", &all, &names, bands.clone(), WIDE) {
         section = section.with(chart);
     }
     if bands.len() > 1 {
@@ -34,6 +37,7 @@ pub(super) fn losses(log: &RunLog) -> Option<Section> {
             loss_chart(
                 &format!("Loss, stage {}", band.label),
                 &steps,
+                &names,
                 Vec::new(),
                 HALF,
             )
@@ -106,32 +110,30 @@ fn chart(title: impl Into<String>, series: Vec<Series>, steps: usize) -> LineCha
         bands: Vec::new(),
         log: false,
         percent: false,
-        smoothing: Some((steps as f64 / 60.0).clamp(1.0, 200.0)),
+        smoothing: Some((steps as f64 / 30.0).clamp(1.0, 150.0)),
         size: HALF,
     }
 }
 
+/// Terms of some steps, coloured by their place among `names`, above their weighted sum where that
+/// is something else.
 fn loss_chart(
     title: &str,
     steps: &[&StepRecord],
+    names: &[&String],
     bands: Vec<Band>,
     size: (f64, f64),
-) -> Option<crate::markup::Element> {
-    let terms: BTreeSet<&String> = steps.iter().flat_map(|step| step.terms.keys()).collect();
-    let single = terms.len() == 1 && steps.iter().all(|s| s.terms.values().all(|t| *t == s.loss));
-    let mut all: Vec<Series> = terms
-        .iter()
-        .enumerate()
-        .map(|(index, name)| {
-            series(name.as_str(), index, steps, |step| {
-                step.terms.get(*name).copied()
-            })
+) -> Option<Element> {
+    let sum = series("weighted sum", 7, steps, |step| {
+        let alone = step.terms.len() == 1 && step.terms.values().all(|term| *term == step.loss);
+        (!alone).then_some(step.loss)
+    });
+    let terms = names.iter().enumerate().map(|(index, name)| {
+        series(name.as_str(), index, steps, |step| {
+            step.terms.get(*name).copied()
         })
-        .collect();
-    let several = steps.iter().any(|step| step.terms.len() > 1);
-    if several || (terms.len() < 2 && !single) {
-        all.push(series("weighted sum", 7, steps, |step| Some(step.loss)));
-    }
+    });
+    let all: Vec<Series> = std::iter::once(sum).chain(terms).collect();
     let values = || {
         all.iter()
             .flat_map(|s| s.pieces.iter().flatten().map(|p| p.1))
@@ -148,50 +150,45 @@ fn loss_chart(
     Some(figure(format!("{title}{scale}"), chart.svg()?))
 }
 
-/// Nodes with the same rate at every step share a curve.
+/// Nodes with the same rate at every step that both know share a curve.
 fn rates(log: &RunLog) -> Option<LineChart> {
     let steps: Vec<&StepRecord> = log.steps.iter().collect();
     let nodes: BTreeSet<&String> = steps.iter().flat_map(|step| step.lr.keys()).collect();
-    let mut groups: Vec<(Vec<(f64, f64)>, Vec<&str>, Series)> = Vec::new();
+    let mut groups: Vec<(BTreeMap<u64, f64>, Vec<&str>)> = Vec::new();
     for node in nodes {
-        let curve = series(node.as_str(), 0, &steps, |step| step.lr.get(node).copied());
-        let points: Vec<(f64, f64)> = curve.pieces.iter().flatten().copied().collect();
-        match groups.iter_mut().find(|(other, ..)| agree(other, &points)) {
-            Some((known, names, kept)) => {
+        let rates: BTreeMap<u64, f64> = steps
+            .iter()
+            .filter_map(|step| Some((step.global_step, *step.lr.get(node)?)))
+            .collect();
+        let agrees = |known: &BTreeMap<u64, f64>| {
+            rates
+                .iter()
+                .all(|(step, rate)| known.get(step).is_none_or(|other| other == rate))
+        };
+        match groups.iter_mut().find(|(known, _)| agrees(known)) {
+            Some((known, names)) => {
+                known.extend(rates);
                 names.push(node);
-                if points.len() > known.len() {
-                    (*known, *kept) = (points, curve);
-                }
             }
-            None => groups.push((points, vec![node], curve)),
+            None => groups.push((rates, vec![node])),
         }
     }
+    let largest = groups.iter().map(|(_, names)| names.len()).max()?;
     let single = groups.len() == 1;
-    let series = groups
-        .into_iter()
-        .enumerate()
-        .map(|(colour, (_, names, curve))| Series {
-            name: if single {
-                "all nodes".to_owned()
-            } else {
-                names.join(", ")
-            },
-            colour,
-            ..curve
+    let curves = groups.iter().enumerate().map(|(colour, (rates, names))| {
+        let name = match names.len() {
+            _ if single => "all nodes".to_owned(),
+            n if n == largest && n > 3 => "the other nodes".to_owned(),
+            _ => names.join(", "),
+        };
+        series(name, colour, &steps, |step| {
+            rates.get(&step.global_step).copied()
         })
-        .collect();
-    (!steps.is_empty()).then(|| LineChart {
+    });
+    Some(LineChart {
         smoothing: None,
-        ..chart("Learning rate", series, 0)
+        ..chart("Learning rate", curves.collect(), 0)
     })
-}
-
-/// Whether two curves are equal where both are known, and known together somewhere, or one of them
-/// covers other steps altogether.
-fn agree(a: &[(f64, f64)], b: &[(f64, f64)]) -> bool {
-    let known: BTreeMap<u64, f64> = a.iter().map(|&(x, y)| (x as u64, y)).collect();
-    b.iter()
-        .all(|&(x, y)| known.get(&(x as u64)).is_none_or(|&other| other == y))
 }
 
 fn norms(log: &RunLog) -> Option<LineChart> {

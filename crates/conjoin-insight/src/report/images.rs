@@ -1,8 +1,9 @@
 //! Images with what was seen in them.
 
 use super::ReportError;
-use super::page::{Section, badge, meter};
+use super::page::{Section, meter, muted};
 use crate::markup::{Element, el};
+use crate::number;
 use base64::Engine;
 use image::{ExtendedColorType, ImageEncoder};
 
@@ -91,35 +92,25 @@ pub(super) fn section(samples: &[ImageSample]) -> Result<Option<Section>, Report
 }
 
 fn card(sample: &ImageSample, address: &str) -> Element {
-    let right = sample.is_right();
+    let ranked = sample.ranked();
     let picture = el("img")
         .set("src", address)
         .set("alt", format!("an image of class {}", sample.truth))
         .set("width", 84)
         .set("height", 84);
-    let bars = sample
-        .ranked()
-        .into_iter()
-        .take(SHOWN)
-        .map(|(class, probability)| {
-            let truth = if *class == sample.truth {
-                "truth"
-            } else {
-                "other"
-            };
-            el("li").set("class", truth).with(meter(
-                *probability,
-                format!("{class} {:.0} %", probability * 100.0),
-            ))
-        });
-    let mark = if right {
-        badge("right", true)
-    } else {
-        badge("wrong", false)
-    };
-    let caption = el("p")
-        .with(el("strong").text(sample.truth.as_str()))
-        .with(mark);
+    let bars = ranked.iter().take(SHOWN).map(|(class, probability)| {
+        let kind = if *class == sample.truth {
+            "truth"
+        } else {
+            "other"
+        };
+        let words = format!("{} {class}", number::percent(*probability, 0));
+        el("li").set("class", kind).with(meter(*probability, words))
+    });
+    let mut caption = el("p").with(el("strong").text(sample.truth.as_str()));
+    if let Some((taken, _)) = ranked.first().filter(|(class, _)| *class != sample.truth) {
+        caption = caption.with(muted(format!("taken for {taken}")));
+    }
     el("div")
         .set("class", "image")
         .with(picture)

@@ -27,7 +27,7 @@ pub(super) fn section(scores: &StageScores, log: &RunLog) -> Option<Section> {
     head.extend(metrics.iter().map(|metric| metric.label.clone()));
     let mut table = Table::new(head).text_columns(&[1]);
     let best: Vec<Option<f64>> = metrics.iter().map(|metric| best(metric, scores)).collect();
-    for (stage, values) in &scores.stages {
+    for (stage, values) in &rows(scores, log) {
         let record = log.stages.iter().find(|record| record.name == *stage);
         let trained = record.map_or_else(String::new, |record| {
             record
@@ -71,6 +71,23 @@ pub(super) fn section(scores: &StageScores, log: &RunLog) -> Option<Section> {
             .lead(lead)
             .with(table.build()),
     )
+}
+
+/// The scored stages and those that the log knows besides, in the order in which they ran.
+fn rows(scores: &StageScores, log: &RunLog) -> Vec<(String, BTreeMap<String, f64>)> {
+    let scored = |name: &str| scores.stages.iter().find(|(stage, _)| stage == name);
+    let known = |name: &str| log.stages.iter().any(|stage| stage.name == name);
+    let ran = log.stages.iter().map(|stage| {
+        scored(&stage.name)
+            .cloned()
+            .unwrap_or_else(|| (stage.name.clone(), BTreeMap::new()))
+    });
+    let others = scores
+        .stages
+        .iter()
+        .filter(|(stage, _)| !known(stage))
+        .cloned();
+    ran.chain(others).collect()
 }
 
 fn best(metric: &Metric, scores: &StageScores) -> Option<f64> {

@@ -1,6 +1,6 @@
 //! Predicted sequences next to their references, with the errors in sight.
 
-use super::page::{Section, Table, badge, plain, strong};
+use super::page::{Section, Table, badge, strong};
 use crate::alignment::{Edit, align};
 use crate::markup::{Element, el};
 
@@ -20,17 +20,8 @@ pub(super) fn section(samples: &[SequenceSample]) -> Option<Section> {
     }
     let mut table =
         Table::new(["Input", "Reference above, prediction below", "Errors"]).text_columns(&[1, 2]);
-    let mut kinds = [false; 3];
     for sample in samples {
         let edits = align(&sample.reference, &sample.predicted);
-        for edit in &edits {
-            match edit {
-                Edit::Substitution { .. } => kinds[0] = true,
-                Edit::Insertion(_) => kinds[1] = true,
-                Edit::Deletion(_) => kinds[2] = true,
-                Edit::Match(_) => {}
-            }
-        }
         let errors = edits.iter().filter(|edit| edit.is_error()).count();
         let verdict = if errors == 0 {
             badge("right", true)
@@ -43,27 +34,9 @@ pub(super) fn section(samples: &[SequenceSample]) -> Option<Section> {
             verdict,
         ]);
     }
-    Some(
-        Section::new("sequences", "Predictions")
-            .with(legend(kinds))
-            .with(table.build()),
-    )
-}
-
-fn legend([substituted, inserted, deleted]: [bool; 3]) -> Element {
-    let mut out = el("p").set("class", "lead legend");
-    for (used, class, text) in [
-        (substituted, "sub", "another token"),
-        (inserted, "ins", "one too many"),
-        (deleted, "del", "left out"),
-    ] {
-        if used {
-            out = out
-                .with(el("span").set("class", format!("swatch {class}")).text(""))
-                .with(plain(text));
-        }
-    }
-    out
+    let lead = "Tokens that differ are marked; a dot stands where one side has no token.";
+    let section = Section::new("sequences", "Predictions").lead(lead);
+    Some(section.with(table.build()))
 }
 
 fn alignment(edits: &[Edit<'_>]) -> Element {

@@ -103,7 +103,7 @@ fn table(rows: &[StackedRow]) -> Table {
                 Some(part) if part.value > 0.0 && whole > 0.0 => plain(format!(
                     "{} · {}",
                     number::duration(part.value),
-                    number::percent(part.value / whole, 0)
+                    share(part.value / whole)
                 )),
                 _ => muted("–"),
             });
@@ -118,4 +118,13 @@ fn table(rows: &[StackedRow]) -> Table {
     }));
     table.row(total);
     table
+}
+
+/// A share in whole per cent; what took time is never nothing.
+fn share(share: f64) -> String {
+    if share < 0.005 {
+        "< 1 %".to_owned()
+    } else {
+        number::percent(share, 0)
+    }
 }

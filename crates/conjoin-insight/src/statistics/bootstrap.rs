@@ -202,7 +202,11 @@ mod tests {
 
     #[test]
     fn the_same_values_give_the_same_interval() {
-        let values = |step: f64| (1..40).map(|i| (f64::from(i) * step).sin()).collect::<Vec<_>>();
+        let values = |step: f64| {
+            (1..40)
+                .map(|i| (f64::from(i) * step).sin())
+                .collect::<Vec<_>>()
+        };
         let seeds = [Items::values(&values(0.7)), Items::values(&values(1.3))];
         let bootstrap = Bootstrap {
             replicates: 500,
