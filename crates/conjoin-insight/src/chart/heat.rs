@@ -150,10 +150,7 @@ impl HeatMap {
             .with(
                 rect(x, y, self.cell, self.cell)
                     .set("class", "cell-line")
-                    .set(
-                        "style",
-                        format!("fill:{colour};fill-opacity:{:.3}", opacity),
-                    ),
+                    .set("style", format!("fill:{colour};fill-opacity:{opacity:.3}")),
             );
         if self.written && !words.is_empty() {
             let class = if opacity > 0.6 {

@@ -2,9 +2,9 @@
 
 use super::curve::{Points, bulk, smooth, thin};
 use super::scale::{Scale, tick_text};
-use super::{line, picture, rect, text_at};
+use super::{hover, line, picture, rect, text_at};
 use crate::markup::{Element, el, path_point, px};
-use crate::{number, text, theme};
+use crate::{text, theme};
 
 /// A named curve in uninterrupted pieces, one a stage.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,24 +56,22 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 14.0;
 const BOTTOM: f64 = 34.0;
 const FONT: f64 = 12.0;
-/// Hover strips across the plot.
-const STRIPS: usize = 60;
 
 /// What is drawn of a series.
-struct Drawn<'a> {
-    series: &'a Series,
+pub(super) struct Drawn<'a> {
+    pub(super) series: &'a Series,
     raw: Vec<Points>,
-    curve: Vec<Points>,
+    pub(super) curve: Vec<Points>,
 }
 
 /// The plot inside the margins.
-struct Frame {
-    x: Scale,
-    y: Scale,
-    left: f64,
-    top: f64,
-    right: f64,
-    bottom: f64,
+pub(super) struct Frame {
+    pub(super) x: Scale,
+    pub(super) y: Scale,
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) right: f64,
+    pub(super) bottom: f64,
 }
 
 impl LineChart {
@@ -111,7 +109,7 @@ impl LineChart {
                 .with(plot)
                 .all(lone_points(&drawn, &frame))
                 .all(marks(&drawn, &frame))
-                .all(self.strips(&drawn, &frame)),
+                .all(hover::strips(self, &drawn, &frame)),
         )
     }
 
@@ -272,53 +270,6 @@ impl LineChart {
         add(&drawn.curve, "curve");
         out
     }
-
-    /// Invisible strips that tell the values at their x when the pointer rests on them.
-    fn strips(&self, drawn: &[Drawn<'_>], frame: &Frame) -> Vec<Element> {
-        let mut xs: Vec<f64> = drawn
-            .iter()
-            .flat_map(|s| s.curve.iter().flatten().map(|p| p.0))
-            .collect();
-        xs.sort_by(f64::total_cmp);
-        xs.dedup();
-        let every = xs.len().div_ceil(STRIPS).max(1);
-        let chosen: Vec<f64> = xs.iter().copied().skip(every / 2).step_by(every).collect();
-        let mut out = Vec::new();
-        for (index, &x) in chosen.iter().enumerate() {
-            let at = frame.x.at(x);
-            let middle = |other: Option<&f64>, end: f64| {
-                other.map_or(end, |&other| f64::midpoint(at, frame.x.at(other)))
-            };
-            let from = middle(index.checked_sub(1).and_then(|i| chosen.get(i)), frame.left);
-            let to = middle(chosen.get(index + 1), frame.right);
-            let mut words = format!("{} {}", self.x_label, number::count(x.max(0.0) as u64));
-            let mut group = el("g").set("class", "tip");
-            let mut dots = Vec::new();
-            for series in drawn {
-                let Some(y) = value_at(&series.curve, x) else {
-                    continue;
-                };
-                let value = if self.percent {
-                    number::percent(y, 2)
-                } else {
-                    number::significant(y, 4)
-                };
-                words.push_str(&format!("\n{}: {value}", series.series.name));
-                let colour = theme::colour(series.series.colour);
-                let y = frame.y.at(y);
-                if (frame.top..=frame.bottom).contains(&y) {
-                    dots.push(dot(at, y, 4.0, &colour));
-                }
-            }
-            group = group
-                .with(el("title").text(words))
-                .with(rect(from, frame.top, to - from, frame.bottom - frame.top))
-                .with(line(at, frame.top, at, frame.bottom, "guide"))
-                .all(dots);
-            out.push(group);
-        }
-        out
-    }
 }
 
 /// Pieces of a single point, which have no line to show. They are not clipped: such a point is often
@@ -354,7 +305,7 @@ fn marks(drawn: &[Drawn<'_>], frame: &Frame) -> Vec<Element> {
     out
 }
 
-fn dot(x: f64, y: f64, radius: f64, fill: &str) -> Element {
+pub(super) fn dot(x: f64, y: f64, radius: f64, fill: &str) -> Element {
     el("circle")
         .set("cx", px(x))
         .set("cy", px(y))
@@ -377,20 +328,6 @@ fn path(points: &[(f64, f64)], frame: &Frame) -> String {
         );
     }
     out
-}
-
-/// The value of the piece that covers `x`, at its nearest point.
-fn value_at(pieces: &[Points], x: f64) -> Option<f64> {
-    let piece = pieces.iter().find(|piece| {
-        piece.first().is_some_and(|p| p.0 <= x) && piece.last().is_some_and(|p| x <= p.0)
-    })?;
-    let after = piece.partition_point(|p| p.0 < x);
-    let nearest = [after.checked_sub(1), Some(after)]
-        .into_iter()
-        .flatten()
-        .filter_map(|i| piece.get(i))
-        .min_by(|a, b| (a.0 - x).abs().total_cmp(&(b.0 - x).abs()))?;
-    Some(nearest.1)
 }
 
 /// FNV-1a: an id for the clip path that is the same in every run.
@@ -439,13 +376,5 @@ mod tests {
         let svg = chart(two).svg().unwrap().render();
         assert_eq!(svg.matches("class=\"curve\"").count(), 2);
         assert!(svg.contains("step 3\ntotal: 2.000"));
-    }
-
-    #[test]
-    fn values_between_pieces_are_unknown() {
-        let pieces = vec![vec![(0.0, 1.0), (2.0, 3.0)], vec![(5.0, 7.0)]];
-        assert_eq!(value_at(&pieces, 1.9), Some(3.0));
-        assert_eq!(value_at(&pieces, 3.0), None);
-        assert_eq!(value_at(&pieces, 5.0), Some(7.0));
     }
 }

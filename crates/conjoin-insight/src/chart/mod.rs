@@ -6,6 +6,7 @@
 mod bar;
 mod curve;
 mod heat;
+mod hover;
 mod line;
 mod scale;
 mod stack;

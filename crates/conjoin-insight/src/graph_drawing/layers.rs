@@ -120,20 +120,14 @@ pub(super) fn build(drawing: &Drawing, ends: &[(usize, usize)], ranking: &Rankin
         let label = &drawing.edges[edge].label;
         let label_row = emptiest(&crowd, first, last, drawing.edges[edge].style);
         let mut chain = vec![upper];
+        if !label.is_empty() {
+            crowd[label_row] += label_size(label).0;
+        }
         for row in first..=last {
-            let labelled = row == label_row && !label.is_empty();
-            let (width, height) = if labelled {
-                label_size(label)
+            let (item, (width, height)) = if row == label_row && !label.is_empty() {
+                (Item::Label(edge), label_size(label))
             } else {
-                (BEND, 0.0)
-            };
-            if labelled {
-                crowd[row] += width;
-            }
-            let item = if labelled {
-                Item::Label(edge)
-            } else {
-                Item::Bend
+                (Item::Bend, (BEND, 0.0))
             };
             chain.push(layers.add(Vertex {
                 item,

@@ -194,7 +194,7 @@ fn gaps(layers: &Layers, row: &[usize]) -> Vec<f64> {
             .filter(|v| matches!(v.item, Item::Node(_)))
             .count();
         let room = [12.0, 16.0, 28.0][boxes];
-        out[index] = (a.width + b.width) / 2.0 + room;
+        out[index] = f64::midpoint(a.width, b.width) + room;
     }
     out
 }

@@ -25,7 +25,7 @@ pub(super) fn losses(log: &RunLog) -> Option<Section> {
     let names: BTreeSet<&String> = all.iter().flat_map(|step| step.terms.keys()).collect();
     let names: Vec<&String> = names.into_iter().collect();
     if let Some(chart) = loss_chart("Loss by term", &all, &names, bands.clone(), WIDE) {
-        section = section.with(chart);
+        section = section.with(chart.set("class", "wide"));
     }
     if bands.len() > 1 {
         let stages = bands.iter().filter_map(|band| {
@@ -44,7 +44,7 @@ pub(super) fn losses(log: &RunLog) -> Option<Section> {
         });
         section = section.with(grid(stages));
     }
-    let charts = [rates(log), norms(log), speed(log), shares(log)];
+    let charts = [rates(log), norms(log), Some(speed(log)), shares(log)];
     let charts = charts.into_iter().flatten().filter_map(|chart| {
         let chart = LineChart {
             bands: bands.clone(),
@@ -141,8 +141,8 @@ fn loss_chart(
     let (low, high) = values().fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
     let log = low > 0.0 && high / low > LOG_RATIO;
     let chart = LineChart {
-        log,
         bands,
+        log,
         size,
         ..chart(title, all, steps.len())
     };
@@ -208,12 +208,12 @@ fn norms(log: &RunLog) -> Option<LineChart> {
         })
 }
 
-fn speed(log: &RunLog) -> Option<LineChart> {
+fn speed(log: &RunLog) -> LineChart {
     let steps: Vec<&StepRecord> = log.steps.iter().collect();
     let curve = series("samples a second", 2, &steps, |step| {
         (step.seconds > 0.0).then(|| step.samples as f64 / step.seconds)
     });
-    Some(chart("Samples a second", vec![curve], steps.len()))
+    chart("Samples a second", vec![curve], steps.len())
 }
 
 /// How far scheduled wires have moved from ground truth to prediction.

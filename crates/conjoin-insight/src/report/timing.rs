@@ -33,7 +33,7 @@ pub(super) fn section(log: &RunLog) -> Option<Section> {
     Some(
         Section::new("time", "Time by module")
             .lead(lead)
-            .with(figure("Seconds of each stage", chart.svg()?))
+            .with(figure("Seconds of each stage", chart.svg()?).set("class", "wide"))
             .with(table(&rows).build()),
     )
 }

@@ -219,7 +219,7 @@ fn classes() -> ClassResults {
     let row = |truth: usize| {
         let errors = |class: usize| match (truth, class) {
             (0 | 2 | 4, 6) | (6, 0 | 2 | 4) => 60 + (noise(truth, class) * 60.0) as u64,
-            (5, 7) | (7, 9) | (9, 7) => 25,
+            (5 | 9, 7) | (7, 9) => 25,
             _ => (noise(truth, class) * 4.0) as u64,
         };
         let wrong: u64 = (0..10).filter(|&class| class != truth).map(errors).sum();
