@@ -250,7 +250,7 @@ mod tests {
                         Mat::new(&a, m, k),
                         Mat::new(&b, k, n),
                         Threads::All,
-                    )
+                    );
                 };
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
                 pool.expect("a pool").install(task);

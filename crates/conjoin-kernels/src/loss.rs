@@ -116,7 +116,7 @@ impl Fused<1> for CrossEntropy {
                     targets,
                     smoothing: self.smoothing,
                     normalisers,
-                    losses,
+                    results: losses,
                 });
             });
         // In double precision and in order, so that neither size nor threads matter.
@@ -168,7 +168,7 @@ struct Losses<'a> {
     targets: &'a [Option<usize>],
     smoothing: f32,
     normalisers: &'a mut [f32],
-    losses: &'a mut [f32],
+    results: &'a mut [f32],
 }
 
 impl Kernel for Losses<'_> {
@@ -177,7 +177,7 @@ impl Kernel for Losses<'_> {
     #[inline(always)]
     fn run<S: Isa>(self, isa: S) {
         let rows = self.logits.chunks_exact(self.classes).zip(self.targets);
-        let results = self.normalisers.iter_mut().zip(self.losses);
+        let results = self.normalisers.iter_mut().zip(self.results);
         for ((logits, target), (normaliser, loss)) in rows.zip(results) {
             let Some(target) = *target else { continue };
             let most = reduce::max(logits);

@@ -66,7 +66,7 @@ impl Fused<3> for Additive {
                     query: &query.values()[row * queries * width..][..queries * width],
                     keys: &keys.values()[row * time * width..][..self.lengths[row] * width],
                     v: v.values(),
-                    scores,
+                    output: scores,
                     time,
                 });
             });
@@ -120,7 +120,7 @@ struct Scores<'a> {
     query: &'a [f32],
     keys: &'a [f32],
     v: &'a [f32],
-    scores: &'a mut [f32],
+    output: &'a mut [f32],
     time: usize,
 }
 
@@ -135,7 +135,7 @@ impl Kernel for Scores<'_> {
         let rows = self
             .query
             .chunks_exact(width)
-            .zip(self.scores.chunks_exact_mut(self.time));
+            .zip(self.output.chunks_exact_mut(self.time));
         for (query, scores) in rows {
             for (key, score) in self.keys.chunks_exact(width).zip(scores) {
                 let mut partial = [0.0; LANES];

@@ -14,6 +14,7 @@ use burn::tensor::Tensor;
 
 /// How a query and a key are compared.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one exists at a time, and a box would burden the caller
 pub enum Score {
     /// `scale * (q . k)` (Luong et al. 2015; with `scale = 1 / sqrt(D)`, Vaswani et al. 2017).
     Dot {

@@ -5,16 +5,14 @@
 //! `i, f, o = sigmoid(W x + U h + b)`, `g = tanh(W x + U h + b)`, `c = f c' + i g`, `h = o tanh(c)`.
 
 use super::gradient::Deltas;
-use super::lstm_cell::{Backward, Forward};
+use super::lstm_task::{BackwardTask, ForwardTask};
 use super::panels::{Panels, Weights};
 use super::reference;
 use super::steps::{Steps, split};
 use crate::flex::{self, Dense, Fused};
-use crate::simd;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// An LSTM over padded rows.
@@ -103,7 +101,7 @@ fn inputs(
 
 /// What the operation returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Output {
+pub(crate) enum Output {
     /// `h` at every step, `[B, T, H]`.
     Sequence,
     /// `h` and `c` after the last step, side by side, `[B, 2H]`.
@@ -111,31 +109,31 @@ enum Output {
 }
 
 #[derive(Clone, Debug)]
-struct Lstm {
-    steps: Steps,
-    output: Output,
+pub(crate) struct Lstm {
+    pub steps: Steps,
+    pub output: Output,
 }
 
 /// Sizes that every pass needs.
 #[derive(Clone, Copy, Debug)]
-struct Sizes {
-    inputs: usize,
-    hidden: usize,
+pub(crate) struct Sizes {
+    pub inputs: usize,
+    pub hidden: usize,
 }
 
 /// What the backward pass uses. "Packed" buffers hold valid steps only, see [`Steps`].
 #[derive(Clone, Debug)]
-struct Saved {
-    sizes: Sizes,
+pub(crate) struct Saved {
+    pub sizes: Sizes,
     /// Inputs, packed, `[steps, I]`.
-    x: Arc<Vec<f32>>,
+    pub x: Arc<Vec<f32>>,
     /// The state before each step, packed, `[steps, H]`.
-    h: Arc<Vec<f32>>,
+    pub h: Arc<Vec<f32>>,
     /// Activated gates, packed, `[steps, 4H]`.
-    gates: Arc<Vec<f32>>,
+    pub gates: Arc<Vec<f32>>,
     /// The cell after each step, packed, `[steps, H]`.
-    cells: Arc<Vec<f32>>,
-    c0: Dense,
+    pub cells: Arc<Vec<f32>>,
+    pub c0: Dense,
     w_ih: Dense,
     w_hh: Dense,
 }
@@ -294,148 +292,5 @@ impl Fused<6> for Lstm {
             want_w_hh.then(|| weights(&saved.h, hidden)),
             want_bias.then(|| flex::tensor(deltas.sums(0..4 * hidden), [4 * hidden])),
         ]
-    }
-}
-
-/// A group of rows on its way through all steps. The slices begin at the group's first row.
-struct ForwardTask<'a> {
-    operation: &'a Lstm,
-    sizes: Sizes,
-    rows: Range<usize>,
-    x: &'a mut [f32],
-    h: &'a mut [f32],
-    gates: &'a mut [f32],
-    cells: &'a mut [f32],
-    output: &'a mut [f32],
-}
-
-impl ForwardTask<'_> {
-    fn run(self, x: &[f32], h0: &[f32], c0: &[f32], weights: (&Panels, &Panels, &[f32])) {
-        let (steps, Sizes { inputs, hidden }) = (&self.operation.steps, self.sizes);
-        let (input_panels, state_panels, bias) = weights;
-        let base = steps.start(self.rows.start);
-        let sequence = self.operation.output == Output::Sequence;
-
-        let mut products = Vec::with_capacity(self.x.len());
-        for row in self.rows.clone() {
-            let start = steps.start(row) - base;
-            for step in 0..steps.length(row) {
-                let from = (row * steps.time() + steps.position(row, step)) * inputs;
-                let to = (start + step) * inputs;
-                self.x[to..to + inputs].copy_from_slice(&x[from..from + inputs]);
-                products.push((to, (start + step) * 4 * hidden));
-            }
-            let state = row * hidden..(row + 1) * hidden;
-            if steps.length(row) > 0 {
-                self.h[start * hidden..][..hidden].copy_from_slice(&h0[state]);
-            } else if !sequence {
-                let to = &mut self.output[(row - self.rows.start) * 2 * hidden..][..2 * hidden];
-                to[..hidden].copy_from_slice(&h0[state.clone()]);
-                to[hidden..].copy_from_slice(&c0[state]);
-            }
-        }
-        input_panels.multiply(self.x, self.gates, &products, false);
-
-        let mut output = vec![0.0; hidden];
-        let longest = steps.longest(&self.rows);
-        for step in 0..longest {
-            let active = || self.rows.clone().filter(|&row| step < steps.length(row));
-            products.clear();
-            products.extend(active().map(|row| {
-                let at = steps.start(row) - base + step;
-                (at * hidden, at * 4 * hidden)
-            }));
-            state_panels.multiply(self.h, self.gates, &products, true);
-            for row in active() {
-                let at = steps.start(row) - base + step;
-                let (older, cell) = self.cells.split_at_mut(at * hidden);
-                let old_cell = match step {
-                    0 => &c0[row * hidden..][..hidden],
-                    _ => &older[(at - 1) * hidden..],
-                };
-                simd::run(Forward {
-                    gates: &mut self.gates[at * 4 * hidden..][..4 * hidden],
-                    bias,
-                    old_cell,
-                    cell: &mut cell[..hidden],
-                    output: &mut output,
-                });
-                let last = step + 1 == steps.length(row);
-                if !last {
-                    self.h[(at + 1) * hidden..][..hidden].copy_from_slice(&output);
-                }
-                let local = row - self.rows.start;
-                if sequence {
-                    let to = local * steps.time() + steps.position(row, step);
-                    self.output[to * hidden..][..hidden].copy_from_slice(&output);
-                } else if last {
-                    let to = &mut self.output[local * 2 * hidden..][..2 * hidden];
-                    to[..hidden].copy_from_slice(&output);
-                    to[hidden..].copy_from_slice(&cell[..hidden]);
-                }
-            }
-        }
-    }
-}
-
-/// A group of rows on its way back. The slices begin at the group's first row.
-struct BackwardTask<'a> {
-    operation: &'a Lstm,
-    saved: &'a Saved,
-    rows: Range<usize>,
-    d_gates: &'a mut [f32],
-    d_hidden: &'a mut [f32],
-    d_cell: &'a mut [f32],
-    d_x: &'a mut [f32],
-}
-
-impl BackwardTask<'_> {
-    fn run(self, gradient: &[f32], state_panels: &Panels, input_panels: Option<&Panels>) {
-        let (steps, saved) = (&self.operation.steps, self.saved);
-        let Sizes { inputs, hidden } = saved.sizes;
-        let base = steps.start(self.rows.start);
-        let sequence = self.operation.output == Output::Sequence;
-        let zeros = vec![0.0; hidden];
-        let mut products = Vec::with_capacity(steps.start(self.rows.end) - base);
-
-        let longest = steps.longest(&self.rows);
-        for step in (0..longest).rev() {
-            products.clear();
-            for row in self.rows.clone().filter(|&row| step < steps.length(row)) {
-                let (packed, local) = (steps.start(row) + step, row - self.rows.start);
-                let at = packed - base;
-                let old_cell = match step {
-                    0 => &saved.c0.values()[row * hidden..],
-                    _ => &saved.cells[(packed - 1) * hidden..],
-                };
-                let d_output = match sequence {
-                    true => &gradient[(row * steps.time() + steps.position(row, step)) * hidden..],
-                    false => &zeros,
-                };
-                simd::run(Backward {
-                    gates: &saved.gates[packed * 4 * hidden..][..4 * hidden],
-                    cell: &saved.cells[packed * hidden..],
-                    old_cell,
-                    d_output,
-                    d_hidden: &self.d_hidden[local * hidden..],
-                    d_cell: &mut self.d_cell[local * hidden..][..hidden],
-                    d_gates: &mut self.d_gates[at * 4 * hidden..][..4 * hidden],
-                });
-                products.push((at * 4 * hidden, local * hidden));
-            }
-            state_panels.multiply(self.d_gates, self.d_hidden, &products, false);
-        }
-
-        if let Some(input_panels) = input_panels {
-            products.clear();
-            for row in self.rows.clone() {
-                let (start, local) = (steps.start(row) - base, row - self.rows.start);
-                products.extend((0..steps.length(row)).map(|step| {
-                    let to = local * steps.time() + steps.position(row, step);
-                    ((start + step) * 4 * hidden, to * inputs)
-                }));
-            }
-            input_panels.multiply(self.d_gates, self.d_x, &products, false);
-        }
     }
 }

@@ -13,6 +13,7 @@ mod gru_cell;
 mod gru_task;
 mod lstm;
 mod lstm_cell;
+mod lstm_task;
 mod panels;
 pub mod reference;
 mod steps;

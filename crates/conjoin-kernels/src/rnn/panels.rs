@@ -212,19 +212,26 @@ fn tile<S: Isa, const R: usize>(
     sums
 }
 
-/// Writes one row of a tile, cut to the matrix at its right edge.
+/// Writes one row of a tile, or adds it, cut to the matrix at its right edge.
 #[inline(always)]
 fn write<S: Isa>(isa: S, sums: &[S::Vector; WIDTH], output: &mut [f32], add: bool) {
-    let mut row = [0.0; 32];
-    let row = &mut row[..WIDTH * S::LANES];
-    isa.store(sums[0], row);
-    isa.store(sums[1], &mut row[S::LANES..]);
-    if add {
-        for (out, sum) in output.iter_mut().zip(row) {
-            *out += *sum;
+    if output.len() == WIDTH * S::LANES {
+        for (sum, output) in sums.iter().zip(output.chunks_exact_mut(S::LANES)) {
+            let old = if add {
+                isa.load(output)
+            } else {
+                isa.splat(0.0)
+            };
+            isa.store(isa.mul_add(isa.splat(1.0), *sum, old), output);
         }
-    } else {
-        output.copy_from_slice(&row[..output.len()]);
+        return;
+    }
+    let mut row = [0.0; 32];
+    for (sum, row) in sums.iter().zip(row.chunks_exact_mut(S::LANES)) {
+        isa.store(*sum, row);
+    }
+    for (output, sum) in output.iter_mut().zip(row) {
+        *output = sum + if add { *output } else { 0.0 };
     }
 }
 

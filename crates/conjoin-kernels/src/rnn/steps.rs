@@ -106,10 +106,10 @@ impl Steps {
 }
 
 /// Cuts a buffer into consecutive parts of the given sizes.
-pub(crate) fn split<'a>(
-    buffer: &'a mut [f32],
+pub(crate) fn split(
+    buffer: &mut [f32],
     sizes: impl Iterator<Item = usize>,
-) -> impl Iterator<Item = &'a mut [f32]> {
+) -> impl Iterator<Item = &mut [f32]> {
     sizes.scan(buffer, |rest, size| {
         let (part, tail) = std::mem::take(rest).split_at_mut(size);
         *rest = tail;
