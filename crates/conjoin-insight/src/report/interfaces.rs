@@ -48,7 +48,7 @@ fn stage_table(records: &[&InterfaceRecord]) -> Table {
         let value = |value: f64| plain(number::significant(value, 3));
         table.row(vec![
             code(record.port.as_str()),
-            muted(shape.join(" × ")),
+            muted(shape.join("\u{a0}×\u{a0}")),
             value(record.mean),
             value(record.std),
             value(record.min),

@@ -54,10 +54,12 @@ impl RunLog {
         Self::from_lines(std::io::BufReader::new(file), &path.display().to_string())
     }
 
-    /// Reads lines of events; `path` is for messages.
+    /// Reads lines of events; `path` is for messages. JSON writes NaN and infinities as `null`;
+    /// events with such values are left out, and a warning counts them.
     pub fn from_lines(mut reader: impl BufRead, path: &str) -> Result<Self, LogError> {
         let mut log = Self::default();
         let mut text = Vec::new();
+        let mut infinite = 0_u64;
         for line in 1.. {
             text.clear();
             let read = reader.read_until(b'\n', &mut text);
@@ -74,6 +76,7 @@ impl RunLog {
             match serde_json::from_slice(&text) {
                 Ok(event) => log.push(event),
                 Err(_) if !text.ends_with(b"\n") => break,
+                Err(_) if is_not_finite(&text) => infinite += 1,
                 Err(error) => {
                     return Err(LogError::Line {
                         path: path.to_owned(),
@@ -82,6 +85,11 @@ impl RunLog {
                     });
                 }
             }
+        }
+        if infinite > 0 {
+            log.warnings.push(format!(
+                "lines of the log with values that are not finite, left out: {infinite}"
+            ));
         }
         Ok(log)
     }
@@ -288,6 +296,20 @@ impl RunLog {
     }
 }
 
+/// Whether a line is an event that JSON could not hold because a number in it is NaN or infinite.
+fn is_not_finite(line: &[u8]) -> bool {
+    /// Keys under which `null` is a value in its own right.
+    const OPTIONAL: [&str; 3] = ["resumed_from", "grad_norm", "early"];
+    let Ok(serde_json::Value::Object(event)) = serde_json::from_slice(line) else {
+        return false;
+    };
+    event.contains_key("event")
+        && event.iter().any(|(key, value)| match value {
+            serde_json::Value::Object(inner) => inner.values().any(serde_json::Value::is_null),
+            value => value.is_null() && !OPTIONAL.contains(&key.as_str()),
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,6 +341,20 @@ mod tests {
         assert_eq!(losses, [3.0, 2.0, 1.0]);
         assert!(log.resumed);
         assert_eq!(log.seconds(), 1.5);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_counted() {
+        let lines = [started("null"), step(1, 3.0), step(2, f64::NAN)];
+        let text = lines.join("\n").replace("NaN", "null") + "\n" + &step(3, 2.0) + "\n";
+        let log = RunLog::from_lines(text.as_bytes(), "m").unwrap();
+        assert_eq!(log.steps.len(), 2);
+        assert_eq!(log.warnings.len(), 1);
+        assert!(
+            log.warnings[0].ends_with("left out: 1"),
+            "{:?}",
+            log.warnings
+        );
     }
 
     #[test]
