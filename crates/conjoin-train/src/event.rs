@@ -40,7 +40,7 @@ pub enum Event {
         terms: BTreeMap<String, f64>,
         /// Learning rate of each trained node.
         lr: BTreeMap<String, f64>,
-        /// Global gradient norm before clipping, where clipping is on.
+        /// Global norm of all gradients, before clipping.
         grad_norm: Option<f64>,
         /// Share taken from predictions by each scheduled input.
         shares: BTreeMap<String, f64>,
@@ -89,7 +89,10 @@ pub enum Event {
         tolerance: f64,
         passed: bool,
     },
-    Checkpoint { path: String, global_step: u64 },
+    Checkpoint {
+        path: String,
+        global_step: u64,
+    },
     StageFinished {
         stage: String,
         global_step: u64,
@@ -98,8 +101,14 @@ pub enum Event {
         early: Option<String>,
     },
     /// Something a person should read.
-    Message { level: Level, text: String },
-    Finished { global_step: u64, seconds: f64 },
+    Message {
+        level: Level,
+        text: String,
+    },
+    Finished {
+        global_step: u64,
+        seconds: f64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,8 +118,33 @@ pub enum Level {
     Warning,
 }
 
+impl Event {
+    /// The step that the event belongs to, where it belongs to one.
+    pub fn global_step(&self) -> Option<u64> {
+        match self {
+            Self::Step { global_step, .. }
+            | Self::Evaluated { global_step, .. }
+            | Self::Interface { global_step, .. }
+            | Self::Checkpoint { global_step, .. }
+            | Self::StageFinished { global_step, .. }
+            | Self::Finished { global_step, .. } => Some(*global_step),
+            Self::Started { .. }
+            | Self::StageStarted { .. }
+            | Self::Timing { .. }
+            | Self::Gate { .. }
+            | Self::Message { .. } => None,
+        }
+    }
+}
+
 /// Receives every event in order.
 pub trait Listener: Send {
     /// An error ends the run: a metric that cannot be written is not lost silently.
     fn on(&mut self, event: &Event) -> std::io::Result<()>;
+
+    /// The run goes on from the checkpoint of a global step (0: from the start). What was recorded
+    /// of later steps is to be forgotten.
+    fn rewind(&mut self, _global_step: u64) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -65,9 +65,7 @@ impl ScheduleConfig {
         let done = ((step - self.warmup) as f64 / span as f64).min(1.0);
         match self.kind {
             ScheduleKind::Constant => 1.0,
-            ScheduleKind::Cosine => {
-                self.end + (1.0 - self.end) * 0.5 * (1.0 + (PI * done).cos())
-            }
+            ScheduleKind::Cosine => self.end + (1.0 - self.end) * 0.5 * (1.0 + (PI * done).cos()),
             ScheduleKind::Linear => 1.0 + (self.end - 1.0) * done,
             ScheduleKind::Step => {
                 let drops = (step - self.warmup) / self.every.unwrap_or(span).max(1);

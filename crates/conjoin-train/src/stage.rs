@@ -70,7 +70,7 @@ pub struct StageConfig {
     /// Evaluation while training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluate: Option<EvaluateConfig>,
-    /// Ends the stage when a score stops improving.
+    /// Ends the stage when a score stops improving; the stage then hands on its best weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStoppingConfig>,
     /// Own metrics of modules that must survive this stage.
@@ -185,6 +185,9 @@ pub struct GateConfig {
     /// Data set to measure on; the earlier stage's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// Largest number of batches to measure on; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<usize>,
     /// Largest allowed relative increase of the loss.
     pub tolerance: f64,
     /// What to do when it rose further.

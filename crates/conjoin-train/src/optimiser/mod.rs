@@ -1,4 +1,14 @@
-//! Optimisers with exactly PyTorch's formulas.
+//! Optimisers with exactly PyTorch's formulas, and what belongs to a step: gradients, penalties,
+//! averages of the weights.
+
+mod average;
+mod gradients;
+pub(crate) mod penalty;
+mod state;
+
+pub use average::Average;
+pub use gradients::GradientStore;
+pub use state::Optimiser;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

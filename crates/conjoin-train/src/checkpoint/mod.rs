@@ -1,0 +1,42 @@
+//! Checkpoints: a directory a step, verified by hash, published by one rename.
+//!
+//! ```text
+//! checkpoints/step-N/
+//!   <node>.safetensors      weights and running statistics of each node
+//!   optimiser.safetensors   moments and step counts, `<node>/<path>/<moment>`
+//!   ema.safetensors         averaged weights, `<node>/<path>` (stages with `ema`)
+//!   before.safetensors      weights before the stage (stages that can be rolled back)
+//!   state.json              where the run is
+//!   recipe.toml, contracts.json   copies, so that the weights explain themselves
+//!   manifest.json           size and BLAKE3 of every other file; written last
+//! ```
+
+mod load;
+mod manifest;
+mod state;
+mod store;
+mod tensors;
+mod write;
+
+pub use load::{best, load_graph, state_of};
+pub use manifest::{FileEntry, MANIFEST, Manifest, Verified};
+pub use state::{Best, Exact, Progress, RunState};
+pub use store::{Found, Store};
+pub use tensors::{Arrays, Numbers};
+pub use write::Writer;
+
+pub(crate) use load::{arrays, load_flat, node_file};
+pub(crate) use tensors::encode as encode_arrays;
+
+/// Optimiser moments.
+pub const OPTIMISER: &str = "optimiser.safetensors";
+/// Averaged weights.
+pub const EMA: &str = "ema.safetensors";
+/// Weights before the stage under way.
+pub const BEFORE: &str = "before.safetensors";
+/// Position of the run.
+pub const STATE: &str = "state.json";
+/// Copy of the recipe.
+pub const RECIPE: &str = "recipe.toml";
+/// Copy of the contracts of all ports.
+pub const CONTRACTS: &str = "contracts.json";

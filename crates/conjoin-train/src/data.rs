@@ -1,0 +1,65 @@
+//! The data sets of a plan: opened once, when somebody first needs them.
+
+use crate::plan::Plan;
+use conjoin_data::{DataError, Loader, Source};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Sources and loaders by the name of their data set.
+#[derive(Debug)]
+pub struct DataSets {
+    plan: Arc<Plan>,
+    open: Mutex<BTreeMap<String, Arc<dyn Source>>>,
+}
+
+impl DataSets {
+    /// The data sets of a plan; nothing is read yet.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            plan,
+            open: Mutex::default(),
+        }
+    }
+
+    /// Puts samples from elsewhere in the place of a data set's own source.
+    #[must_use]
+    pub fn with_source(self, name: &str, source: Arc<dyn Source>) -> Self {
+        self.lock().insert(name.to_owned(), source);
+        self
+    }
+
+    /// The source of a data set.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn source(&self, name: &str) -> Result<Arc<dyn Source>, DataError> {
+        let mut open = self.lock();
+        if let Some(source) = open.get(name) {
+            return Ok(Arc::clone(source));
+        }
+        let source = self.plan.open_source(name)?;
+        open.insert(name.to_owned(), Arc::clone(&source));
+        Ok(source)
+    }
+
+    /// The batches of a data set in the order that `seed` gives.
+    ///
+    /// # Errors
+    /// The source cannot be opened, or the options do not fit it.
+    pub fn loader(&self, name: &str, seed: u64) -> Result<Loader, DataError> {
+        let source = self.source(name)?;
+        match self.plan.data.get(name) {
+            Some(data) => data.config.loader(source, seed),
+            None => Err(DataError::Config {
+                key: "data".to_owned(),
+                found: format!("`{name}`"),
+                expected: "the name of a data set".to_owned(),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn Source>>> {
+        // A panic elsewhere cannot leave the map half changed.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
