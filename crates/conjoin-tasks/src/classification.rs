@@ -2,9 +2,7 @@
 //!
 //! Shapes: `B` batch, `V` classes.
 
-use crate::scored::{
-    ClassOutput, ItemOutcome, Outputs, PredictedClass, Prediction, Scored,
-};
+use crate::scored::{ClassOutput, ItemOutcome, Outputs, PredictedClass, Prediction, Scored};
 use crate::scorer::{ScoreRun, TaskError};
 use conjoin_graph::{PortRef, Value};
 use schemars::JsonSchema;
@@ -157,7 +155,11 @@ mod tests {
             probabilities: vec![0.5, 0.5],
         };
         let names = vec!["a".to_owned(), "b".to_owned()];
-        let scored = summarise(names, vec![item(0, 0), item(1, 0), item(1, 1), item(0, 0)], 2.0);
+        let scored = summarise(
+            names,
+            vec![item(0, 0), item(1, 0), item(1, 1), item(0, 0)],
+            2.0,
+        );
         assert_eq!(scored.scores["accuracy"], 0.75);
         assert_eq!(scored.scores["cross-entropy"], 0.5);
         assert_eq!(scored.items.iter().map(|i| i.errors).sum::<usize>(), 1);

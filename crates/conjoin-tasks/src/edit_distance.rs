@@ -97,7 +97,12 @@ mod tests {
     #[test]
     fn alignment_costs_the_distance_and_covers_both_sides() {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        for (a, b) in [("kitten", "sitting"), ("", "ab"), ("abcdef", "azced"), ("x", "")] {
+        for (a, b) in [
+            ("kitten", "sitting"),
+            ("", "ab"),
+            ("abcdef", "azced"),
+            ("x", ""),
+        ] {
             let (a, b) = (chars(a), chars(b));
             let edits = align(&a, &b);
             let cost = edits

@@ -80,19 +80,34 @@ mod tests {
         let references = vec![vec![1, 2, 3, 4], vec![1, 2]];
         assert_eq!(
             ItemErrors::best(&references, &[1, 2]),
-            ItemErrors { errors: 0, length: 2 }
+            ItemErrors {
+                errors: 0,
+                length: 2
+            }
         );
         assert_eq!(
             ItemErrors::best(&references, &[1, 2, 3, 5]),
-            ItemErrors { errors: 1, length: 4 }
+            ItemErrors {
+                errors: 1,
+                length: 4
+            }
         );
     }
 
     #[test]
     fn no_output_is_all_deletions() {
         let item = ItemErrors::best(&[vec!["AA", "B"]], &[]);
-        assert_eq!(item, ItemErrors { errors: 2, length: 2 });
+        assert_eq!(
+            item,
+            ItemErrors {
+                errors: 2,
+                length: 2
+            }
+        );
         let total: ErrorRate = [item].into_iter().collect();
-        assert_eq!((total.token_error_rate(), total.item_error_rate()), (1.0, 1.0));
+        assert_eq!(
+            (total.token_error_rate(), total.item_error_rate()),
+            (1.0, 1.0)
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! Runs a task over a data set or over raw inputs: opens data, finds routes, moves batches.
 
+use crate::TaskConfig;
 use crate::decode::DecodeError;
 use crate::scored::{Prediction, Scored};
 use crate::transduction::symbols;
-use crate::TaskConfig;
 use burn::tensor::Device;
 use conjoin_data::{Contract, DataError, DataSetConfig, Loader, Meaning, Source, Vocabulary};
 use conjoin_graph::graph::{GraphError, Keep};
@@ -42,7 +42,11 @@ impl TaskError {
     pub fn is_users(&self) -> bool {
         matches!(
             self,
-            Self::Data(_) | Self::DataSet(_) | Self::Column(_) | Self::Vocabulary(_) | Self::Symbol { .. }
+            Self::Data(_)
+                | Self::DataSet(_)
+                | Self::Column(_)
+                | Self::Vocabulary(_)
+                | Self::Symbol { .. }
         )
     }
 
@@ -136,7 +140,10 @@ impl TaskScorer {
             TaskConfig::Transduction(config) => config.predict(&mut run)?,
         };
         found.sort_by_key(|(index, _)| *index);
-        Ok(found.into_iter().map(|(_, prediction)| prediction).collect())
+        Ok(found
+            .into_iter()
+            .map(|(_, prediction)| prediction)
+            .collect())
     }
 
     /// The opened source of a data set.

@@ -2,10 +2,8 @@
 
 use crate::decode::{BeamConfig, DecoderSetup, Hypothesis, beam_search, greedy};
 use crate::error_rate::{ErrorRate, ItemErrors};
-use crate::scored::{
-    ItemOutcome, Outputs, PredictedSequence, Prediction, Scored, SequenceOutput,
-};
-use crate::scorer::{ScoreRun, TaskError, TaskBatch};
+use crate::scored::{ItemOutcome, Outputs, PredictedSequence, Prediction, Scored, SequenceOutput};
+use crate::scorer::{ScoreRun, TaskBatch, TaskError};
 use conjoin_data::Vocabulary;
 use conjoin_graph::{Graph, PortRef, Route};
 use schemars::JsonSchema;
@@ -110,7 +108,10 @@ impl TransductionConfig {
         let rows = batch.indices.len();
         if self.beam <= 1 {
             let best = greedy(graph, route, &batch.values, rows, setup, device)?;
-            return Ok(best.into_iter().map(|hypothesis| vec![hypothesis]).collect());
+            return Ok(best
+                .into_iter()
+                .map(|hypothesis| vec![hypothesis])
+                .collect());
         }
         let config = BeamConfig {
             width: self.beam,
@@ -191,7 +192,10 @@ impl TransductionConfig {
                     })
                     .collect();
                 let input = run.key(batch.indices[row]);
-                found.push((batch.indices[row], Prediction::Sequence { input, hypotheses }));
+                found.push((
+                    batch.indices[row],
+                    Prediction::Sequence { input, hypotheses },
+                ));
             }
         }
         Ok(found)

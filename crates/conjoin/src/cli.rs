@@ -39,7 +39,9 @@ pub enum Command {
     )]
     Compare(CompareArgs),
     /// Write a completion script for a shell
-    #[command(after_help = "Example:\n  conjoin completion bash > ~/.local/share/bash-completion/completions/conjoin")]
+    #[command(
+        after_help = "Example:\n  conjoin completion bash > ~/.local/share/bash-completion/completions/conjoin"
+    )]
     Completion {
         /// The shell
         shell: clap_complete::Shell,

@@ -50,9 +50,23 @@ pub(crate) fn draw(plan: &Plan, graph: &Graph) -> Drawing {
             contract_only: contract_only.contains(to),
             stop_gradient: wire.detach,
         };
-        push_edge(plan, &mut drawing, &mut columns, &wire.from, &to.node, style);
+        push_edge(
+            plan,
+            &mut drawing,
+            &mut columns,
+            &wire.from,
+            &to.node,
+            style,
+        );
         if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
-            push_edge(plan, &mut drawing, &mut columns, &blend.with, &to.node, style);
+            push_edge(
+                plan,
+                &mut drawing,
+                &mut columns,
+                &blend.with,
+                &to.node,
+                style,
+            );
         }
     }
     push_objectives(plan, &mut drawing, &mut columns);
@@ -115,7 +129,10 @@ fn push_edge(
 /// The contract at a port as text, from the first place that knows it.
 fn contract(plan: &Plan, port: &PortRef) -> String {
     let none = BTreeMap::new();
-    let from_data = plan.data.values().find_map(|data| data.columns.get(&port.port));
+    let from_data = plan
+        .data
+        .values()
+        .find_map(|data| data.columns.get(&port.port));
     let found = if port.is_data() {
         from_data
     } else {

@@ -14,9 +14,9 @@
 mod cli;
 mod commands;
 mod device;
+mod drawing;
 mod error;
 mod output;
-mod drawing;
 mod progress;
 mod report;
 mod run_log;

@@ -69,7 +69,9 @@ pub(crate) fn write(report: &Report, path: &Path) -> Result<(), CliError> {
 
 /// Today in UTC, such as `2026-11-22 09:30 UTC`.
 pub(crate) fn date() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string()
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%d %H:%M UTC")
+        .to_string()
 }
 
 fn headline(parts: &Parts<'_>, data: &str) -> Headline {
@@ -119,7 +121,12 @@ fn attention(outputs: &[SequenceOutput]) -> Vec<Attention> {
                 weights: output
                     .alignment
                     .iter()
-                    .map(|row| row.iter().take(output.source.len()).map(|&w| f64::from(w)).collect())
+                    .map(|row| {
+                        row.iter()
+                            .take(output.source.len())
+                            .map(|&w| f64::from(w))
+                            .collect()
+                    })
                     .collect(),
             }
         })
@@ -134,7 +141,9 @@ fn sequences(outputs: &[SequenceOutput]) -> Vec<SequenceSample> {
         reference: output
             .references
             .iter()
-            .min_by_key(|reference| ItemErrors::best(std::slice::from_ref(*reference), &output.output).errors)
+            .min_by_key(|reference| {
+                ItemErrors::best(std::slice::from_ref(*reference), &output.output).errors
+            })
             .cloned()
             .unwrap_or_default(),
     };
@@ -164,7 +173,10 @@ fn images(names: &[String], items: &[ClassOutput], source: &dyn Source) -> Vec<I
             Some(ImageSample {
                 size: (shape[1] as u32, shape[0] as u32),
                 channels: shape[2],
-                pixels: data.iter().map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8).collect(),
+                pixels: data
+                    .iter()
+                    .map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8)
+                    .collect(),
                 truth: names.get(item.target).cloned().unwrap_or_default(),
                 probabilities: names
                     .iter()

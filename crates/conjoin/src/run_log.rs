@@ -20,7 +20,11 @@ pub(crate) struct LogFile(File);
 
 impl LogFile {
     pub fn open(path: &Path) -> io::Result<Self> {
-        File::options().create(true).append(true).open(path).map(Self)
+        File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map(Self)
     }
 }
 
@@ -43,7 +47,10 @@ impl Listener for LogFile {
                 data,
                 scores,
                 ..
-            } => format!("{stage}, step {global_step}, {data}: {}", scores_text(scores)),
+            } => format!(
+                "{stage}, step {global_step}, {data}: {}",
+                scores_text(scores)
+            ),
             Event::StageFinished { stage, seconds, .. } => {
                 format!("stage {stage} finished in {}", duration(*seconds))
             }
@@ -54,7 +61,10 @@ impl Listener for LogFile {
             Event::Checkpoint { path, .. } => format!("checkpoint {path}"),
             Event::Gate {
                 objective, passed, ..
-            } => format!("gate {objective}: {}", if *passed { "kept" } else { "lost" }),
+            } => format!(
+                "gate {objective}: {}",
+                if *passed { "kept" } else { "lost" }
+            ),
             Event::Finished { seconds, .. } => format!("finished in {}", duration(*seconds)),
             Event::Step { .. } | Event::Interface { .. } | Event::Timing { .. } => return Ok(()),
         };

@@ -97,7 +97,8 @@ pub(crate) fn keep_stages(plan: &mut Plan, only: &[String]) -> Result<(), CliErr
         }
     }
     if !only.is_empty() {
-        plan.stages.retain(|stage| only.contains(&stage.config.name));
+        plan.stages
+            .retain(|stage| only.contains(&stage.config.name));
     }
     Ok(())
 }
@@ -145,12 +146,7 @@ impl LoadedRun {
 
 /// The checkpoint that `--checkpoint` names.
 fn find(store: &Store, wanted: &str, root: &Path) -> Result<checkpoint::Found, CliError> {
-    let none = || {
-        CliError::input(format!(
-            "{}: the run has no checkpoint yet",
-            root.display()
-        ))
-    };
+    let none = || CliError::input(format!("{}: the run has no checkpoint yet", root.display()));
     match wanted {
         "best" => checkpoint::best(store)?.ok_or_else(none),
         "last" => store.newest()?.0.ok_or_else(none),

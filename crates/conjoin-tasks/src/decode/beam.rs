@@ -133,7 +133,9 @@ fn advance(
         let mut hypothesis = beam.live[candidate.parent].clone();
         hypothesis.log_probability = candidate.log_probability;
         if let Some(alignment) = alignment {
-            hypothesis.alignment.push(alignment[candidate.parent].clone());
+            hypothesis
+                .alignment
+                .push(alignment[candidate.parent].clone());
         }
         if candidate.token == setup.eos {
             // An ending outside the best `width` would crowd out better ones found later.

@@ -116,8 +116,8 @@ impl OneRun<'_> {
             seed: self.seed,
             metrics: outcomes(&finished.scored),
         };
-        let text = serde_json::to_string(&result)
-            .map_err(|error| CliError::failed(error.to_string()))?;
+        let text =
+            serde_json::to_string(&result).map_err(|error| CliError::failed(error.to_string()))?;
         std::fs::write(&kept, text).map_err(|error| CliError::unwritable(&kept, &error))?;
         Ok(result)
     }
@@ -131,7 +131,10 @@ fn outcomes(scored: &Scored) -> BTreeMap<String, Outcomes> {
             [("accuracy".to_owned(), Outcomes::Correct(right))].into()
         }
         Outputs::Sequences(_) => {
-            let tokens = scored.items.iter().map(|i| (i.errors as u32, i.length as u32));
+            let tokens = scored
+                .items
+                .iter()
+                .map(|i| (i.errors as u32, i.length as u32));
             let words = scored.items.iter().map(|i| (u32::from(i.errors > 0), 1));
             [
                 ("per".to_owned(), Outcomes::Errors(tokens.collect())),

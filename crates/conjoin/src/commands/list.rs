@@ -59,14 +59,23 @@ fn pick(groups: &mut Vec<Group>, kind: &str) -> Result<(), CliError> {
 /// Recipes of the folder `recipes/`, with the first sentence of each.
 fn recipes(json: bool) -> Result<(), CliError> {
     let folder = Path::new("recipes");
-    let entries = std::fs::read_dir(folder).map_err(|error| CliError::unreadable(folder, &error))?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| CliError::unreadable(folder, &error))?;
     let mut found: Vec<(String, String)> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            let about = text.lines().next().unwrap_or("").trim_start_matches('#').trim();
+            let about = text
+                .lines()
+                .next()
+                .unwrap_or("")
+                .trim_start_matches('#')
+                .trim();
             (path.display().to_string(), about.to_owned())
         })
         .collect();

@@ -34,7 +34,9 @@ pub(crate) fn run(extensions: &[NodeExtension], arguments: &PredictArgs) -> Resu
     }
     match predictor.failed {
         0 => Ok(()),
-        count => Err(CliError::input(format!("inputs without an output: {count}"))),
+        count => Err(CliError::input(format!(
+            "inputs without an output: {count}"
+        ))),
     }
 }
 
@@ -74,7 +76,9 @@ impl Predictor {
     /// a line without output, so that lines stay aligned.
     fn chunk(&mut self, place: &str, inputs: &[String]) -> Result<(), CliError> {
         let mut lines: Vec<Option<Prediction>> = vec![None; inputs.len()];
-        let filled: Vec<usize> = (0..inputs.len()).filter(|&i| !inputs[i].trim().is_empty()).collect();
+        let filled: Vec<usize> = (0..inputs.len())
+            .filter(|&i| !inputs[i].trim().is_empty())
+            .collect();
         let pick = |rows: &[usize]| rows.iter().map(|&i| inputs[i].clone()).collect::<Vec<_>>();
         match self.predict(place, pick(&filled)) {
             Ok(found) => {
@@ -104,7 +108,9 @@ impl Predictor {
                     output::line(&text)?;
                 }
                 Some(prediction) => output::line(&prediction.to_string())?,
-                None if self.json => output::line(&serde_json::json!({ "input": input }).to_string())?,
+                None if self.json => {
+                    output::line(&serde_json::json!({ "input": input }).to_string())?
+                }
                 None => output::line(&format!("{input}\t"))?,
             }
         }
@@ -120,7 +126,11 @@ impl Predictor {
             .ok_or_else(|| TaskError::DataSet(data.clone()))?;
         let source = config.config.source.raw(place, inputs);
         let none = std::collections::BTreeMap::new();
-        let ports = plan.stages.last().map_or(&none, |stage| &stage.config.score);
-        self.scorer.predict(&self.loaded.graph, ports, &data, source.into())
+        let ports = plan
+            .stages
+            .last()
+            .map_or(&none, |stage| &stage.config.score);
+        self.scorer
+            .predict(&self.loaded.graph, ports, &data, source.into())
     }
 }

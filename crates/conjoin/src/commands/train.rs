@@ -10,7 +10,7 @@ use conjoin_recipe::Checked;
 use conjoin_tasks::{Scored, TaskScorer};
 use conjoin_train::listeners::{JsonLines, TensorBoard};
 use conjoin_train::{
-    Copies, DataSets, Listener, Outcome, Plan, RunDirectory, Setup, Trainer, TrainError,
+    Copies, DataSets, Listener, Outcome, Plan, RunDirectory, Setup, TrainError, Trainer,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,11 +99,7 @@ impl Job<'_> {
         let root = run.root().to_owned();
         let graph = build(&plan, &device.clone().autodiff())?;
         let listeners = self.listeners(&run)?;
-        let scorer = TaskScorer::new(
-            Arc::clone(&plan),
-            self.checked.task.clone(),
-            device.clone(),
-        );
+        let scorer = TaskScorer::new(Arc::clone(&plan), self.checked.task.clone(), device.clone());
         let mut trainer = Trainer::new(Setup {
             plan: Arc::clone(&plan),
             graph,
@@ -145,7 +141,10 @@ impl Job<'_> {
         let task = &self.checked.task;
         let mut scorer = TaskScorer::new(Arc::clone(plan), task.clone(), device.clone());
         let none = std::collections::BTreeMap::new();
-        let ports = plan.stages.last().map_or(&none, |stage| &stage.config.score);
+        let ports = plan
+            .stages
+            .last()
+            .map_or(&none, |stage| &stage.config.score);
         let scored = scorer.score(&graph.evaluation_copy(), ports, task.data(), None)?;
         let report = report::of_run(report::Parts {
             checked: self.checked,
