@@ -10,7 +10,7 @@ use crate::init::{Fill, Init};
 use crate::linear::Linear;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use conjoin_kernels::attention::{self, attention};
+use conjoin_kernels::attention as kernel;
 
 /// How well a query `q` and a memory position `m` match.
 #[derive(

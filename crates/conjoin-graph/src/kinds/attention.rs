@@ -168,3 +168,133 @@ impl Forward for AttentionNode {
         self.run(inputs, keys)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::shared::testing::{
+        assert_close, bind, build, inputs, options, position, random, refusal,
+    };
+
+    fn bound(config: &AttentionConfig, query: usize, memory: usize) -> Bound {
+        let contract = |time: &str, size: usize| {
+            let dims = ["B".into(), time.into(), size.into()];
+            Contract::new(Meaning::Features, dims).with_ragged(true)
+        };
+        let contracts = [
+            ("queries", contract("U", query)),
+            ("memory", contract("T", memory)),
+        ];
+        bind(config, &contracts)
+    }
+
+    #[test]
+    fn weights_sum_to_one_over_the_valid_memory() {
+        let config: AttentionConfig = options(r#"{"score": "dot", "merge": false}"#);
+        let bound = bound(&config, 3, 3);
+        let outputs = config.outputs(&bound).unwrap();
+        assert_eq!(outputs[0].contract.shape_text(), "[B, U, 3]");
+        assert_eq!(outputs[1].contract.shape_text(), "[B, U, T]");
+        assert_eq!(outputs[1].contract.meaning, Meaning::Weights);
+
+        let lengths = Some([2, 1].into());
+        let queries = Value::with_lengths(random([2, 2, 3]), lengths.clone());
+        let memory = Value::with_lengths(random([2, 4, 3]), Some([4, 2].into()));
+        let given = inputs([("queries", queries), ("memory", memory)]);
+        let out = build(&config, &bound)
+            .forward(&given, &mut Context::evaluation())
+            .unwrap();
+        assert_eq!(out.0["attended"].shape(), [2, 2, 3]);
+        assert_eq!(out.0["attended"].lengths, lengths);
+        let weights = out.0["weights"].to_f32();
+        for row in weights.chunks(4) {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+        assert_eq!(weights[10..12], [0.0; 2]);
+        assert_eq!(weights[14..], [0.0; 2]);
+    }
+
+    #[test]
+    fn steps_equal_one_pass() {
+        for score in ["general", "additive"] {
+            let text = format!(r#"{{"score": "{score}", "size": 6}}"#);
+            let config: AttentionConfig = options(&text);
+            let node = build(&config, &bound(&config, 3, 4));
+            let queries: Value = random([2, 3, 3]).into();
+            let memory = Value::with_lengths(random([2, 5, 4]), Some([5, 2].into()));
+            let given = |queries: Value| inputs([("queries", queries), ("memory", memory.clone())]);
+            let mut context = Context::evaluation();
+            let whole = node.forward(&given(queries.clone()), &mut context).unwrap();
+            let mut state = State::default();
+            for t in 0..3 {
+                let step = node
+                    .step(&given(position(&queries, t)), &mut state, &mut context)
+                    .unwrap();
+                for port in ["attended", "weights"] {
+                    assert_close(&step.0[port], &position(&whole.0[port], t));
+                }
+            }
+            // Only the additive score has something to keep.
+            let stateful = config.stepping() == Stepping::Stateful;
+            assert_eq!(stateful, score == "additive");
+            assert_eq!(state.0.contains_key("keys"), stateful);
+        }
+    }
+
+    #[test]
+    fn flops_of_every_score() {
+        let flops = |text: &str, query: usize, memory: usize| {
+            let config: AttentionConfig = options(text);
+            let size = |name: &str| if name == "U" { 2 } else { 7 };
+            config.flops(&bound(&config, query, memory), &size)
+        };
+        // 2 queries of 3 over 7 memory positions of 3: scores, context.
+        let pairs = 2.0 * 7.0;
+        let dot = 2.0 * (pairs * 3.0 + pairs * 3.0);
+        assert_eq!(flops(r#"{"score": "dot", "merge": false}"#, 3, 3), dot);
+        // Merging maps 3 + 3 features to 5 for each query.
+        let merge = 2.0 * (2.0 * 6.0 * 5.0);
+        assert_eq!(
+            flops(r#"{"score": "scaled-dot", "size": 5}"#, 3, 3),
+            dot + merge
+        );
+        // The general score maps each query from 3 to 4 features.
+        let general = 2.0 * (2.0 * 12.0 + pairs * 4.0 + pairs * 4.0);
+        assert_eq!(
+            flops(r#"{"score": "general", "merge": false}"#, 3, 4),
+            general
+        );
+        // The additive one maps queries (3) and memory (4) to 6, then takes a product with v.
+        let additive = 2.0 * (2.0 * 18.0 + 7.0 * 24.0 + pairs * 6.0 + pairs * 4.0);
+        assert_eq!(
+            flops(
+                r#"{"score": "additive", "common": 6, "merge": false}"#,
+                3,
+                4
+            ),
+            additive
+        );
+    }
+
+    #[test]
+    fn refuses_options_that_do_not_fit() {
+        let refused = |text: &str, query: usize, memory: usize| {
+            let config: AttentionConfig = options(text);
+            refusal(&config, &bound(&config, query, memory))
+        };
+        assert_eq!(
+            refused(r#"{"score": "dot"}"#, 3, 4),
+            "score: \"dot\" and \"scaled-dot\" expect queries and memory of one size, found 3 and 4; \
+             \"general\" and \"additive\" take any"
+        );
+        assert_eq!(
+            refused(r#"{"common": 6}"#, 3, 4),
+            "common: expected only with score = \"additive\""
+        );
+        assert_eq!(
+            refused(r#"{"merge": false, "size": 6}"#, 3, 4),
+            "size: expected only with merge = true"
+        );
+        assert!(refused(r#"{"size": 0}"#, 3, 4).starts_with("size:"));
+    }
+}

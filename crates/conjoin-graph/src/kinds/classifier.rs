@@ -89,3 +89,51 @@ impl Forward for ClassifierNode {
         Ok(Outputs::one("logits", logits))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::shared::testing::{bind, build, inputs, options, random, refusal};
+    use crate::value::Value;
+    use conjoin_data::{Contract, Vocabulary};
+
+    #[test]
+    fn one_logit_a_class_of_the_vocabulary() {
+        let classes = Vocabulary::new("clothes", ["shirt", "shoe", "bag"]);
+        let config: ClassifierConfig = options("{}");
+        let features = Contract::new(Meaning::Features, ["B".into(), "T".into(), 5.into()]);
+        let bound = bind(
+            &config,
+            &[
+                ("features", features.with_ragged(true)),
+                ("classes", Contract::label(classes.clone())),
+            ],
+        );
+        let contract = &config.outputs(&bound).unwrap()[0].contract;
+        assert_eq!(contract.shape_text(), "[B, T, 3]");
+        assert_eq!(contract.meaning, Meaning::Logits);
+        assert_eq!(contract.vocabulary, Some(classes));
+        assert!(contract.ragged);
+        assert_eq!(config.flops(&bound, &|_| 7), 2.0 * 7.0 * 15.0);
+
+        let lengths = Some([4, 1].into());
+        let value = Value::with_lengths(random([2, 4, 5]), lengths.clone());
+        let out = build(&config, &bound)
+            .forward(&inputs([("features", value)]), &mut Context::evaluation())
+            .unwrap();
+        assert_eq!(out.0["logits"].shape(), [2, 4, 3]);
+        assert_eq!(out.0["logits"].lengths, lengths);
+    }
+
+    #[test]
+    fn refuses_classes_without_a_vocabulary() {
+        let config: ClassifierConfig = options("{}");
+        let features = Contract::new(Meaning::Features, ["B".into(), 5.into()]);
+        let nameless = Contract::new(Meaning::Label, ["B".into()]);
+        let bound = bind(&config, &[("features", features), ("classes", nameless)]);
+        assert_eq!(
+            refusal(&config, &bound),
+            "input \"classes\": expected a contract with a vocabulary, found label [B]"
+        );
+    }
+}

@@ -75,3 +75,72 @@ impl Forward for EmbeddingNode {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::shared::testing::{bind, build, inputs, options, refusal, tokens};
+    use conjoin_data::Vocabulary;
+
+    fn letters() -> Contract {
+        Contract::tokens("T", Vocabulary::new("letters", ["<pad>", "a", "b"]))
+    }
+
+    #[test]
+    fn looks_up_and_passes_lengths_on() {
+        let config: EmbeddingConfig = options(r#"{"size": 4}"#);
+        let bound = bind(&config, &[("tokens", letters())]);
+        let outputs = config.outputs(&bound).unwrap();
+        assert_eq!(outputs[0].contract.shape_text(), "[B, T, 4]");
+        assert!(outputs[0].contract.ragged);
+
+        let lengths = Some([3, 1].into());
+        let value = Value::with_lengths(tokens([2, 3], &[1, 2, 1, 2, 0, 0]), lengths.clone());
+        let out = build(&config, &bound)
+            .forward(&inputs([("tokens", value)]), &mut Context::evaluation())
+            .unwrap();
+        let features = &out.0["features"];
+        assert_eq!(features.shape(), [2, 3, 4]);
+        assert_eq!(features.lengths, lengths);
+        assert_eq!(features.to_f32()[16..], [0.0; 8]);
+    }
+
+    #[test]
+    fn drops_features_in_training() {
+        let config: EmbeddingConfig = options(r#"{"size": 64, "dropout": 0.5}"#);
+        let bound = bind(&config, &[("tokens", letters())]);
+        let node = build(&config, &bound);
+        let zeros = |mut context: Context| {
+            let inputs = inputs([("tokens", tokens([1, 1], &[1]).into())]);
+            let out = node.forward(&inputs, &mut context).unwrap();
+            let features = out.0["features"].to_f32();
+            features.iter().filter(|v| **v == 0.0).count()
+        };
+        assert_eq!(zeros(Context::evaluation()), 0);
+        assert!((16..48).contains(&zeros(Context::training(1))));
+    }
+
+    #[test]
+    fn refuses_what_makes_no_sense() {
+        let config: EmbeddingConfig = options(r#"{"size": 0}"#);
+        let bound = bind(&config, &[("tokens", letters())]);
+        assert_eq!(
+            refusal(&config, &bound),
+            "size: expected at least 1, found 0"
+        );
+        let config: EmbeddingConfig = options(r#"{"size": 4, "dropout": 1.0}"#);
+        assert_eq!(
+            refusal(&config, &bound),
+            "dropout: expected at least 0 and less than 1, found 1"
+        );
+        let config: EmbeddingConfig = options(r#"{"size": 4}"#);
+        let nameless = Contract::new(Meaning::Tokens, ["B".into(), "T".into()]);
+        let bound = bind(&config, &[("tokens", nameless)]);
+        assert_eq!(
+            refusal(&config, &bound),
+            "input \"tokens\": expected a contract with a vocabulary, found tokens [B, T]"
+        );
+        let unknown = serde_json::from_str::<EmbeddingConfig>(r#"{"size": 4, "sise": 4}"#);
+        assert!(unknown.unwrap_err().to_string().contains("sise"));
+    }
+}

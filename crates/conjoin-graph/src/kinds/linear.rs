@@ -85,3 +85,64 @@ impl Forward for LinearNode {
         Ok(Outputs::one("features", features))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::shared::testing::{bind, build, inputs, options, random, refusal};
+    use crate::value::Value;
+    use conjoin_data::Contract;
+
+    fn features(dims: &[&str], last: usize) -> Contract {
+        let dims = dims.iter().map(|dim| (*dim).into()).chain([last.into()]);
+        Contract::new(Meaning::Features, dims)
+    }
+
+    #[test]
+    fn maps_the_last_dimension_of_any_rank() {
+        let config: LinearConfig = options(r#"{"size": 3, "activation": "relu"}"#);
+        let bound = bind(&config, &[("features", features(&["B"], 5))]);
+        let node = build(&config, &bound);
+        let x = random([4, 5]);
+        let run = |value: Value| {
+            let inputs = inputs([("features", value)]);
+            let mut out = node.forward(&inputs, &mut Context::evaluation()).unwrap();
+            out.0.remove("features").unwrap()
+        };
+        let flat = run(x.clone().into());
+        assert_eq!(flat.shape(), [4, 3]);
+        assert!(flat.to_f32().iter().all(|v| *v >= 0.0));
+        let lengths = Some([1, 2].into());
+        let deep = run(Value::with_lengths(
+            x.clone().reshape([2, 2, 5]),
+            lengths.clone(),
+        ));
+        assert_eq!(deep.shape(), [2, 2, 3]);
+        assert_eq!(deep.lengths, lengths);
+        assert_eq!(deep.to_f32(), flat.to_f32());
+        let map = run(x.reshape([1, 2, 2, 5]).into());
+        assert_eq!(map.shape(), [1, 2, 2, 3]);
+        assert_eq!(map.to_f32(), flat.to_f32());
+    }
+
+    #[test]
+    fn contract_and_flops_count_every_position() {
+        let config: LinearConfig = options(r#"{"size": 3}"#);
+        let contract = features(&["B", "T"], 5).with_ragged(true);
+        let bound = bind(&config, &[("features", contract)]);
+        let output = &config.outputs(&bound).unwrap()[0].contract;
+        assert_eq!(output.shape_text(), "[B, T, 3]");
+        assert!(output.ragged);
+        // 7 positions of 5 x 3 multiply-adds.
+        assert_eq!(config.flops(&bound, &|_| 7), 2.0 * 7.0 * 15.0);
+        let bound = bind(&config, &[("features", features(&["B"], 5))]);
+        assert_eq!(config.flops(&bound, &|_| 7), 30.0);
+    }
+
+    #[test]
+    fn refuses_an_output_without_features() {
+        let config: LinearConfig = options(r#"{"size": 0}"#);
+        let bound = bind(&config, &[("features", features(&["B"], 5))]);
+        assert!(refusal(&config, &bound).starts_with("size:"));
+    }
+}

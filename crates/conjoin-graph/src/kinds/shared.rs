@@ -130,3 +130,75 @@ pub fn map_last(
     };
     Ok(Value::with_lengths(payload, value.lengths.clone()))
 }
+
+/// What the kinds' tests share: options as a recipe gives them, and contracts to bind.
+#[cfg(test)]
+pub mod testing {
+    use crate::node::{Inputs, Node, NodeConfig, NodeError, Scope};
+    use crate::port::Bound;
+    use crate::value::Value;
+    use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
+    use conjoin_data::Contract;
+    use serde::de::DeserializeOwned;
+
+    pub fn options<C: DeserializeOwned>(json: &str) -> C {
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// The contracts at a node's inputs, which must fit.
+    pub fn bind(config: &dyn NodeConfig, contracts: &[(&str, Contract)]) -> Bound {
+        let mut bound = Bound::default();
+        for (name, contract) in contracts {
+            let ports = config.inputs();
+            let port = ports.iter().find(|port| port.name == *name).unwrap();
+            bound.bind(port, contract, "test").unwrap();
+        }
+        bound
+    }
+
+    pub fn build(config: &dyn NodeConfig, bound: &Bound) -> Box<dyn Node> {
+        let scope = Scope {
+            device: Device::flex(),
+            seed: 7,
+        };
+        config.init(bound, &scope).unwrap()
+    }
+
+    /// What the node says about options that it refuses.
+    pub fn refusal(config: &dyn NodeConfig, bound: &Bound) -> String {
+        match config.outputs(bound) {
+            Err(NodeError::Options(message)) => message,
+            other => panic!("expected a refusal, found {other:?}"),
+        }
+    }
+
+    pub fn inputs<const N: usize>(values: [(&str, Value); N]) -> Inputs {
+        let mut inputs = Inputs::default();
+        for (name, value) in values {
+            inputs.insert(name, value);
+        }
+        inputs
+    }
+
+    pub fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
+    }
+
+    pub fn tokens<const D: usize>(shape: [usize; D], values: &[i64]) -> Tensor<D, Int> {
+        let data = TensorData::new(values.to_vec(), shape);
+        Tensor::from_data(data, (&Device::flex(), DType::I64))
+    }
+
+    pub fn assert_close(a: &Value, b: &Value) {
+        assert_eq!(a.shape(), b.shape());
+        for (a, b) in a.to_f32().into_iter().zip(b.to_f32()) {
+            assert!((a - b).abs() < 1e-5, "{a} and {b}");
+        }
+    }
+
+    /// One position of a sequence, `[B, 1, D]`.
+    pub fn position(sequence: &Value, t: usize) -> Value {
+        let sequence: Tensor<3> = sequence.tensor().unwrap();
+        sequence.narrow(1, t, 1).into()
+    }
+}
