@@ -1,0 +1,132 @@
+//! Data sets before any data is read: options, the columns that come out, files that must exist.
+
+use super::quoted;
+use crate::diagnostic::Diagnostic;
+use crate::read::Reader;
+use crate::sections::Sections;
+use crate::suggest;
+use crate::tree::{Path, Step, place};
+use conjoin_data::{Columns, DataError, DataSetConfig, SourceConfig};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// The columns of a data set.
+#[derive(Debug, Default, Clone)]
+pub(super) struct DataColumns {
+    pub columns: Columns,
+    /// Nothing was wrong, so that a column which is not here does not exist.
+    pub whole: bool,
+}
+
+/// Checks every data set; all of its transforms are looked at, whatever is wrong with one.
+pub(super) fn check(parts: &Sections, reader: &mut Reader) -> BTreeMap<String, DataColumns> {
+    let mut missing = BTreeSet::new();
+    parts
+        .data
+        .iter()
+        .map(|(name, config)| {
+            let columns = match config {
+                Some(config) => check_one(&place!["data", name], config, reader, &mut missing),
+                None => DataColumns::default(),
+            };
+            (name.clone(), columns)
+        })
+        .collect()
+}
+
+fn check_one(
+    place: &Path,
+    config: &DataSetConfig,
+    reader: &mut Reader,
+    missing: &mut BTreeSet<PathBuf>,
+) -> DataColumns {
+    let mut whole = true;
+    let mut refuse = |reader: &mut Reader, prefix: &[Step], error: &DataError, found: &Columns| {
+        whole = false;
+        report(reader, place, prefix, error, found);
+    };
+    if let Err(error) = config.source.check() {
+        refuse(reader, &place!["source"], &error, &Columns::new());
+    } else {
+        check_files(place, &config.source, reader, missing);
+    }
+    let mut columns = config.source.columns();
+    if let Err(error) = config.loader.check(&columns) {
+        // Its keys begin with the name of the table.
+        let ragged = columns.iter().filter(|(_, contract)| contract.ragged);
+        let ragged = ragged
+            .map(|(name, contract)| (name.clone(), contract.clone()))
+            .collect();
+        report(reader, place, &[], &error, &ragged);
+    }
+    for (index, transform) in config.transforms.iter().enumerate() {
+        if let Err(error) = transform.bind(&mut columns) {
+            refuse(reader, &place!["transforms", index], &error, &columns);
+        }
+    }
+    DataColumns { columns, whole }
+}
+
+/// Files and folders that the source will want; one that several want is reported once.
+fn check_files(
+    place: &Path,
+    source: &SourceConfig,
+    reader: &mut Reader,
+    missing: &mut BTreeSet<PathBuf>,
+) {
+    let (key, file, help) = match source {
+        SourceConfig::Cmudict(config) => match &config.words {
+            Some(file) => ("words", file, None),
+            None => return,
+        },
+        SourceConfig::Words(config) => ("path", &config.path, None),
+        SourceConfig::Idx(config) => ("dir", &config.dir, super::data_package(&config.dir)),
+    };
+    if file.exists() || !missing.insert(file.clone()) {
+        return;
+    }
+    let full: Path = place.iter().cloned().chain(place!["source", key]).collect();
+    let span = reader.tree.span_at(&full);
+    let sort = if key == "dir" { "folder" } else { "file" };
+    let message = format!("missing data {sort} {:?}", file.display().to_string());
+    reader.report(Diagnostic::new("missing-file", span, message).maybe_help(help));
+}
+
+/// Reports an error of the data crate at its key.
+fn report(reader: &mut Reader, place: &Path, prefix: &[Step], error: &DataError, among: &Columns) {
+    let mut full: Path = place.iter().chain(prefix).cloned().collect();
+    let message = match error {
+        DataError::Config {
+            key,
+            found,
+            expected,
+        } => {
+            full.extend(steps(key));
+            let (found, expected) = (quoted(found), quoted(expected));
+            format!(
+                "{}: found {found}, expected {expected}",
+                reader.subject(&full)
+            )
+        }
+        other => quoted(&other.to_string()),
+    };
+    let span = reader.tree.span_at(&full);
+    let written = reader.tree.at(&full).and_then(|tree| tree.as_str());
+    let near = written
+        .filter(|_| full.last() == Some(&"column".into()))
+        .filter(|name| !among.contains_key(*name))
+        .and_then(|name| suggest::nearest(name, among.keys()))
+        .map(|name| format!("did you mean \"{name}\"?"));
+    reader.report(Diagnostic::new("data", span, message).maybe_help(near));
+}
+
+/// `batch.column` and `transforms[1].column` as steps.
+fn steps(key: &str) -> Path {
+    key.split(['.', '[', ']'])
+        .filter(|part| !part.is_empty())
+        .map(|part| match part.parse::<usize>() {
+            Ok(index) => Step::Index(index),
+            Err(_) => Step::from(part),
+        })
+        .collect()
+}

@@ -1,0 +1,359 @@
+//! Stages: what they train and freeze, for how long, what their inputs and tables name.
+
+mod coverage;
+mod tables;
+
+use super::wiring::{Origin, Wires, upstream};
+use crate::diagnostic::Diagnostic;
+use crate::read::Reader;
+use crate::suggest;
+use crate::tree::{Path, Step, place};
+use conjoin_graph::{PortRef, Resolution, Wiring};
+use conjoin_train::StageConfig;
+use conjoin_train::schedule::ScheduleKind;
+use conjoin_train::stage::InputConfig;
+use std::collections::BTreeSet;
+
+/// A stage with its wires.
+#[derive(Debug, Clone)]
+pub(super) struct StageGraph {
+    pub wiring: Wiring,
+    pub resolution: Resolution,
+    /// Ports that the objectives and the input schedules read.
+    pub wanted: Vec<PortRef>,
+}
+
+/// One stage while it is checked.
+struct StageCheck<'a, 'b> {
+    wires: &'a mut Wires<'b>,
+    reader: &'a mut Reader,
+    index: usize,
+    stage: &'b StageConfig,
+    wiring: Wiring,
+    wanted: Vec<PortRef>,
+    /// Nodes that the wanted ports depend on.
+    route: BTreeSet<String>,
+    /// All of the route is known: nothing that it depends on was dropped.
+    whole: bool,
+}
+
+/// Checks a stage; its wires are returned also where something is wrong.
+pub(super) fn check<'b>(
+    wires: &mut Wires<'b>,
+    reader: &mut Reader,
+    index: usize,
+    stage: &'b StageConfig,
+) -> StageGraph {
+    let wiring = wires.of_stage(stage);
+    let (wanted, whole) = wanted(wires, stage, &wiring);
+    let route = upstream(&wiring, &wanted, |_, _| true);
+    let unread = |node: &String| wires.parts.node(node).is_some_and(|node| !node.wired);
+    let place = place!["stages", index];
+    let damaged = ["objectives", "inputs"].iter().any(|key| {
+        reader.is_damaged(
+            &place
+                .iter()
+                .cloned()
+                .chain([Step::from(*key)])
+                .collect::<Path>(),
+        )
+    });
+    let whole = whole && !damaged && !route.iter().any(unread);
+    let mut check = StageCheck {
+        wires,
+        reader,
+        index,
+        stage,
+        wiring,
+        wanted,
+        route,
+        whole,
+    };
+    check.length();
+    check.schedule();
+    check.inputs();
+    check.coverage();
+    check.gradients();
+    check.tables();
+    check.evaluation();
+    let resolution = check.resolve();
+    StageGraph {
+        wiring: check.wiring,
+        resolution,
+        wanted: check.wanted,
+    }
+}
+
+/// Ports that a stage's pass must compute, and whether all of its objectives could be read.
+fn wanted(wires: &Wires<'_>, stage: &StageConfig, wiring: &Wiring) -> (Vec<PortRef>, bool) {
+    let mut wanted = Vec::new();
+    let mut whole = true;
+    for name in stage.objectives.keys() {
+        match wires.parts.objective(name) {
+            Some(objective) => {
+                wanted.extend([objective.prediction.clone(), objective.target.clone()]);
+            }
+            None => whole = false,
+        }
+    }
+    let route = upstream(wiring, &wanted, |_, _| true);
+    let feedback = wiring
+        .iter()
+        .filter(|(to, _)| route.contains(&to.node))
+        .filter_map(|(_, wire)| {
+            wire.blend
+                .as_ref()
+                .filter(|blend| blend.feedback)
+                .map(|blend| blend.with.clone())
+        });
+    wanted.extend(feedback.collect::<Vec<_>>());
+    (wanted, whole)
+}
+
+impl StageCheck<'_, '_> {
+    fn at(&self, keys: &[&str]) -> Path {
+        let keys = keys.iter().map(|key| Step::from(*key));
+        place!["stages", self.index]
+            .into_iter()
+            .chain(keys)
+            .collect()
+    }
+
+    fn element(&self, key: &str, index: usize) -> Path {
+        let mut place = self.at(&[key]);
+        place.push(index.into());
+        place
+    }
+
+    fn is_damaged(&self, keys: &[&str]) -> bool {
+        self.reader.is_damaged(&self.at(keys))
+    }
+
+    fn report(&mut self, code: &'static str, place: &Path, message: String, help: Option<String>) {
+        let span = self.reader.tree.span_at(place);
+        self.reader
+            .report(Diagnostic::new(code, span, message).maybe_help(help));
+    }
+
+    fn report_key(&mut self, code: &'static str, place: &Path, message: String) {
+        let span = self.reader.tree.key_span_at(place);
+        self.reader.report(Diagnostic::new(code, span, message));
+    }
+
+    fn name(&self) -> String {
+        self.reader.subject(&self.at(&[]))
+    }
+
+    fn length(&mut self) {
+        let name = self.name();
+        match (self.stage.steps, self.stage.epochs) {
+            (Some(_), Some(_)) => {
+                let message = format!("{name} has both \"steps\" and \"epochs\", expected one");
+                self.report_key("conflict", &self.at(&["steps"]), message);
+            }
+            (None, None) if !self.is_damaged(&["steps"]) && !self.is_damaged(&["epochs"]) => {
+                let message = format!("{name} has no length, expected \"steps\" or \"epochs\"");
+                self.report("missing-key", &self.at(&["name"]), message, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// Options that the chosen curve does not read would be lost without a word.
+    fn schedule(&mut self) {
+        let kind = self.stage.schedule.kind;
+        let place = self.at(&["schedule"]);
+        let given = |key: &str| {
+            self.reader
+                .tree
+                .at(&place)
+                .is_some_and(|t| t.get(key).is_some())
+        };
+        let (end, every, gamma) = (given("end"), given("every"), given("gamma"));
+        let curved = matches!(kind, ScheduleKind::Cosine | ScheduleKind::Linear);
+        let step = kind == ScheduleKind::Step;
+        let known = !self.is_damaged(&["schedule"]);
+        for (key, given, fits, kinds) in [
+            ("end", end, curved, "\"cosine\" and \"linear\""),
+            ("every", every, step, "\"step\""),
+            ("gamma", gamma, step, "\"step\""),
+        ] {
+            if given && !fits && known {
+                let place = self.at(&["schedule", key]);
+                let subject = self.reader.subject(&place);
+                let message = format!("{subject} is read by schedules of kind {kinds} only");
+                self.report_key("unused", &place, message);
+            }
+        }
+        if step && !every && known {
+            let message = format!(
+                "{}: kind \"step\" wants \"every\", the steps between drops",
+                self.reader.subject(&place)
+            );
+            self.report("missing-key", &place, message, None);
+        }
+    }
+
+    /// Inputs that are fed differently, and wires that gradients do not pass.
+    fn inputs(&mut self) {
+        let stage = self.stage;
+        for (input, config) in &stage.inputs {
+            let place = self.at(&["inputs", input]);
+            let Ok(port) = input.parse::<PortRef>() else {
+                continue;
+            };
+            self.reaches(&place, &port);
+            if let InputConfig::Schedule(schedule) = config
+                && schedule.share.from >= schedule.share.until
+            {
+                let share = self.at(&["inputs", input, "share"]);
+                let message = format!(
+                    "{}: found \"from\" {} and \"until\" {}, expected \"from\" to be smaller",
+                    self.reader.subject(&share),
+                    schedule.share.from,
+                    schedule.share.until
+                );
+                self.report("out-of-range", &share, message, None);
+            }
+        }
+        for (index, input) in stage.stop_gradient.iter().enumerate() {
+            let place = self.element("stop_gradient", index);
+            let Ok(port) = input.parse::<PortRef>() else {
+                continue;
+            };
+            if !self.wiring.contains_key(&port) {
+                if self.wires.is_broken(&port.node) {
+                    continue;
+                }
+                let wired: Vec<String> = self
+                    .wiring
+                    .keys()
+                    .filter(|to| self.route.contains(&to.node))
+                    .map(ToString::to_string)
+                    .collect();
+                let message = format!(
+                    "{}: \"{input}\" is no wired input",
+                    self.reader.subject(&place)
+                );
+                let help = suggest::help(input, "wired inputs", &wired);
+                self.report("unknown-input", &place, message, Some(help));
+            } else {
+                self.reaches(&place, &port);
+            }
+        }
+    }
+
+    /// An input of a node that takes no part would be set in vain.
+    fn reaches(&mut self, place: &Path, port: &PortRef) {
+        if self.whole && !self.route.contains(&port.node) {
+            let message = format!(
+                "{}: node \"{}\" takes no part in {}",
+                self.reader.subject(place),
+                port.node,
+                self.name()
+            );
+            let span = match place.last() {
+                Some(Step::Key(_)) => self.reader.tree.key_span_at(place),
+                _ => self.reader.tree.span_at(place),
+            };
+            self.reader.report(Diagnostic::new("unused", span, message));
+        }
+    }
+
+    /// Evaluation and early stopping.
+    fn evaluation(&mut self) {
+        let stage = self.stage;
+        let Some(early) = &stage.early_stopping else {
+            return;
+        };
+        let Some(evaluate) = &stage.evaluate else {
+            if !self.is_damaged(&["evaluate"])
+                && self.reader.tree.at(&self.at(&["evaluate"])).is_none()
+            {
+                let place = self.at(&["early_stopping"]);
+                let message = format!(
+                    "{} wants \"evaluate\", which gives the scores that it watches",
+                    self.reader.subject(&place)
+                );
+                self.report_key("missing-key", &place, message);
+            }
+            return;
+        };
+        let mut scores: Vec<&str> = stage.objectives.keys().map(String::as_str).collect();
+        scores.push("total");
+        let task = self.wires.parts.task.as_ref();
+        if evaluate.task {
+            scores.extend(task.map(super::task::metrics).unwrap_or_default());
+        }
+        if !scores.contains(&early.metric.as_str()) && !self.is_damaged(&["objectives"]) {
+            let place = self.at(&["early_stopping", "metric"]);
+            let message = format!(
+                "{}: evaluation gives no score \"{}\"",
+                self.reader.subject(&place),
+                early.metric
+            );
+            let task_score =
+                task.is_some_and(|t| super::task::metrics(t).contains(&early.metric.as_str()));
+            let help = if task_score {
+                "the task's scores are there with evaluate = { task = true }".to_owned()
+            } else {
+                suggest::help(&early.metric, "scores", &scores)
+            };
+            self.report("unknown-name", &place, message, Some(help));
+        }
+    }
+
+    /// Contracts along the route, on the stage's own data and on the data it is evaluated on.
+    fn resolve(&mut self) -> Resolution {
+        let stage = self.stage;
+        if stage.data.is_empty() {
+            return Resolution::default();
+        }
+        let (columns, whole) = self.wires.columns(&stage.data);
+        let origin = |data, key| Origin::Stage {
+            index: self.index,
+            config: stage,
+            data,
+            key,
+        };
+        let wanted = &self.wanted;
+        let origin_train = origin(&stage.data, &["data"]);
+        let resolution =
+            self.wires
+                .resolve(self.reader, &self.wiring, &columns, wanted, origin_train);
+        super::objectives::check(
+            self.wires,
+            self.reader,
+            self.index,
+            stage,
+            &resolution,
+            &columns,
+            whole,
+            &["data"],
+        );
+        if let Some(evaluate) = stage.evaluate.as_ref().filter(|e| e.data != stage.data) {
+            let (columns, whole) = self.wires.columns(&evaluate.data);
+            let key: &[&str] = &["evaluate", "data"];
+            let origin = Origin::Stage {
+                index: self.index,
+                config: stage,
+                data: &evaluate.data,
+                key,
+            };
+            let found = self
+                .wires
+                .resolve(self.reader, &self.wiring, &columns, wanted, origin);
+            super::objectives::check(
+                self.wires,
+                self.reader,
+                self.index,
+                stage,
+                &found,
+                &columns,
+                whole,
+                key,
+            );
+        }
+        resolution
+    }
+}

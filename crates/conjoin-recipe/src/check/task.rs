@@ -1,0 +1,262 @@
+//! The task: whether its ports are there, mean what it reads from them, and can be decoded.
+
+use super::objectives::missing_port;
+use super::wiring::{Origin, Wires};
+use crate::diagnostic::Diagnostic;
+use crate::read::Reader;
+use crate::suggest;
+use crate::tree::{Path, place};
+use conjoin_data::{Columns, Contract, Meaning};
+use conjoin_graph::{NodeConfig, PortRef, Resolution, Route, Stepping};
+use conjoin_tasks::TaskConfig;
+use std::collections::BTreeMap;
+
+/// Scores that a task gives.
+pub(super) fn metrics(task: &TaskConfig) -> &'static [&'static str] {
+    match task {
+        TaskConfig::Classification(_) => &["accuracy", "cross-entropy"],
+        TaskConfig::Transduction(_) => &["per", "wer"],
+    }
+}
+
+/// Checks the task with its own ports and with those that stages score instead; returns the joined
+/// graph as far as any of them needs it.
+pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
+    let Some(task) = &wires.parts.task else {
+        return Resolution::default();
+    };
+    let (columns, whole) = wires.columns(task.data());
+    let scored = scored_ports(wires, reader, task);
+    let wanted: Vec<PortRef> = scored
+        .iter()
+        .flat_map(|(ports, _)| ports.values().cloned())
+        .collect();
+    let joined = wires.joined.clone();
+    let origin = Origin::Task { data: task.data() };
+    let resolution = wires.resolve(reader, &joined, &columns, &wanted, origin);
+    for (ports, places) in &scored {
+        let mut contracts = BTreeMap::new();
+        for (name, port) in ports {
+            match resolution.contract(port, &columns) {
+                Some(contract) => {
+                    contracts.insert(*name, contract.clone());
+                }
+                None => {
+                    let about = format!("which the task reads as \"{name}\"");
+                    let data = place!["task", "data"];
+                    missing_port(
+                        wires,
+                        reader,
+                        &places[name],
+                        &data,
+                        port,
+                        &resolution,
+                        &columns,
+                        whole,
+                        &about,
+                    );
+                }
+            }
+        }
+        let scoring = Scoring {
+            task,
+            ports,
+            places,
+            contracts,
+            columns: &columns,
+        };
+        scoring.check(reader);
+        scoring.steppable(wires, reader);
+    }
+    resolution
+}
+
+type Ports = BTreeMap<&'static str, PortRef>;
+type Places = BTreeMap<&'static str, Path>;
+
+/// The task's ports, and those of each stage with a `score` table, with their places.
+fn scored_ports(wires: &Wires<'_>, reader: &mut Reader, task: &TaskConfig) -> Vec<(Ports, Places)> {
+    let own = task.ports();
+    let places: Places = own
+        .keys()
+        .map(|name| (*name, place!["task", *name]))
+        .collect();
+    let names: Vec<&'static str> = match task {
+        TaskConfig::Classification(_) => vec!["logits", "target"],
+        TaskConfig::Transduction(_) => vec!["tokens", "logits", "target", "alignment"],
+    };
+    let mut all = vec![(own, places.clone())];
+    for (index, stage) in wires.parts.stages.iter().enumerate() {
+        let Some(stage) = stage.as_ref().filter(|stage| !stage.score.is_empty()) else {
+            continue;
+        };
+        let mut places = places.clone();
+        for key in stage.score.keys() {
+            let place = place!["stages", index, "score", key];
+            match names.iter().find(|name| *name == key) {
+                Some(name) => {
+                    places.insert(name, place);
+                }
+                None => {
+                    let span = reader.tree.key_span_at(&place);
+                    let message = format!(
+                        "{}: task \"{}\" reads no port \"{key}\"",
+                        reader.subject(&place),
+                        task.kind()
+                    );
+                    let help = suggest::help(key, "its ports", &names);
+                    reader.report(Diagnostic::new("unknown-name", span, message).help(help));
+                }
+            }
+        }
+        all.push((task.with_ports(&stage.score).ports(), places));
+    }
+    all
+}
+
+/// The ports of one way of scoring.
+struct Scoring<'a> {
+    task: &'a TaskConfig,
+    ports: &'a Ports,
+    places: &'a Places,
+    contracts: BTreeMap<&'static str, Contract>,
+    columns: &'a Columns,
+}
+
+impl Scoring<'_> {
+    fn check(&self, reader: &mut Reader) {
+        match self.task {
+            TaskConfig::Classification(_) => {
+                self.means(reader, "logits", Meaning::Logits, 2);
+                self.means(reader, "target", Meaning::Label, 1);
+                self.column(reader, "target");
+            }
+            TaskConfig::Transduction(_) => {
+                self.means(reader, "tokens", Meaning::Tokens, 2);
+                self.means(reader, "logits", Meaning::Logits, 3);
+                self.means(reader, "target", Meaning::Tokens, 2);
+                self.means(reader, "alignment", Meaning::Weights, 3);
+                self.column(reader, "tokens");
+                self.column(reader, "target");
+                self.same_vocabulary(reader, "tokens", "target");
+                self.begins_and_ends(reader);
+            }
+        }
+        self.same_vocabulary(reader, "logits", "target");
+    }
+
+    fn report(&self, reader: &mut Reader, name: &str, message: String) {
+        let Some(place) = self.places.get(name) else {
+            return;
+        };
+        let span = reader.tree.span_at(place);
+        reader.report(Diagnostic::new("task", span, message));
+    }
+
+    fn means(&self, reader: &mut Reader, name: &str, meaning: Meaning, rank: usize) {
+        let (Some(contract), Some(port)) = (self.contracts.get(name), self.ports.get(name)) else {
+            return;
+        };
+        if contract.meaning != meaning || contract.dims.len() != rank {
+            let message = format!(
+                "the task wants {meaning} with {rank} {} as \"{name}\", but {port} carries \
+                 {contract}",
+                if rank == 1 { "dimension" } else { "dimensions" }
+            );
+            self.report(reader, name, message);
+        }
+    }
+
+    fn column(&self, reader: &mut Reader, name: &str) {
+        if let Some(port) = self.ports.get(name).filter(|port| !port.is_data()) {
+            let columns = suggest::list(self.columns.keys().map(|column| format!("data.{column}")));
+            let message = format!(
+                "the task wants a column as \"{name}\", but {port} is a node's output; columns: \
+                 {columns}"
+            );
+            self.report(reader, name, message);
+        }
+    }
+
+    fn same_vocabulary(&self, reader: &mut Reader, one: &str, other: &str) {
+        let vocabulary = |name: &str| self.contracts.get(name)?.vocabulary.as_ref();
+        let (Some(a), Some(b)) = (vocabulary(one), vocabulary(other)) else {
+            return;
+        };
+        if a.hash != b.hash {
+            let message = format!(
+                "{} is over {}({}), but {} is over {}({}): not the same vocabulary",
+                self.ports[one],
+                a.name,
+                a.len(),
+                self.ports[other],
+                b.name,
+                b.len()
+            );
+            self.report(reader, one, message);
+        }
+    }
+
+    fn begins_and_ends(&self, reader: &mut Reader) {
+        let target = self
+            .contracts
+            .get("target")
+            .filter(|c| c.meaning == Meaning::Tokens);
+        let Some(vocabulary) = target.and_then(|contract| contract.vocabulary.as_ref()) else {
+            return;
+        };
+        for (symbol, index) in [("<bos>", vocabulary.bos), ("<eos>", vocabulary.eos)] {
+            if index.is_none() {
+                let message = format!(
+                    "the task wants a vocabulary with {symbol} as \"target\", but {} is over {}({}), \
+                     which has none",
+                    self.ports["target"],
+                    vocabulary.name,
+                    vocabulary.len()
+                );
+                self.report(reader, "target", message);
+            }
+        }
+    }
+
+    /// A sequence is produced one position at a time, so whatever lies behind the tokens must run
+    /// that way.
+    fn steppable(&self, wires: &Wires<'_>, reader: &mut Reader) {
+        let Some(tokens) = self.ports.get("tokens").filter(|port| port.is_data()) else {
+            return;
+        };
+        let Some(logits) = self.ports.get("logits").filter(|port| !port.is_data()) else {
+            return;
+        };
+        let wanted = std::slice::from_ref(logits);
+        let resolution =
+            conjoin_graph::spec::resolve(&wires.specs, &wires.joined, self.columns, Some(wanted));
+        let route = Route::new(&wires.specs, &wires.joined, &resolution);
+        let (_, behind) = route.split_at_column(&tokens.port);
+        let behind: Vec<&str> = behind.nodes().collect();
+        if behind.is_empty() && resolution.problems.is_empty() && !resolution.order.is_empty() {
+            let message = format!(
+                "{logits} does not depend on {tokens}, which the task feeds its own output to"
+            );
+            self.report(reader, "tokens", message);
+        }
+        for spec in wires
+            .specs
+            .iter()
+            .filter(|spec| behind.contains(&spec.name.as_str()))
+        {
+            if spec.config.stepping() == Stepping::No {
+                let span = reader.tree.span_at(&place!["nodes", &spec.name]);
+                let message = format!(
+                    "node \"{}\" lies behind {tokens} and cannot run one step at a time, which the \
+                     task needs",
+                    spec.name
+                );
+                let help = "a recurrent node can with bidirectional = false";
+                let diagnostic = Diagnostic::new("not-steppable", span, message);
+                let recurrent = spec.config.name() == "recurrent";
+                reader.report(diagnostic.maybe_help(recurrent.then(|| help.to_owned())));
+            }
+        }
+    }
+}
