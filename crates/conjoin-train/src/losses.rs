@@ -133,7 +133,7 @@ fn huber(difference: Tensor<3>, delta: f64) -> Tensor<3> {
 /// Lengths of the rows, from whichever of the two values has them.
 fn lengths<'a>(prediction: &'a Value, target: &'a Value) -> Option<&'a [usize]> {
     let lengths = target.lengths.as_ref().or(prediction.lengths.as_ref());
-    lengths.map(std::convert::AsRef::as_ref)
+    lengths.map(AsRef::as_ref)
 }
 
 fn unfit(expected: &str, prediction: &Value, target: &Value) -> String {

@@ -24,8 +24,10 @@ fn floats<const D: usize>(values: &Json, shape: &[usize], device: &Device) -> Te
 
 fn integers(values: &Json, shape: &[usize], device: &Device) -> Payload {
     let values: Vec<i64> = numbers(values).into_iter().map(|x| x as i64).collect();
-    let flat =
-        Tensor::<1, Int>::from_data(TensorData::new(values, [shape.iter().product()]), device);
+    let flat = Tensor::<1, Int>::from_data(
+        TensorData::new(values, [shape.iter().product::<usize>()]),
+        device,
+    );
     match *shape {
         [_] => flat.into(),
         [a, b] => flat.reshape([a, b]).into(),

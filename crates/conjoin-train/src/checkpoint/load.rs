@@ -100,12 +100,7 @@ pub(crate) fn arrays(found: &Found, file: &str) -> Result<Option<Arrays>, TrainE
 }
 
 /// Replaces the parameters that `arrays` names as `<node>/<path>`; all of them must exist.
-pub(crate) fn load_flat(
-    graph: Graph,
-    arrays: Arrays,
-    found: &Found,
-    file: &str,
-) -> Result<Graph, TrainError> {
+fn load_flat(graph: Graph, arrays: Arrays, found: &Found, file: &str) -> Result<Graph, TrainError> {
     let mismatch = |problem: String| TrainError::Mismatch {
         path: found.path.join(file),
         problem,

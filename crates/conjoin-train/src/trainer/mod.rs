@@ -139,7 +139,7 @@ impl Trainer {
         self.emit(&Event::Started {
             name: self.plan.name.clone(),
             seed: self.plan.seed,
-            device: format!("{:?}", self.device),
+            device: device_name(&self.device),
             resumed_from: resumed.as_ref().map(|found| found.step),
             stages: self.state.stages.clone(),
         })?;
@@ -199,4 +199,13 @@ impl Trainer {
     fn evaluation_device(&self) -> Device {
         self.device.clone().without_autodiff()
     }
+}
+
+/// `Flex(Cpu)` from `Device<Flex(Cpu)>`, whether with autodiff or without.
+fn device_name(device: &Device) -> String {
+    let text = format!("{:?}", device.clone().without_autodiff());
+    let inner = text
+        .strip_prefix("Device<")
+        .and_then(|rest| rest.strip_suffix('>'));
+    inner.unwrap_or(&text).to_owned()
 }
