@@ -257,12 +257,12 @@ mod tests {
         let config: ConvEncoderConfig = options(r#"{"stem": 4, "widths": [4]}"#);
         let node = build(&config, &bound(&config, 8, 8));
         let given = inputs([("image", random([4, 8, 8, 1]).into())]);
-        let recorded = |mut context: Context| {
-            node.forward(&given, &mut context).unwrap();
+        let recorded = |context: &mut Context| {
+            node.forward(&given, context).unwrap();
             context.take_running()
         };
-        assert!(recorded(Context::evaluation()).is_empty());
-        let running = recorded(Context::training(1));
+        assert!(recorded(&mut Context::evaluation()).is_empty());
+        let running = recorded(&mut Context::training(1));
         let mut statistics = 0;
         node.visit(&mut |param| {
             let changed = running.get(&param.id.val());

@@ -110,14 +110,14 @@ mod tests {
         let config: EmbeddingConfig = options(r#"{"size": 64, "dropout": 0.5}"#);
         let bound = bind(&config, &[("tokens", letters())]);
         let node = build(&config, &bound);
-        let zeros = |mut context: Context| {
+        let zeros = |context: &mut Context| {
             let inputs = inputs([("tokens", tokens([1, 1], &[1]).into())]);
-            let out = node.forward(&inputs, &mut context).unwrap();
+            let out = node.forward(&inputs, context).unwrap();
             let features = out.0["features"].to_f32();
             features.iter().filter(|v| **v == 0.0).count()
         };
-        assert_eq!(zeros(Context::evaluation()), 0);
-        assert!((16..48).contains(&zeros(Context::training(1))));
+        assert_eq!(zeros(&mut Context::evaluation()), 0);
+        assert!((16..48).contains(&zeros(&mut Context::training(1))));
     }
 
     #[test]
