@@ -367,9 +367,7 @@ impl Graph {
             drop(inputs);
             trace.seconds.push((step.node.clone(), begun.elapsed()));
             for (port, value) in outputs.0 {
-                trace
-                    .values
-                    .insert(PortRef::new(&step.node, port), value);
+                trace.values.insert(PortRef::new(&step.node, port), value);
             }
             let running = context.take_running();
             if !running.is_empty() {
@@ -435,9 +433,9 @@ impl Graph {
         }
         self.update(|name, node| match running.remove(name) {
             None => node,
-            Some(mut values) => node.map(&mut |slot| {
-                values.remove(&slot.id.val()).unwrap_or(slot.value)
-            }),
+            Some(mut values) => {
+                node.map(&mut |slot| values.remove(&slot.id.val()).unwrap_or(slot.value))
+            }
         });
     }
 }
@@ -462,7 +460,9 @@ fn blend_rows(
     }
     let rows = shape.first().copied().unwrap_or(0);
     let device = truth.payload.device();
-    let chosen: Vec<bool> = (0..rows).map(|row| uniform(seed, row as u64) < share).collect();
+    let chosen: Vec<bool> = (0..rows)
+        .map(|row| uniform(seed, row as u64) < share)
+        .collect();
     let mask = |rank: usize| {
         let mut dims = vec![1; rank];
         dims[0] = rows;
@@ -508,11 +508,7 @@ pub fn feed_back(
     let logits: Tensor<3> = logits.tensor()?;
     let [rows, time] = truth_tokens.dims();
     let device = truth_tokens.device();
-    let predicted: Vec<i64> = logits
-        .argmax(2)
-        .into_data()
-        .iter::<i64>()
-        .collect();
+    let predicted: Vec<i64> = logits.argmax(2).into_data().iter::<i64>().collect();
     let mut mixed: Vec<i64> = truth_tokens.into_data().iter::<i64>().collect();
     let lengths = truth.row_lengths();
     for row in 0..rows {

@@ -142,12 +142,10 @@ impl Inputs {
     where
         T: TryFrom<Payload, Error = ValueError>,
     {
-        self.get(port)?
-            .tensor()
-            .map_err(|source| NodeError::Input {
-                port: port.to_owned(),
-                source,
-            })
+        self.get(port)?.tensor().map_err(|source| NodeError::Input {
+            port: port.to_owned(),
+            source,
+        })
     }
 }
 
@@ -301,7 +299,9 @@ impl Path {
     }
 
     fn is_running(&self) -> bool {
-        self.0.last().is_some_and(|name| name.starts_with("running_"))
+        self.0
+            .last()
+            .is_some_and(|name| name.starts_with("running_"))
     }
 }
 

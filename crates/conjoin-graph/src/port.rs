@@ -30,7 +30,12 @@ pub struct InputPort {
 }
 
 impl InputPort {
-    pub fn new(name: &'static str, about: &'static str, meanings: &[Meaning], dims: &[Want]) -> Self {
+    pub fn new(
+        name: &'static str,
+        about: &'static str,
+        meanings: &[Meaning],
+        dims: &[Want],
+    ) -> Self {
         Self {
             name,
             about,
@@ -167,14 +172,11 @@ impl Bound {
         // Dimensions after `..` are matched from the end.
         let head = rest.unwrap_or(port.dims.len());
         let tail = port.dims.len() - head - usize::from(rest.is_some());
-        let pairs = port.dims[..head]
-            .iter()
-            .zip(&contract.dims)
-            .chain(
-                port.dims[port.dims.len() - tail..]
-                    .iter()
-                    .zip(&contract.dims[contract.dims.len() - tail..]),
-            );
+        let pairs = port.dims[..head].iter().zip(&contract.dims).chain(
+            port.dims[port.dims.len() - tail..]
+                .iter()
+                .zip(&contract.dims[contract.dims.len() - tail..]),
+        );
         for (want, dim) in pairs {
             self.bind_dim(*want, dim, port, contract, source_port)?;
         }

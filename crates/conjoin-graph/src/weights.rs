@@ -113,8 +113,7 @@ pub fn encode(
                 .map_err(|error| WeightsError::Encode(error.to_string()))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    safetensors::serialize(views, metadata)
-        .map_err(|error| WeightsError::Encode(error.to_string()))
+    safetensors::serialize(views, metadata).map_err(|error| WeightsError::Encode(error.to_string()))
 }
 
 /// Decodes a file of named f32 arrays.

@@ -93,7 +93,7 @@ pub fn batch_norm_eval<const D: usize>(
         &[&mean, &variance, &gamma, &beta],
         residual.as_ref(),
     );
-    if !supported(&x) {
+    if !(supported(&x) && supported(&mean) && supported(&variance)) {
         return eval_reference(x, mean, variance, gamma, beta, eps, residual, relu);
     }
     let inverse = host(variance)

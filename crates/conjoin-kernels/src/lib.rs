@@ -4,12 +4,16 @@
 //! one hand-written forward and backward pass; on any other device the same function runs Burn's own
 //! operations.
 
+// What a kernel calls must be inlined into it, or it is compiled without the wide instructions.
+#![allow(clippy::inline_always)]
+
 pub mod attention;
 pub mod batch_norm;
 pub mod blas;
 pub mod conv;
 pub mod dropout;
 pub mod flex;
+pub mod linear;
 pub mod loss;
 pub mod optim;
 pub mod pool;

@@ -19,6 +19,7 @@ mod schema;
 mod sections;
 mod suggest;
 pub mod summary;
+mod syntax;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Report, Severity, Source, Span};

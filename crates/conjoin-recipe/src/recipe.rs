@@ -6,6 +6,7 @@ use crate::overrides::Override;
 use crate::read::Reader;
 use crate::sections::{self, Arm};
 use crate::suggest;
+use crate::syntax;
 use crate::tree::{self, Tree};
 use conjoin_graph::NodeExtension;
 use conjoin_tasks::TaskConfig;
@@ -69,7 +70,7 @@ impl Recipe {
         });
         let sources: Arc<[Source]> = std::iter::once(own).chain(sets).collect();
         let mut found = Vec::new();
-        let mut tree = tree::parse(text, 0, &mut found);
+        let mut tree = syntax::parse(text, &mut found);
         let fine = found.is_empty();
         let parsed: Vec<Override> = overrides
             .iter()

@@ -127,9 +127,10 @@ impl Pass<'_> {
                         let from =
                             self.source_at + row * self.source_row + column * self.source_pixel;
                         let to = self.out_at + row * self.out_row + column * self.out_pixel + first;
-                        let start = match packed.bias.is_empty() {
-                            true => std::ptr::null(),
-                            false => packed.bias.as_ptr().add(first),
+                        let start = if packed.bias.is_empty() {
+                            std::ptr::null()
+                        } else {
+                            packed.bias.as_ptr().add(first)
                         };
                         let tile = Tile {
                             a: self.source.as_ptr().add(from),

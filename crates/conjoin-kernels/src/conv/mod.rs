@@ -3,14 +3,13 @@
 //! Shape legend: `B` images, `H x W` pixels, `C` channels, `O` filters, `kh x kw` kernel, `Ho x Wo`
 //! outputs.
 
-pub mod direct;
+mod direct;
 mod op;
 mod shape;
 mod tile;
 mod vector;
-pub mod weight_grad;
-mod wino_tile;
-pub mod winograd;
+mod weight_grad;
+mod winograd;
 
 pub use op::{conv2d, reference};
-pub use shape::ConvShape;
+pub(crate) use weight_grad::column_sums;

@@ -5,7 +5,8 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
 
-use super::{ConvShape, direct, weight_grad, winograd};
+use super::shape::ConvShape;
+use super::{direct, weight_grad, winograd};
 use crate::flex::{Dense, Fused, apply, supported, tensor};
 
 /// 2-D convolution of NHWC images: `y [B, Ho, Wo, O]` from `x [B, H, W, C]`, `w [O, kh, kw, C]` and

@@ -5,13 +5,14 @@
 //! that an image in NHWC layout is used where it lies, with no im2col copy; `B` is read by registers.
 
 use super::vector::{Portable, Vector};
-use super::wino_tile::{TransformFn, gradient_tile, input_tile, output_tile};
+use super::winograd::transform::{TransformFn, gradient_tile, input_tile, output_tile};
 use crate::simd::{Level, level};
 
 /// Operands of one register tile. Strides count f32 values.
 #[derive(Clone, Copy)]
 pub struct Tile {
-    /// First value of `A`, its strides over rows `i`, over `k`, and over segments `s`.
+    /// First value of `A`, its strides over rows `i`, over `k`, and over segments `s`; the stride
+    /// over rows or over `k` is 1.
     pub a: *const f32,
     pub a_row: usize,
     pub a_k: usize,
@@ -110,7 +111,7 @@ unsafe fn portable_tile(rows: usize, registers: usize, t: &Tile) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::vector::{Avx2, Avx512, Vector};
-    use super::super::wino_tile::{Transform, gradient_tile, input_tile, output_tile};
+    use super::super::winograd::transform::{Transform, gradient_tile, input_tile, output_tile};
     use super::{Engine, Tile};
 
     /// One instruction set: a compiled copy of the tile per size, and of the transforms.
@@ -171,6 +172,25 @@ mod x86 {
     engine!(AVX512, avx512, Avx512, "avx512f,avx2,fma", 12, [1 2 3 4 5 6 7 8 9 10 11 12]);
 }
 
+/// Adds the products of one `k`: row `i` takes `a(i)` times the registers at `b`.
+#[inline(always)]
+unsafe fn accumulate<V: Vector, const M: usize, const N: usize>(
+    acc: &mut [[V; N]; M],
+    b: *const f32,
+    a: impl Fn(usize) -> f32,
+) {
+    // SAFETY: by the caller.
+    unsafe {
+        let columns: [V; N] = std::array::from_fn(|j| V::load(b.add(j * V::N)));
+        for (i, row) in acc.iter_mut().enumerate() {
+            let x = V::splat(a(i));
+            for (sum, column) in row.iter_mut().zip(columns) {
+                *sum = x.mul_add(column, *sum);
+            }
+        }
+    }
+}
+
 /// The tile itself: `M` rows, `N` registers, all sums in registers.
 #[inline(always)]
 unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile) {
@@ -184,19 +204,24 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile) {
                 }
             }
         }
+        // The two ways `A` is walked, apart, so that addresses need no arithmetic in the loop.
         for s in 0..t.segs {
-            let mut a = t.a.add(s * t.a_seg);
+            let a = t.a.add(s * t.a_seg);
             let mut b = t.b.add(s * t.b_seg);
-            for _ in 0..t.len {
-                let columns: [V; N] = std::array::from_fn(|j| V::load(b.add(j * V::N)));
-                for (i, row) in acc.iter_mut().enumerate() {
-                    let x = V::splat(*a.add(i * t.a_row));
-                    for (sum, column) in row.iter_mut().zip(columns) {
-                        *sum = x.mul_add(column, *sum);
-                    }
+            if t.a_k == 1 {
+                let lines: [*const f32; M] = std::array::from_fn(|i| a.add(i * t.a_row));
+                for k in 0..t.len {
+                    accumulate(&mut acc, b, |i| *lines[i].add(k));
+                    b = b.add(t.b_k);
                 }
-                a = a.add(t.a_k);
-                b = b.add(t.b_k);
+            } else {
+                debug_assert_eq!(t.a_row, 1, "rows or products lie side by side");
+                let mut a = a;
+                for _ in 0..t.len {
+                    accumulate(&mut acc, b, |i| *a.add(i));
+                    a = a.add(t.a_k);
+                    b = b.add(t.b_k);
+                }
             }
         }
         if t.columns == N * V::N {

@@ -14,6 +14,8 @@ use super::tile::{Engine, Tile, engine};
 /// Most chunks, and most f32 values that all partial sums together may take.
 const CHUNKS: usize = 16;
 const BUDGET: usize = 1 << 24;
+/// Pixels of a pass: a panel of their gradients stays in the first-level cache.
+const PIXELS: usize = 192;
 
 /// `dw [O, kh, kw, C]` from `x [B, H, W, C]` and `dy [B, Ho, Wo, O]`.
 pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
@@ -149,22 +151,25 @@ fn add_image(
             && sums.len() == run * padded
             && dy.len() == out_rows * out_columns * padded
     );
-    for (first, width) in panels(engine, filters) {
+    let passes = pieces(out_rows, (PIXELS / out_columns).max(1));
+    for ((line_at, lines), (first, width)) in
+        passes.flat_map(|pass| panels(engine, filters).map(move |panel| (pass, panel)))
+    {
         for (row, count) in pieces(run, engine.rows) {
             // SAFETY: the assertion bounds the farthest values of the image, the sums and the
             // gradient, whose rows are padded to whole registers.
             unsafe {
                 let sums = sums.as_mut_ptr().add(row * padded + first);
                 let tile = Tile {
-                    a: x.as_ptr().add(row),
+                    a: x.as_ptr().add(line_at * shape.stride * line + row),
                     a_row: 1,
                     a_k: pixel,
                     a_seg: shape.stride * line,
-                    b: dy.as_ptr().add(first),
+                    b: dy.as_ptr().add(line_at * out_columns * padded + first),
                     b_k: padded,
                     b_seg: out_columns * padded,
                     len: out_columns,
-                    segs: out_rows,
+                    segs: lines,
                     start: sums,
                     start_row: padded,
                     c: sums,

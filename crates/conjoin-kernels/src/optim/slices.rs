@@ -213,7 +213,7 @@ pub fn rmsprop(
                 mean,
                 buffer,
                 step,
-            })
+            });
         });
 }
 
@@ -295,16 +295,16 @@ pub fn average(average: &mut [f32], p: &[f32], decay: f32, rest: f32) {
         .zip(p.par_chunks(BLOCK))
         .for_each(|(average, p)| {
             run(Average {
-                average,
+                old: average,
                 p,
                 decay,
                 rest,
-            })
+            });
         });
 }
 
 struct Average<'a> {
-    average: &'a mut [f32],
+    old: &'a mut [f32],
     p: &'a [f32],
     decay: f32,
     rest: f32,
@@ -315,8 +315,8 @@ impl Kernel for Average<'_> {
 
     #[inline(always)]
     fn run<S: Isa>(self, isa: S) {
-        for (average, &p) in self.average.iter_mut().zip(self.p) {
-            *average = mul_add(isa, self.decay, *average, self.rest * p);
+        for (old, &p) in self.old.iter_mut().zip(self.p) {
+            *old = mul_add(isa, self.decay, *old, self.rest * p);
         }
     }
 }

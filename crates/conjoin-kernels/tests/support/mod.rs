@@ -60,6 +60,11 @@ impl Golden {
         &self.floats[&format!("{case}.{name}")].1
     }
 
+    /// Whether a case has a tensor, for optional operands.
+    pub fn has(&self, case: &str, name: &str) -> bool {
+        self.floats.contains_key(&format!("{case}.{name}"))
+    }
+
     pub fn integers(&self, case: &str, name: &str) -> &[i64] {
         &self.integers[&format!("{case}.{name}")]
     }

@@ -4,7 +4,7 @@
 //! `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`, interpolation points 0, ±1, ±2 and infinity. The gradient of the
 //! kernel is the exact adjoint: `Gᵀ [Σ (Bᵀ d B) ⊙ (A dY Aᵀ)] G`.
 
-use super::vector::Vector;
+use super::super::vector::Vector;
 
 /// Values of a transformed tile.
 pub const POINTS: usize = 36;
@@ -101,7 +101,7 @@ pub unsafe fn input_tile<V: Vector>(t: &Transform) {
                 }));
             }
             for i in 0..6 {
-                let row = bt(std::array::from_fn(|j| columns[j][i]));
+                let row = bt(columns.map(|column| column[i]));
                 for (j, value) in row.into_iter().enumerate() {
                     value.store(t.points.add((i * 6 + j) * t.step + channel));
                 }
@@ -131,7 +131,7 @@ pub unsafe fn output_tile<V: Vector>(t: &Transform) {
                 }));
             }
             for i in 0..4 {
-                let row = at(std::array::from_fn(|j| columns[j][i]));
+                let row = at(columns.map(|column| column[i]));
                 for (j, value) in row.into_iter().enumerate() {
                     value.add(bias).store(t.pixels[i * 4 + j].add(channel));
                 }
@@ -156,7 +156,7 @@ pub unsafe fn gradient_tile<V: Vector>(t: &Transform) {
                 }));
             }
             for i in 0..6 {
-                let row = a(std::array::from_fn(|j| columns[j][i]));
+                let row = a(columns.map(|column| column[i]));
                 for (j, value) in row.into_iter().enumerate() {
                     value.store(t.points.add((i * 6 + j) * t.step + channel));
                 }
