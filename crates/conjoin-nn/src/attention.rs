@@ -136,21 +136,18 @@ impl Attention {
         keys: Option<Tensor<3>>,
         lengths: &[usize],
     ) -> Attended {
-        let (score, projected, keys) = match &self.additive {
-            Some(additive) => {
-                let keys = keys.unwrap_or_else(|| additive.memory.forward(memory.clone()));
-                let projected = additive.query.forward(queries.clone());
-                let v = additive.vector.val();
-                (kernel::Score::Additive { v }, projected, keys)
-            }
-            None => {
-                let projected = match &self.query {
-                    Some(query) => query.forward(queries.clone()),
-                    None => queries.clone(),
-                };
-                let scale = self.scale;
-                (kernel::Score::Dot { scale }, projected, memory.clone())
-            }
+        let (score, projected, keys) = if let Some(additive) = &self.additive {
+            let keys = keys.unwrap_or_else(|| additive.memory.forward(memory.clone()));
+            let projected = additive.query.forward(queries.clone());
+            let v = additive.vector.val();
+            (kernel::Score::Additive { v }, projected, keys)
+        } else {
+            let projected = match &self.query {
+                Some(query) => query.forward(queries.clone()),
+                None => queries.clone(),
+            };
+            let scale = self.scale;
+            (kernel::Score::Dot { scale }, projected, memory.clone())
         };
         let (context, weights) = kernel::attention(score, projected, keys, memory, lengths);
         let attended = match &self.merge {

@@ -104,7 +104,9 @@ fn orthogonal(rows: usize, columns: usize, stream: Stream, block: usize) -> Vec<
             }
         }
         let norm = dot(&vector, &vector).sqrt();
-        vector.iter_mut().for_each(|v| *v /= norm);
+        for v in &mut vector {
+            *v /= norm;
+        }
         basis.push(vector);
     }
     let element = |row: usize, column: usize| {

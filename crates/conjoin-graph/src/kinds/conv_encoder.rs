@@ -209,6 +209,7 @@ impl Forward for ConvEncoderNode {
 mod tests {
     use super::*;
     use crate::kinds::shared::testing::{bind, build, inputs, options, random, refusal};
+    use conjoin_data::Dim;
 
     fn bound(config: &ConvEncoderConfig, height: usize, width: usize) -> Bound {
         let image = Contract::image(height, width, 1, (0.0, 1.0));
@@ -245,7 +246,7 @@ mod tests {
                 .forward(&given, &mut Context::evaluation())
                 .unwrap();
             for port in config.outputs(&bound).unwrap() {
-                let sizes = port.contract.dims[1..].iter().filter_map(|dim| dim.size());
+                let sizes = port.contract.dims[1..].iter().filter_map(Dim::size);
                 let shape = out.0[port.name].shape();
                 assert_eq!(shape[1..], sizes.collect::<Vec<_>>()[..]);
             }
