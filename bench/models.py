@@ -12,23 +12,35 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 PAD = 0
 
 
-class AdditiveAttention(nn.Module):
-    """Bahdanau's score, then Luong's merging `tanh(W [c; q])`."""
+class Attention(nn.Module):
+    """Any of the four scores, then Luong's merging `tanh(W [c; q])`."""
 
-    def __init__(self, query: int, memory: int, common: int, size: int):
+    def __init__(self, node: dict, query: int, memory: int):
         super().__init__()
-        self.query = nn.Linear(query, common)
-        self.memory = nn.Linear(memory, common, bias=False)
-        self.vector = nn.Linear(common, 1, bias=False)
+        score = node.get("score", "general")
+        size = node.get("size", query)
+        self.scale = query**-0.5 if score == "scaled-dot" else 1.0
+        self.additive = score == "additive"
+        if self.additive:
+            common = node.get("common", query)
+            self.query = nn.Linear(query, common)
+            self.memory = nn.Linear(memory, common, bias=False)
+            self.vector = nn.Linear(common, 1, bias=False)
+        else:
+            self.query = nn.Linear(query, memory, bias=False) if score == "general" else nn.Identity()
         self.merge = nn.Linear(memory + query, size, bias=False)
 
     def keys(self, memory):
-        return self.memory(memory)
+        """What every query is compared with."""
+        return self.memory(memory) if self.additive else memory
 
     def forward(self, queries, memory, keys, mask):
         """Queries [B, U, Q], memory [B, T, M], mask [B, T] of valid positions -> [B, U, size]."""
-        hidden = torch.tanh(self.query(queries).unsqueeze(2) + keys.unsqueeze(1))
-        scores = self.vector(hidden).squeeze(3)
+        if self.additive:
+            hidden = torch.tanh(self.query(queries).unsqueeze(2) + keys.unsqueeze(1))
+            scores = self.vector(hidden).squeeze(3)
+        else:
+            scores = torch.bmm(self.query(queries), keys.transpose(1, 2)) * self.scale
         weights = scores.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(2)
         context = torch.bmm(weights, memory)
         return torch.tanh(self.merge(torch.cat([context, queries], 2)))
@@ -42,11 +54,9 @@ class G2p(nn.Module):
         nodes = recipe["nodes"]
         expect(nodes["encoder"], cell="lstm", bidirectional=True, layers=1)
         expect(nodes["decoder"], cell="lstm", bidirectional=False, layers=1)
-        expect(nodes["attention"], score="additive", merge=True)
+        expect(nodes["attention"], merge=True)
         encoder, decoder = nodes["encoder"]["hidden"], nodes["decoder"]["hidden"]
-        attention = nodes["attention"]
-        common = attention.get("common", decoder)
-        size = attention.get("size", decoder)
+        size = nodes["attention"].get("size", decoder)
         self.letters = nn.Embedding(letters, nodes["letters"]["size"], padding_idx=PAD)
         self.encoder = nn.LSTM(
             nodes["letters"]["size"], encoder, batch_first=True, bidirectional=True
@@ -54,7 +64,7 @@ class G2p(nn.Module):
         self.bridge = nn.Linear(2 * encoder, nodes["bridge"]["size"])
         self.phonemes = nn.Embedding(phonemes, nodes["phonemes"]["size"], padding_idx=PAD)
         self.decoder = nn.LSTM(nodes["phonemes"]["size"], decoder, batch_first=True)
-        self.attention = AdditiveAttention(decoder, 2 * encoder, common, size)
+        self.attention = Attention(nodes["attention"], decoder, 2 * encoder)
         self.output = nn.Linear(size, phonemes)
         self.letter_dropout = nn.Dropout(nodes["letters"].get("dropout", 0.0))
         self.phoneme_dropout = nn.Dropout(nodes["phonemes"].get("dropout", 0.0))
