@@ -33,15 +33,31 @@ def leaf(*size):
     return torch.randn(*size)
 
 
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+
+for layout in LAYOUTS:
+    x = leaf(BATCH, 32, 28, 28).contiguous(memory_format=layout).requires_grad_()
+    layers = []
+    for channels, filters in ((32, 32), (32, 64), (64, 64)):
+        w = (leaf(filters, channels, 3, 3) * 0.05).contiguous(memory_format=layout)
+        layers += [w.requires_grad_(), leaf(filters).requires_grad_()]
+
+    def piece():
+        y = F.max_pool2d(F.conv2d(x, *layers[:2], padding=1), 2)
+        y = F.conv2d(F.conv2d(y, *layers[2:4], padding=1), *layers[4:], padding=1)
+        return y.mean((2, 3))
+
+    report(f"conv 32-32, pool, conv 32-64, conv 64-64, {layout}", [x, *layers], piece)
+
 for size, channels, filters in [(28, 32, 32), (14, 32, 64), (14, 64, 64), (28, 1, 32)]:
-    for layout in (torch.contiguous_format, torch.channels_last):
+    for layout in LAYOUTS:
         x = leaf(BATCH, channels, size, size).contiguous(memory_format=layout).requires_grad_()
         w = leaf(filters, channels, 3, 3).contiguous(memory_format=layout).requires_grad_()
         bias = leaf(filters).requires_grad_()
         name = f"conv 3x3 {channels}-{filters} at {size}x{size}, {layout}"
         report(name, [x, w, bias], lambda: F.conv2d(x, w, bias, padding=1))
 
-for layout in (torch.contiguous_format, torch.channels_last):
+for layout in LAYOUTS:
     x = leaf(BATCH, 32, 28, 28).contiguous(memory_format=layout).requires_grad_()
     gamma, beta = leaf(32).requires_grad_(), leaf(32).requires_grad_()
     norm = lambda: F.batch_norm(x, None, None, gamma, beta, training=True).relu()

@@ -1,5 +1,5 @@
-//! How long the convolutions of a small VGG-like network take: forward, and backward to image, weight
-//! and bias; then one batch-norm with ReLU, max-pooling and a linear layer.
+//! How long a piece of a VGG-like network takes, forward and backward to every operand; then its
+//! convolutions one by one, batch-norm with ReLU, max-pooling and a linear layer.
 //!
 //! `cargo run --release -p conjoin-kernels --example conv_speed [RUNS]` prints medians in
 //! milliseconds. `conv_speed.py` beside this file times PyTorch on the same work.
@@ -19,6 +19,26 @@ fn main() {
         .nth(1)
         .and_then(|runs| runs.parse().ok())
         .unwrap_or(30);
+    let x = leaf([BATCH, 28, 28, 32]);
+    let layers = [(32, 32), (32, 64), (64, 64)].map(|(channels, filters)| {
+        (
+            leaf([filters, 3, 3, channels])
+                .mul_scalar(0.05)
+                .detach()
+                .require_grad(),
+            leaf([filters]),
+        )
+    });
+    report("conv 32-32, pool, conv 32-64, conv 64-64", runs, || {
+        let mut y = x.clone();
+        for (i, (w, bias)) in layers.iter().enumerate() {
+            y = conv::conv2d(y, w.clone(), Some(bias.clone()), 1, 1);
+            if i == 0 {
+                y = pool::max_pool2d(y, 2, 2, 0);
+            }
+        }
+        pool::global_avg_pool(y)
+    });
     for (size, channels, filters) in [(28, 32, 32), (14, 32, 64), (14, 64, 64), (28, 1, 32)] {
         let x = leaf([BATCH, size, size, channels]);
         let w = leaf([filters, 3, 3, channels]);
