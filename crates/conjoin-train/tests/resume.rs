@@ -34,7 +34,7 @@ fn eventful() -> Arc<Plan> {
                 "evaluate": {"data": "valid", "every": 1, "batches": 2},
                 "early_stopping": {"metric": "fit-first", "patience": 2}}),
             json!({"name": "again", "data": "train", "train": spell, "reset": ["hidden"],
-                "objectives": {"spell": 1.0}, "epochs": 0.5, "lr": 0.5, "clip_norm": 0.5,
+                "objectives": {"spell": 1.0}, "epochs": 0.5, "lr": 40.0, "clip_norm": 0.5,
                 "optimiser": {"kind": "sgd", "momentum": 0.9},
                 "gate": [{"stage": "spell", "objective": "spell", "data": "valid", "tolerance": 0.0,
                     "on_fail": "roll-back"}],
