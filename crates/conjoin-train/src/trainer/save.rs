@@ -25,8 +25,7 @@ impl StageRun<'_> {
         if let Some(before) = &self.before {
             extra.push((BEFORE, before.clone()));
         }
-        self.trainer
-            .save(&extra, self.stage.config.checkpoint.keep)?;
+        self.trainer.save(&extra)?;
         self.clock.checkpoint += begun.elapsed().as_secs_f64();
         Ok(())
     }
@@ -34,11 +33,7 @@ impl StageRun<'_> {
 
 impl Trainer {
     /// Writes a checkpoint of the present state, tells so, and removes old ones.
-    pub(super) fn save(
-        &mut self,
-        extra: &[(&'static str, Arrays)],
-        keep: usize,
-    ) -> Result<(), TrainError> {
+    pub(super) fn save(&mut self, extra: &[(&'static str, Arrays)]) -> Result<(), TrainError> {
         let step = self.state.global_step;
         let target = self.store.path(step);
         let mut writer = self.store.begin(step)?;
@@ -81,9 +76,19 @@ impl Trainer {
                 .to_string(),
             global_step: step,
         })?;
+        self.prune()
+    }
+
+    /// Removes checkpoints that the stage of the newest one does not keep.
+    fn prune(&self) -> Result<(), TrainError> {
+        let under_way = usize::from(self.state.progress.is_some());
+        let stage = (self.state.stage + under_way).saturating_sub(1);
+        let Some(stage) = self.plan.stages.get(stage) else {
+            return Ok(());
+        };
         let mut always = self.state.stage_ends.clone();
         always.extend(self.state.best.as_ref().map(|best| best.global_step));
-        self.store.prune(keep, &always)
+        self.store.prune(stage.config.checkpoint.keep, &always)
     }
 
     /// Goes on from the newest checkpoint that can be read; `None` where the run begins.
@@ -108,6 +113,8 @@ impl Trainer {
             self.check(&state, found)?;
             self.load(found, false)?;
             self.state = state;
+            // A process that was killed after it wrote a checkpoint had no time to.
+            self.prune()?;
         }
         Ok(found)
     }

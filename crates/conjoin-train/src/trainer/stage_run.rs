@@ -199,7 +199,7 @@ impl<'a> StageRun<'a> {
         state.stage += 1;
         state.progress = None;
         state.stage_ends.insert(global_step);
-        self.trainer.save(&[], self.stage.config.checkpoint.keep)
+        self.trainer.save(&[])
     }
 
     /// Puts the weights in place that the stage leaves: the best ones with early stopping, else the
