@@ -209,6 +209,12 @@ impl Trace {
     }
 }
 
+/// What a step knows from outside its route, and what earlier steps left in each node.
+type Stepped<'a> = (
+    &'a BTreeMap<PortRef, Value>,
+    &'a mut BTreeMap<String, State>,
+);
+
 impl Graph {
     /// Builds the nodes of one or more resolutions of the same node list. A node used by several
     /// is built for the first; the caller has checked that the others agree.
@@ -336,7 +342,7 @@ impl Graph {
         route: &Route,
         columns: &BTreeMap<String, Value>,
         pass: &Pass,
-        mut stepping: Option<(&BTreeMap<PortRef, Value>, &mut BTreeMap<String, State>)>,
+        mut stepping: Option<Stepped<'_>>,
     ) -> Result<Trace, GraphError> {
         let last_use = route.last_use();
         let mut trace = Trace::default();
@@ -345,7 +351,7 @@ impl Graph {
             let mut inputs = Inputs::default();
             for (to, wire) in &step.feeds {
                 let known = stepping.as_ref().map(|(known, _)| *known);
-                let value = self.feed(to, wire, columns, &trace, known, pass)?;
+                let value = feed(to, wire, columns, &trace, known, pass)?;
                 inputs.insert(&to.port, value);
             }
             let mut context = match pass.training.filter(|_| member.trainable) {
@@ -389,42 +395,6 @@ impl Graph {
             .ok_or_else(|| GraphError::MissingPort(name.to_owned()))
     }
 
-    fn feed(
-        &self,
-        to: &PortRef,
-        wire: &Wire,
-        columns: &BTreeMap<String, Value>,
-        trace: &Trace,
-        known: Option<&BTreeMap<PortRef, Value>>,
-        pass: &Pass,
-    ) -> Result<Value, GraphError> {
-        if let Some(value) = pass.overrides.get(to) {
-            return Ok(value.clone());
-        }
-        let fetch = |from: &PortRef| -> Result<Value, GraphError> {
-            if from.is_data() {
-                return columns
-                    .get(&from.port)
-                    .cloned()
-                    .ok_or_else(|| GraphError::MissingColumn(from.port.clone()));
-            }
-            match known.and_then(|known| known.get(from)) {
-                Some(value) => Ok(value.clone()),
-                None => trace.get(from).cloned(),
-            }
-        };
-        let mut value = fetch(&wire.from)?;
-        if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
-            let share = pass.shares.get(to).copied().unwrap_or(0.0);
-            if share > 0.0 {
-                let prediction = fetch(&blend.with)?;
-                let seed = mix(pass.training.unwrap_or(0), fold(&to.to_string()));
-                value = blend_rows(to, value, prediction, share, seed)?;
-            }
-        }
-        Ok(if wire.detach { value.detach() } else { value })
-    }
-
     /// Stores the running statistics that a training pass left in its trace.
     pub fn absorb(&mut self, trace: &mut Trace) {
         let mut running = std::mem::take(&mut trace.running);
@@ -438,6 +408,42 @@ impl Graph {
             }
         });
     }
+}
+
+/// What arrives at an input: an override, a column, or a port of this or an earlier pass.
+fn feed(
+    to: &PortRef,
+    wire: &Wire,
+    columns: &BTreeMap<String, Value>,
+    trace: &Trace,
+    known: Option<&BTreeMap<PortRef, Value>>,
+    pass: &Pass,
+) -> Result<Value, GraphError> {
+    if let Some(value) = pass.overrides.get(to) {
+        return Ok(value.clone());
+    }
+    let fetch = |from: &PortRef| -> Result<Value, GraphError> {
+        if from.is_data() {
+            return columns
+                .get(&from.port)
+                .cloned()
+                .ok_or_else(|| GraphError::MissingColumn(from.port.clone()));
+        }
+        match known.and_then(|known| known.get(from)) {
+            Some(value) => Ok(value.clone()),
+            None => trace.get(from).cloned(),
+        }
+    };
+    let mut value = fetch(&wire.from)?;
+    if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
+        let share = pass.shares.get(to).copied().unwrap_or(0.0);
+        if share > 0.0 {
+            let prediction = fetch(&blend.with)?;
+            let seed = mix(pass.training.unwrap_or(0), fold(&to.to_string()));
+            value = blend_rows(to, value, prediction, share, seed)?;
+        }
+    }
+    Ok(if wire.detach { value.detach() } else { value })
 }
 
 /// Takes a share of rows from the second value; rows are chosen by `seed`.

@@ -149,13 +149,13 @@ impl Bound {
         port: &InputPort,
         contract: &Contract,
         source_port: &str,
-    ) -> Result<(), PortError> {
+    ) -> Result<(), Box<PortError>> {
         if !port.meanings.contains(&contract.meaning) {
-            return Err(PortError::Meaning {
+            return Err(Box::new(PortError::Meaning {
                 wanted: port.meaning_text(),
                 source_port: source_port.to_owned(),
                 found: contract.to_string(),
-            });
+            }));
         }
         let rest = port.dims.iter().position(|want| *want == Want::Rest);
         let fits = match rest {
@@ -163,11 +163,11 @@ impl Bound {
             None => contract.dims.len() == port.dims.len(),
         };
         if !fits {
-            return Err(PortError::Rank {
+            return Err(Box::new(PortError::Rank {
                 wanted: port.shape_text(),
                 source_port: source_port.to_owned(),
                 found: contract.shape_text(),
-            });
+            }));
         }
         // Dimensions after `..` are matched from the end.
         let head = rest.unwrap_or(port.dims.len());
@@ -191,14 +191,16 @@ impl Bound {
         port: &InputPort,
         contract: &Contract,
         source_port: &str,
-    ) -> Result<(), PortError> {
-        let mismatch = |name: &'static str, expected: String| PortError::Size {
-            dim: name,
-            wanted: port.shape_text(),
-            source_port: source_port.to_owned(),
-            found: contract.shape_text(),
-            expected,
-            got: dim.to_string(),
+    ) -> Result<(), Box<PortError>> {
+        let mismatch = |name: &'static str, expected: String| {
+            Box::new(PortError::Size {
+                dim: name,
+                wanted: port.shape_text(),
+                source_port: source_port.to_owned(),
+                found: contract.shape_text(),
+                expected,
+                got: dim.to_string(),
+            })
         };
         let name = match want {
             Want::Rest => return Ok(()),
@@ -210,11 +212,11 @@ impl Bound {
                 };
             }
             Want::Known(name) if dim.size().is_none() => {
-                return Err(PortError::Unknown {
+                return Err(Box::new(PortError::Unknown {
                     dim: name,
                     source_port: source_port.to_owned(),
                     found: contract.shape_text(),
-                });
+                }));
             }
             Want::Any(name) | Want::Known(name) => name,
         };

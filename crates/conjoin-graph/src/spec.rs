@@ -290,7 +290,7 @@ impl Resolver<'_> {
                 continue;
             };
             if let Err(error) = bound.bind(port, &contract, &wire.from.to_string()) {
-                self.problem(node, port.name, ProblemKind::Port(error));
+                self.problem(node, port.name, ProblemKind::Port(*error));
             }
             self.check_blend(node, port.name, wire, &contract);
         }

@@ -98,8 +98,9 @@ pub fn tensors(node: &dyn Node) -> Vec<(String, Vec<usize>, Vec<f32>)> {
 /// Encodes named f32 arrays as a safetensors file, with metadata.
 pub fn encode(
     tensors: &[(String, Vec<usize>, Vec<f32>)],
-    metadata: Option<std::collections::HashMap<String, String>>,
+    metadata: Option<BTreeMap<String, String>>,
 ) -> Result<Vec<u8>, WeightsError> {
+    let metadata = metadata.map(|entries| entries.into_iter().collect());
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
         .map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect())
@@ -116,11 +117,11 @@ pub fn encode(
     safetensors::serialize(views, metadata).map_err(|error| WeightsError::Encode(error.to_string()))
 }
 
+/// Shapes and elements by name.
+pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
 /// Decodes a file of named f32 arrays.
-pub fn decode(
-    path: &Path,
-    bytes: &[u8],
-) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>, WeightsError> {
+pub fn decode(path: &Path, bytes: &[u8]) -> Result<Arrays, WeightsError> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| WeightsError::Format {
         path: path.to_owned(),
         message: error.to_string(),
@@ -155,7 +156,7 @@ pub fn import(
         path: path.to_owned(),
         source,
     })?;
-    let file: BTreeMap<String, (Vec<usize>, Vec<f32>)> = decode(path, &bytes)?
+    let file: Arrays = decode(path, &bytes)?
         .into_iter()
         .filter_map(|(key, tensor)| {
             key.strip_prefix(&config.prefix)
@@ -176,10 +177,7 @@ pub fn import(
 }
 
 /// Loads values by path; parameters without a value keep theirs. Shapes have been checked.
-pub fn assign(
-    node: Box<dyn Node>,
-    mut values: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-) -> Box<dyn Node> {
+pub fn assign(node: Box<dyn Node>, mut values: Arrays) -> Box<dyn Node> {
     node.map(&mut |slot| match values.remove(slot.path) {
         None => slot.value,
         Some((shape, elements)) => {
@@ -204,11 +202,7 @@ fn reshape(flat: Tensor<1>, shape: &[usize]) -> Value {
 }
 
 /// Compares the keys and shapes of a file with a node's parameters.
-pub fn compare(
-    node: &dyn Node,
-    file: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    path: &Path,
-) -> Result<ImportReport, WeightsError> {
+pub fn compare(node: &dyn Node, file: &Arrays, path: &Path) -> Result<ImportReport, WeightsError> {
     let mut report = ImportReport::default();
     let mut wrong = None;
     let mut known = BTreeSet::new();

@@ -193,9 +193,11 @@ impl Diagnostics {
         let mut label = |span: &Span, text: Option<String>, primary: bool| {
             if span.source == diagnostic.span.source {
                 let length = span.end.saturating_sub(span.start);
-                labels.push(match primary {
-                    true => LabeledSpan::new_primary_with_span(text, (span.start, length)),
-                    false => LabeledSpan::new_with_span(text, (span.start, length)),
+                let range = (span.start, length);
+                labels.push(if primary {
+                    LabeledSpan::new_primary_with_span(text, range)
+                } else {
+                    LabeledSpan::new_with_span(text, range)
                 });
             }
         };

@@ -25,13 +25,11 @@ impl Override {
         let mut document = Vec::new();
         let mut tree = tree::parse(text, source, &mut document);
         if !document.is_empty() {
-            match bare_word(text, source) {
-                Some(bare) => tree = bare,
-                None => {
-                    errors.push(complaint(text, source, document));
-                    return None;
-                }
-            }
+            let Some(bare) = bare_word(text, source) else {
+                errors.push(complaint(text, source, document));
+                return None;
+            };
+            tree = bare;
         }
         let mut steps = Vec::new();
         // A dotted key makes tables of one entry each; a table that is written out is the value.
@@ -62,7 +60,7 @@ impl Override {
     }
 
     /// Puts the value into a recipe.
-    pub fn apply(&self, tree: &mut Tree) -> Result<(), Diagnostic> {
+    pub fn apply(&self, tree: &mut Tree) -> Result<(), Box<Diagnostic>> {
         let Some((last, parents)) = self.steps.split_last() else {
             return Ok(());
         };
@@ -160,7 +158,7 @@ fn descend<'a>(
     step: &str,
     above: &str,
     span: &Span,
-) -> Result<&'a mut Tree, Diagnostic> {
+) -> Result<&'a mut Tree, Box<Diagnostic>> {
     if matches!(here.value, Value::Array(_)) {
         return descend_list(here, step, above, span);
     }
@@ -185,7 +183,7 @@ fn descend_list<'a>(
     step: &str,
     above: &str,
     span: &Span,
-) -> Result<&'a mut Tree, Diagnostic> {
+) -> Result<&'a mut Tree, Box<Diagnostic>> {
     let items = here.items();
     let names: Vec<Option<String>> = items
         .iter()
@@ -204,7 +202,9 @@ fn descend_list<'a>(
     } else {
         suggest::help(step, above, &known)
     };
-    Err(Diagnostic::new("unknown-override", span.clone(), message).help(help))
+    Err(Box::new(
+        Diagnostic::new("unknown-override", span.clone(), message).help(help),
+    ))
 }
 
 /// The position that a step names: by name first, then by number.
@@ -219,7 +219,7 @@ fn open_table<'a>(
     here: &'a mut Tree,
     above: &str,
     span: &Span,
-) -> Result<&'a mut Vec<Entry>, Diagnostic> {
+) -> Result<&'a mut Vec<Entry>, Box<Diagnostic>> {
     if matches!(here.value, Value::String(_)) && BARE_KINDS.contains(&above) {
         let kind = Entry {
             key: "kind".to_owned(),
@@ -229,13 +229,15 @@ fn open_table<'a>(
         here.value = Value::Table(vec![kind]);
     }
     let found = here.found();
-    match &mut here.value {
-        Value::Table(entries) => Ok(entries),
-        _ => {
-            let message = format!("\"{above}\" is {found}, which has no keys");
-            Err(Diagnostic::new("unknown-override", span.clone(), message))
-        }
+    if let Value::Table(entries) = &mut here.value {
+        return Ok(entries);
     }
+    let message = format!("\"{above}\" is {found}, which has no keys");
+    Err(Box::new(Diagnostic::new(
+        "unknown-override",
+        span.clone(),
+        message,
+    )))
 }
 
 fn edit_item(item: &mut Item, keys: &[&str], value: toml_edit::Value) {

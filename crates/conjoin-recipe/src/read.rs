@@ -82,7 +82,12 @@ impl Reader {
             ReadErrorKind::MissingKey(key) => self.missing_key(root, &inner, key, shape, fillers),
             ReadErrorKind::UnknownName { expected } => self.unknown_name(&full, expected),
             ReadErrorKind::Expected(expected) => {
-                let help = shape_at(shape, &inner).and_then(Shape::about);
+                let key = inner.iter().rev().find_map(|step| match step {
+                    Step::Key(key) => Some(key),
+                    Step::Index(_) => None,
+                });
+                let about = shape_at(shape, &inner).and_then(Shape::about);
+                let help = key.zip(about).map(|(key, about)| help_text(key, &about));
                 let message = format!(
                     "{}: found {}, expected {}",
                     self.subject(&full),
@@ -111,7 +116,9 @@ impl Reader {
         let open: Vec<&str> = expected.iter().filter(absent).copied().collect();
         let span = self.tree.key_span_at(full);
         let message = format!("unknown key \"{key}\" in {}", self.subject(parent));
-        let help = match suggest::nearest(key, &open) {
+        let near = suggest::nearest(key, open.iter().copied());
+        let near = near.or_else(|| suggest::nearest(key, expected.iter().copied()));
+        let help = match near {
             Some(name) => format!("did you mean \"{name}\"?"),
             None if expected.is_empty() => "it has no keys".to_owned(),
             None => format!("keys: {}", suggest::list(expected)),
@@ -163,7 +170,7 @@ impl Reader {
             let about = here
                 .and_then(|shape| shape.key(name))
                 .and_then(Shape::about);
-            let help = about.map(|about| format!("{name}: {}", about.trim_end_matches('.')));
+            let help = about.map(|about| help_text(name, &about));
             self.report(Diagnostic::new("missing-key", span.clone(), message).maybe_help(help));
         }
         if !inner.is_empty() {
@@ -212,12 +219,11 @@ impl Reader {
         let meant = suggest::meant(found, expected.iter().copied());
         let help = near.map(|name| format!("did you mean \"{name}\"?"));
         self.report(Diagnostic::new("unknown-name", span, message).maybe_help(help));
-        match (meant, self.tree.at_mut(full)) {
-            (Some(name), Some(tree)) => tree.value = Value::String(name.to_owned()),
-            _ => {
-                self.tree.cut(full);
-                self.damaged.insert(full.clone());
-            }
+        if let (Some(name), Some(tree)) = (meant, self.tree.at_mut(full)) {
+            tree.value = Value::String(name.to_owned());
+        } else {
+            self.tree.cut(full);
+            self.damaged.insert(full.clone());
         }
         true
     }
@@ -256,6 +262,7 @@ impl Reader {
                     "data" => "data set",
                     "nodes" => "node",
                     "objectives" => "objective",
+                    "arms" if name == "default" => return "\"default\" of [arms]".to_owned(),
                     "arms" => "arm",
                     "task" => return format!("\"{}\" of the task", Dotted(&full[1..])),
                     _ => return format!("\"{}\"", Dotted(full)),
@@ -276,12 +283,17 @@ impl Reader {
             [Step::Key(section)] if section == "task" => return "the task".to_owned(),
             _ => return format!("\"{}\"", Dotted(full)),
         };
-        if rest.is_empty() {
+        if matches!(rest, [] | [Step::Index(_)]) {
             whole
         } else {
             format!("\"{}\" of {whole}", Dotted(rest))
         }
     }
+}
+
+/// What a key is for.
+fn help_text(key: &str, about: &str) -> String {
+    format!("{key}: {}", about.trim_end_matches('.').replace('`', "\""))
 }
 
 /// The part of a schema that describes the value at a path.

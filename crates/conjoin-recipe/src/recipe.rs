@@ -78,7 +78,11 @@ impl Recipe {
             .filter_map(|(index, text)| Override::parse(text, index + 1, &mut found))
             .collect();
         if fine {
-            found.extend(parsed.iter().filter_map(|one| one.apply(&mut tree).err()));
+            found.extend(
+                parsed
+                    .iter()
+                    .filter_map(|one| one.apply(&mut tree).err().map(|error| *error)),
+            );
         }
         if !found.is_empty() {
             return Err(Diagnostics::new(sources, found));

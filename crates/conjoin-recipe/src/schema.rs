@@ -147,7 +147,10 @@ impl<'a> Shape<'a> {
             Some("boolean") => "true or false".to_owned(),
             Some("string") => "string".to_owned(),
             Some("array") => match shape.item() {
-                Some(item) => format!("list of {}", item.type_text()),
+                Some(item) => match item.type_text() {
+                    names if names.starts_with('"') => format!("list of {names}"),
+                    name => format!("list of {name}s"),
+                },
                 None => "list".to_owned(),
             },
             Some("object") => "table".to_owned(),

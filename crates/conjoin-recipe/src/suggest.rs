@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// How alike two names must be for one to be offered in place of the other.
-const ALIKE: f64 = 0.6;
+const ALIKE: f64 = 0.55;
 /// How alike two names must be for checking to go on as if the valid one had been written.
 const SURE: f64 = 0.7;
 
@@ -40,6 +40,9 @@ fn best<S: AsRef<str>>(
 /// (Damerau 1964); a shared beginning (Winkler 1990) only breaks ties, because it likes short names
 /// too much.
 fn likeness(a: &str, b: &str) -> f64 {
+    if a.len() > 3 && initials(a) == b {
+        return 0.9;
+    }
     let plain = |s: &str| s.to_lowercase().replace(['-', '_', ' '], "");
     let (a, b) = (plain(a), plain(b));
     if a == b {
@@ -57,6 +60,13 @@ fn likeness(a: &str, b: &str) -> f64 {
     };
     let edits = strsim::normalized_damerau_levenshtein(&a, &b).max(contained);
     0.99 * edits + 0.01 * strsim::jaro_winkler(&a, &b)
+}
+
+/// `lr` of `learning_rate`.
+fn initials(name: &str) -> String {
+    name.split(['_', '-', ' '])
+        .filter_map(|word| word.chars().next())
+        .collect()
 }
 
 /// `did you mean "hidden"?`, or what there is to choose from.
@@ -98,6 +108,7 @@ mod tests {
             assert_eq!(meant(wrong, keys), Some(right), "{wrong}");
         }
         assert_eq!(nearest("bidir", keys), Some("bidirectional"));
+        assert_eq!(meant("learning_rate", ["lr", "train"]), Some("lr"));
     }
 
     #[test]

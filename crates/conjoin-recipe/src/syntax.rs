@@ -49,15 +49,19 @@ fn blank(text: &mut String, at: usize) -> Option<(usize, usize)> {
     };
     // Without its header a table's keys would join the table before.
     let end = if text[start..].trim_start().starts_with('[') {
-        text[end..].find("\n[").map_or(text.len(), |next| end + next)
+        text[end..]
+            .find("\n[")
+            .map_or(text.len(), |next| end + next)
     } else {
         end
     };
     if text[start..end].trim().is_empty() {
         return None;
     }
-    let blank: String =
-        text[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+    let blank: String = text[start..end]
+        .chars()
+        .map(|c| if c == '\n' { '\n' } else { ' ' })
+        .collect();
     // Characters of several bytes become fewer spaces; positions behind them must not move.
     let lost = end - start - blank.len();
     text.replace_range(start..end, &(" ".repeat(lost) + &blank));
@@ -78,7 +82,9 @@ fn begins_statement(line: &str) -> bool {
 /// A bracket that is never closed is found by the parser lines later; the message belongs to where
 /// it was opened.
 fn told_at_its_start(text: &str, error: Diagnostic, start: usize, end: usize) -> Diagnostic {
-    let before = text.get(start..error.span.start.min(end)).unwrap_or_default();
+    let before = text
+        .get(start..error.span.start.min(end))
+        .unwrap_or_default();
     if !before.contains('\n') {
         return error;
     }
@@ -121,7 +127,10 @@ mod tests {
     fn messages(text: &str) -> Vec<(usize, String)> {
         let mut errors = Vec::new();
         parse(text, &mut errors);
-        errors.into_iter().map(|error| (error.span.start, error.message)).collect()
+        errors
+            .into_iter()
+            .map(|error| (error.span.start, error.message))
+            .collect()
     }
 
     #[test]
@@ -129,8 +138,14 @@ mod tests {
         let found = messages("a = \nb = { c = 1\n\n[x]\nd = 2\ne = [1, 2\nf = 3\ng == 4\n");
         let places: Vec<usize> = found.iter().map(|(at, _)| *at).collect();
         assert_eq!(places.len(), 4, "{found:?}");
-        assert_eq!(found[1], (9, "not valid TOML: \"{\" is never closed".to_owned()));
-        assert_eq!(found[2], (32, "not valid TOML: \"[\" is never closed".to_owned()));
+        assert_eq!(
+            found[1],
+            (9, "not valid TOML: \"{\" is never closed".to_owned())
+        );
+        assert_eq!(
+            found[2],
+            (32, "not valid TOML: \"[\" is never closed".to_owned())
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) type Path = Vec<Step>;
 
 /// The path of a value: `place!["stages", 2, "train"]`.
 macro_rules! place {
-    ($($step:expr),* $(,)?) => { vec![$($crate::tree::Step::from($step)),*] };
+    ($($step:expr),* $(,)?) => { $crate::tree::Path::from([$($crate::tree::Step::from($step)),*]) };
 }
 pub(crate) use place;
 
@@ -236,12 +236,24 @@ pub(crate) fn parse(text: &str, source: usize, errors: &mut Vec<Diagnostic>) -> 
     let (table, found) = DeTable::parse_recoverable(text);
     for error in found {
         let range = error.span().unwrap_or(0..0);
-        let message = format!("not valid TOML: {}", error.message());
+        let words = plain_words(error.message(), text.get(range.clone()).unwrap_or_default());
+        let message = format!("not valid TOML: {words}");
         errors.push(Diagnostic::new("syntax", Span::new(source, range), message));
     }
     let span = Span::new(source, 0..0);
     let value = convert_table(table.into_inner(), source, errors);
     Tree::new(value, span)
+}
+
+/// The parser's words where they need no knowledge of its insides, else ours.
+fn plain_words(message: &str, found: &str) -> String {
+    match message.split(',').next().unwrap_or_default() {
+        "duplicate key" => format!("duplicate key \"{found}\""),
+        "string values must be quoted" if found.is_empty() => "the value is missing".to_owned(),
+        "string values must be quoted" => format!("found {found}, and strings stand in quotes"),
+        "invalid basic string" => "the string is never closed".to_owned(),
+        _ => message.to_owned(),
+    }
 }
 
 /// Converts a parsed value.
@@ -253,22 +265,19 @@ pub(crate) fn convert(
     let span = Span::new(source, value.span());
     let value = match value.into_inner() {
         DeValue::String(text) => Value::String(text.into_owned()),
-        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => Value::Integer(number),
-            Err(_) => {
+        DeValue::Integer(number) => {
+            let read = i64::from_str_radix(number.as_str(), number.radix());
+            Value::Integer(read.unwrap_or_else(|_| {
                 let message = format!("the number {number} does not fit 64 bits");
                 errors.push(Diagnostic::new("syntax", span.clone(), message));
-                Value::Integer(0)
-            }
-        },
-        DeValue::Float(number) => match number.as_str().parse() {
-            Ok(number) => Value::Float(number),
-            Err(_) => {
-                let message = format!("{number} is not a number");
-                errors.push(Diagnostic::new("syntax", span.clone(), message));
-                Value::Float(0.0)
-            }
-        },
+                0
+            }))
+        }
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or_else(|_| {
+            let message = format!("{number} is not a number");
+            errors.push(Diagnostic::new("syntax", span.clone(), message));
+            0.0
+        })),
         DeValue::Boolean(truth) => Value::Boolean(truth),
         DeValue::Datetime(datetime) => Value::Datetime(datetime.to_string()),
         DeValue::Array(items) => Value::Array(
@@ -301,6 +310,7 @@ impl fmt::Display for Dotted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, step) in self.0.iter().enumerate() {
             match step {
+                Step::Key(key) if key.contains('.') => write!(f, ".'{key}'")?,
                 Step::Key(key) if position == 0 => f.write_str(key)?,
                 Step::Key(key) => write!(f, ".{key}")?,
                 Step::Index(index) => write!(f, "[{index}]")?,

@@ -41,12 +41,13 @@ fn check_one(
     missing: &mut BTreeSet<PathBuf>,
 ) -> DataColumns {
     let mut whole = true;
+    let source = config.source.check();
     let mut refuse = |reader: &mut Reader, prefix: &[Step], error: &DataError, found: &Columns| {
         whole = false;
         report(reader, place, prefix, error, found);
     };
-    if let Err(error) = config.source.check() {
-        refuse(reader, &place!["source"], &error, &Columns::new());
+    if let Err(error) = &source {
+        refuse(reader, &place!["source"], error, &Columns::new());
     } else {
         check_files(place, &config.source, reader, missing);
     }
@@ -61,6 +62,10 @@ fn check_one(
     }
     for (index, transform) in config.transforms.iter().enumerate() {
         if let Err(error) = transform.bind(&mut columns) {
+            // The columns of a wrong source are no measure for a transform.
+            if source.is_err() && error.key() == Some("column") {
+                continue;
+            }
             refuse(reader, &place!["transforms", index], &error, &columns);
         }
     }

@@ -1,53 +1,60 @@
 //! Objectives: whether the loss fits what its two ports carry.
 
-use super::wiring::Wires;
+use super::wiring::{Ground, Wires, upstream};
 use crate::diagnostic::Diagnostic;
 use crate::read::Reader;
 use crate::suggest;
-use crate::tree::{Path, Step, place};
-use conjoin_data::{Columns, Contract, Dtype, Meaning};
-use conjoin_graph::{PortRef, Resolution};
+use crate::tree::{Path, Tree, place};
+use conjoin_data::{Contract, Dtype, Meaning};
+use conjoin_graph::{PortRef, Wiring};
 use conjoin_train::{LossConfig, StageConfig};
+use std::collections::BTreeSet;
 
-/// Checks every objective of a stage on one data set, which stands at `key` of the stage.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call site a data set; a struct would say less"
-)]
+/// Checks every objective of a stage on one data set; whether all of them fit.
 pub(super) fn check(
     wires: &Wires<'_>,
     reader: &mut Reader,
-    index: usize,
     stage: &StageConfig,
-    resolution: &Resolution,
-    columns: &Columns,
-    whole: bool,
-    key: &[&str],
-) {
-    let data = place!["stages", index]
-        .into_iter()
-        .chain(key.iter().map(|key| Step::from(*key)));
-    let data: Path = data.collect();
+    wiring: &Wiring,
+    ground: &Ground<'_>,
+) -> bool {
+    let broken: BTreeSet<&str> = ground
+        .resolution
+        .problems
+        .iter()
+        .map(|problem| problem.at.node.as_str())
+        .collect();
+    let mut fits = true;
     for name in stage.objectives.keys() {
         let Some(objective) = wires.parts.objective(name) else {
+            fits = false;
             continue;
         };
         let mut contract = |side: &str, port: &PortRef| {
-            let place = place!["objectives", name, side];
-            let found = resolution.contract(port, columns).cloned();
+            let found = ground.resolution.contract(port, &ground.columns).cloned();
             if found.is_none() {
+                let place = place!["objectives", name, side];
                 let about = format!("the {side} of objective \"{name}\"");
-                missing_port(
-                    wires, reader, &place, &data, port, resolution, columns, whole, &about,
-                );
+                missing_port(wires, reader, &place, port, ground, &about);
             }
             found
         };
         let prediction = contract("prediction", &objective.prediction);
         let target = contract("target", &objective.target);
         let (Some(prediction), Some(target)) = (prediction, target) else {
+            fits = false;
             continue;
         };
+        // Behind a wrong wire contracts are not what they will be.
+        let behind = upstream(
+            wiring,
+            [&objective.prediction, &objective.target],
+            |_, _| true,
+        );
+        if behind.iter().any(|node| broken.contains(node.as_str())) {
+            fits = false;
+            continue;
+        }
         let ports = [
             (&objective.prediction, &prediction),
             (&objective.target, &target),
@@ -56,62 +63,51 @@ pub(super) fn check(
             let span = reader.tree.span_at(&place!["objectives", name, side]);
             let message = format!("objective \"{name}\": {message}");
             reader.report(Diagnostic::new("contract", span, message));
+            fits = false;
         }
     }
+    fits
 }
 
-/// Reports why a port has no contract, unless that follows from something reported before.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shared by objectives and tasks, which hold these apart"
-)]
+/// Reports why a port, named at `place`, has no contract, unless that follows from something
+/// reported before. `about` says who wants it.
 pub(super) fn missing_port(
     wires: &Wires<'_>,
     reader: &mut Reader,
     place: &Path,
-    data: &Path,
     port: &PortRef,
-    resolution: &Resolution,
-    columns: &Columns,
-    whole: bool,
+    ground: &Ground<'_>,
     about: &str,
 ) {
-    if port.is_data() {
-        if !wires.any_has(&port.port) {
-            let span = reader.tree.span_at(place);
-            let subject = reader.subject(place);
-            let message = format!("{subject}: no data set has a column \"{}\"", port.port);
-            let help = suggest::help(&port.port, "columns", wires.column_names());
-            reader.report(Diagnostic::new("unknown-column", span, message).help(help));
-        } else if whole {
-            let set = reader
-                .tree
-                .at(data)
-                .and_then(|tree| tree.as_str())
-                .unwrap_or_default();
-            let span = reader.tree.span_at(data);
+    let span = reader.tree.span_at(place);
+    let subject = reader.subject(place);
+    if !port.is_data() {
+        if let Some(outputs) = ground.resolution.outputs.get(&port.node) {
             let message = format!(
-                "data set \"{set}\" has no column \"{}\", {about}",
-                port.port
+                "{subject}: node \"{}\" has no output \"{}\"",
+                port.node, port.port
             );
-            let help = format!("its columns: {}", suggest::list(columns.keys()));
-            reader.report(Diagnostic::new("missing-column", span, message).help(help));
+            let known = outputs.iter().map(|output| output.name);
+            let help = suggest::help(&port.port, "outputs", known);
+            reader.report(Diagnostic::new("unknown-output", span, message).help(help));
         }
-        return;
-    }
-    if let Some(outputs) = resolution.outputs.get(&port.node) {
-        let span = reader.tree.span_at(place);
-        let subject = reader.subject(place);
+    } else if !wires.any_has(&port.port) {
+        let message = format!("{subject}: no data set has a column \"{}\"", port.port);
+        let help = suggest::help(&port.port, "columns", wires.column_names());
+        reader.report(Diagnostic::new("unknown-column", span, message).help(help));
+    } else if ground.whole {
+        let set = reader
+            .tree
+            .at(&ground.place)
+            .and_then(Tree::as_str)
+            .unwrap_or_default();
+        let span = reader.tree.span_at(&ground.place);
         let message = format!(
-            "{subject}: node \"{}\" has no output \"{}\"",
-            port.node, port.port
+            "data set \"{set}\" has no column \"{}\", {about}",
+            port.port
         );
-        let help = suggest::help(
-            &port.port,
-            "outputs",
-            outputs.iter().map(|output| output.name),
-        );
-        reader.report(Diagnostic::new("unknown-output", span, message).help(help));
+        let help = format!("its columns: {}", suggest::list(ground.columns.keys()));
+        reader.report(Diagnostic::new("missing-column", span, message).help(help));
     }
 }
 

@@ -19,6 +19,12 @@ pub(super) fn check(wires: &Wires<'_>, reader: &mut Reader, uses: &[Use<'_>]) {
     for spec in &wires.specs {
         let bound: Vec<(&Use<'_>, &Bound)> = uses
             .iter()
+            .filter(|one| {
+                one.resolution
+                    .problems
+                    .iter()
+                    .all(|problem| problem.at.node != spec.name)
+            })
             .filter_map(|one| Some((one, one.resolution.bound.get(&spec.name)?)))
             .collect();
         let Some((first, rest)) = bound.split_first() else {

@@ -1,12 +1,12 @@
 //! The task: whether its ports are there, mean what it reads from them, and can be decoded.
 
 use super::objectives::missing_port;
-use super::wiring::{Origin, Wires};
+use super::wiring::{Ground, Origin, Wires};
 use crate::diagnostic::Diagnostic;
 use crate::read::Reader;
 use crate::suggest;
 use crate::tree::{Path, place};
-use conjoin_data::{Columns, Contract, Meaning};
+use conjoin_data::{Columns, Contract, Meaning, Vocabulary};
 use conjoin_graph::{NodeConfig, PortRef, Resolution, Route, Stepping};
 use conjoin_tasks::TaskConfig;
 use std::collections::BTreeMap;
@@ -34,27 +34,22 @@ pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
     let joined = wires.joined.clone();
     let origin = Origin::Task { data: task.data() };
     let resolution = wires.resolve(reader, &joined, &columns, &wanted, origin);
+    let ground = Ground {
+        columns,
+        whole,
+        place: place!["task", "data"],
+        resolution: &resolution,
+    };
     for (ports, places) in &scored {
         let mut contracts = BTreeMap::new();
         for (name, port) in ports {
-            match resolution.contract(port, &columns) {
+            match resolution.contract(port, &ground.columns) {
                 Some(contract) => {
                     contracts.insert(*name, contract.clone());
                 }
                 None => {
                     let about = format!("which the task reads as \"{name}\"");
-                    let data = place!["task", "data"];
-                    missing_port(
-                        wires,
-                        reader,
-                        &places[name],
-                        &data,
-                        port,
-                        &resolution,
-                        &columns,
-                        whole,
-                        &about,
-                    );
+                    missing_port(wires, reader, &places[name], port, &ground, &about);
                 }
             }
         }
@@ -63,7 +58,7 @@ pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
             ports,
             places,
             contracts,
-            columns: &columns,
+            columns: &ground.columns,
         };
         scoring.check(reader);
         scoring.steppable(wires, reader);
@@ -128,21 +123,18 @@ impl Scoring<'_> {
         match self.task {
             TaskConfig::Classification(_) => {
                 self.means(reader, "logits", Meaning::Logits, 2);
-                self.means(reader, "target", Meaning::Label, 1);
-                self.column(reader, "target");
+                self.column(reader, "target", Meaning::Label, 1);
+                self.same_vocabulary(reader, &["logits"]);
             }
             TaskConfig::Transduction(_) => {
-                self.means(reader, "tokens", Meaning::Tokens, 2);
+                self.column(reader, "tokens", Meaning::Tokens, 2);
                 self.means(reader, "logits", Meaning::Logits, 3);
-                self.means(reader, "target", Meaning::Tokens, 2);
+                self.column(reader, "target", Meaning::Tokens, 2);
                 self.means(reader, "alignment", Meaning::Weights, 3);
-                self.column(reader, "tokens");
-                self.column(reader, "target");
-                self.same_vocabulary(reader, "tokens", "target");
+                self.same_vocabulary(reader, &["tokens", "logits"]);
                 self.begins_and_ends(reader);
             }
         }
-        self.same_vocabulary(reader, "logits", "target");
     }
 
     fn report(&self, reader: &mut Reader, name: &str, message: String) {
@@ -167,33 +159,47 @@ impl Scoring<'_> {
         }
     }
 
-    fn column(&self, reader: &mut Reader, name: &str) {
-        if let Some(port) = self.ports.get(name).filter(|port| !port.is_data()) {
-            let columns = suggest::list(self.columns.keys().map(|column| format!("data.{column}")));
-            let message = format!(
-                "the task wants a column as \"{name}\", but {port} is a node's output; columns: \
-                 {columns}"
-            );
-            self.report(reader, name, message);
-        }
+    /// A port that must be a column.
+    fn column(&self, reader: &mut Reader, name: &str, meaning: Meaning, rank: usize) {
+        let Some(port) = self.ports.get(name).filter(|port| !port.is_data()) else {
+            return self.means(reader, name, meaning, rank);
+        };
+        let columns = self.columns.keys().map(|column| format!("data.{column}"));
+        let message = format!(
+            "the task wants a column as \"{name}\", but {port} is a node's output; columns: {}",
+            suggest::list(columns)
+        );
+        self.report(reader, name, message);
     }
 
-    fn same_vocabulary(&self, reader: &mut Reader, one: &str, other: &str) {
-        let vocabulary = |name: &str| self.contracts.get(name)?.vocabulary.as_ref();
-        let (Some(a), Some(b)) = (vocabulary(one), vocabulary(other)) else {
+    /// Ports over another vocabulary than the target. Where all of them are, the target is at fault.
+    fn same_vocabulary(&self, reader: &mut Reader, names: &[&str]) {
+        let vocabulary = |name: &str| self.contracts.get(name)?.vocabulary.clone();
+        let Some(target) = vocabulary("target") else {
             return;
         };
-        if a.hash != b.hash {
+        let size = |v: &Vocabulary| format!("{}({})", v.name, v.len());
+        let others: Vec<_> = names
+            .iter()
+            .filter_map(|name| Some((*name, vocabulary(name)?)))
+            .collect();
+        let wrong: Vec<_> = others
+            .iter()
+            .filter(|(_, other)| other.hash != target.hash)
+            .collect();
+        for (name, other) in &wrong {
+            let all = wrong.len() > 1 && wrong.len() == others.len();
             let message = format!(
-                "{} is over {}({}), but {} is over {}({}): not the same vocabulary",
-                self.ports[one],
-                a.name,
-                a.len(),
-                self.ports[other],
-                b.name,
-                b.len()
+                "{} is over {}, but {} is over {}: not the same vocabulary",
+                self.ports["target"],
+                size(&target),
+                self.ports[name],
+                size(other)
             );
-            self.report(reader, one, message);
+            self.report(reader, if all { "target" } else { name }, message);
+            if all {
+                break;
+            }
         }
     }
 

@@ -51,14 +51,6 @@ impl Sections {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    pub fn data(&self, name: &str) -> Option<&DataSetConfig> {
-        self.data
-            .iter()
-            .find(|(known, _)| known == name)?
-            .1
-            .as_ref()
-    }
-
     pub fn objective(&self, name: &str) -> Option<&ObjectiveConfig> {
         self.objectives
             .iter()

@@ -1,9 +1,11 @@
 //! `[[stages]]`.
 
 use super::{below, check_name, expect, is_table, keys_at, plain, read_port, section};
+use crate::diagnostic::Diagnostic;
 use crate::kinds;
 use crate::read::Reader;
 use crate::tree::{Path, Tree, Value, place};
+use conjoin_graph::PortRef;
 use conjoin_train::StageConfig;
 use conjoin_train::stage::InputSchedule;
 use schemars::schema_for;
@@ -97,6 +99,16 @@ fn read_inputs(reader: &mut Reader, place: &Path) {
     let inputs = below(place, "inputs");
     for port in keys_at(reader, &inputs) {
         let one = below(&inputs, &port);
+        if port.parse::<PortRef>().is_err() {
+            let span = reader.tree.key_span_at(&one);
+            let subject = reader.subject(&one);
+            let message = format!("{subject}: found {port:?}, expected an input as \"node.port\"");
+            let help = "written in quotes, because of its dot";
+            reader.report(Diagnostic::new("wrong-value", span, message).help(help));
+            reader.tree.cut(&one);
+            reader.damage(one);
+            continue;
+        }
         let Some(tree) = reader.tree.at(&one) else {
             continue;
         };

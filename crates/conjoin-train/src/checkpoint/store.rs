@@ -101,7 +101,7 @@ impl Store {
     /// # Errors
     /// It cannot be renamed.
     pub fn set_aside(&self, step: u64) -> Result<PathBuf, TrainError> {
-        let target = (0u32..)
+        let target = (0..=u32::MAX)
             .map(|attempt| match attempt {
                 0 => self.dir.join(format!("{DAMAGED}{}", name(step))),
                 _ => self.dir.join(format!("{DAMAGED}{}-{attempt}", name(step))),

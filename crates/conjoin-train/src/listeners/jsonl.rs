@@ -129,7 +129,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
         let mut lines = JsonLines::open(&path).unwrap();
-        events.iter().for_each(|event| lines.on(event).unwrap());
+        for event in events {
+            lines.on(event).unwrap();
+        }
         lines.file.write_all(torn.as_bytes()).unwrap();
         lines.rewind(step).unwrap();
         lines.on(&message("after")).unwrap();

@@ -8,61 +8,74 @@ use crate::read::Reader;
 use crate::sections::Sections;
 use crate::suggest;
 use crate::tree::{Path, Step, Tree, Value, place};
-use conjoin_graph::PortRef;
 use conjoin_graph::spec::DATA;
+use conjoin_graph::{NodeConfig, PortRef};
 use conjoin_tasks::TaskConfig;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The names that a recipe declares.
-struct Names {
-    nodes: Vec<String>,
-    /// Nodes and `data`.
-    sources: Vec<String>,
-    data: Vec<String>,
-    objectives: Vec<String>,
-    stages: Vec<String>,
-}
+use std::rc::Rc;
 
 /// A set of declared names.
-#[derive(Clone, Copy)]
-struct Known<'a> {
+#[derive(Clone)]
+struct Known {
     what: &'static str,
     plural: &'static str,
-    names: &'a [String],
-    /// The section was read whole, so that a name which is not here is nowhere.
+    names: Rc<[String]>,
+    /// The section is there to hold names, so that one which is not among them is nowhere.
     whole: bool,
+}
+
+impl Known {
+    fn new(
+        reader: &Reader,
+        section: &str,
+        what: &'static str,
+        plural: &'static str,
+        names: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let tree = reader.tree.get(section);
+        Self {
+            what,
+            plural,
+            names: names.into_iter().collect(),
+            whole: tree.is_some_and(|t| matches!(t.value, Value::Table(_) | Value::Array(_))),
+        }
+    }
 }
 
 /// Checks every reference, and mends or drops those to nothing.
 pub(super) fn check(parts: &mut Sections, reader: &mut Reader) {
-    let names = Names {
-        nodes: parts.nodes.iter().map(|node| node.name.clone()).collect(),
-        sources: parts
-            .nodes
-            .iter()
-            .map(|n| n.name.clone())
-            .chain([DATA.to_owned()])
-            .collect(),
-        data: parts.data.iter().map(|(name, _)| name.clone()).collect(),
-        objectives: parts
-            .objectives
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect(),
-        stages: parts.stage_names().into_iter().map(str::to_owned).collect(),
-    };
     duplicate_stages(parts, reader);
-    let mut linker = Linker { reader, names };
-    linker.nodes(parts);
-    linker.data(parts);
-    linker.objectives(parts);
-    linker.task(parts);
+    let nodes = || parts.nodes.iter().map(|node| node.name.clone());
+    let data = parts.data.iter().map(|(name, _)| name.clone());
+    let objectives = parts.objectives.iter().map(|(name, _)| name.clone());
+    let stages = parts.stage_names().into_iter().map(str::to_owned);
+    let columns = (!nodes().any(|name| name == DATA)).then(|| DATA.to_owned());
+    let inputs = parts.nodes.iter().filter_map(|node| {
+        let ports = node.kind.as_ref()?.inputs();
+        Some((
+            node.name.clone(),
+            ports.iter().map(|port| port.name).collect(),
+        ))
+    });
+    let mut linker = Linker {
+        nodes: Known::new(reader, "nodes", "node", "nodes", nodes()),
+        sources: Known::new(reader, "nodes", "node", "nodes", nodes().chain(columns)),
+        data_sets: Known::new(reader, "data", "data set", "data sets", data),
+        objectives: Known::new(reader, "objectives", "objective", "objectives", objectives),
+        stages: Known::new(reader, "stages", "stage", "stages", stages),
+        inputs: inputs.collect(),
+        reader,
+    };
+    linker.link_nodes(parts);
+    linker.link_data(parts);
+    linker.link_objectives(parts);
+    linker.link_task(parts);
     for (index, stage) in parts.stages.iter_mut().enumerate() {
         if let Some(stage) = stage {
-            linker.stage(&place!["stages", index], stage);
+            linker.link_stage(&place!["stages", index], stage);
         }
     }
-    linker.arms(parts);
+    linker.link_arms(parts);
 }
 
 fn duplicate_stages(parts: &Sections, reader: &mut Reader) {
@@ -89,7 +102,14 @@ fn duplicate_stages(parts: &Sections, reader: &mut Reader) {
 
 struct Linker<'a> {
     reader: &'a mut Reader,
-    names: Names,
+    nodes: Known,
+    /// Nodes and `data`.
+    sources: Known,
+    data_sets: Known,
+    objectives: Known,
+    stages: Known,
+    /// Input ports of the nodes whose options could be read.
+    inputs: BTreeMap<String, Vec<&'static str>>,
 }
 
 fn below(place: &[Step], step: impl Into<Step>) -> Path {
@@ -98,7 +118,7 @@ fn below(place: &[Step], step: impl Into<Step>) -> Path {
 
 impl Linker<'_> {
     /// The name itself if it is known, the one that was meant if that is clear, else nothing.
-    fn resolve(&mut self, place: &Path, name: &str, known: Known<'_>) -> Option<String> {
+    fn resolve(&mut self, place: &Path, name: &str, known: &Known) -> Option<String> {
         if name.is_empty() || known.names.iter().any(|candidate| candidate == name) {
             return Some(name.to_owned());
         }
@@ -115,88 +135,38 @@ impl Linker<'_> {
             self.reader.subject(place),
             known.what
         );
-        let help = suggest::help(name, known.plural, known.names);
+        let help = suggest::help(name, known.plural, known.names.iter());
         self.reader
             .report(Diagnostic::new("unknown-name", span, message).help(help));
         let meant = suggest::meant(name, known.names.iter().map(String::as_str));
         meant.map(str::to_owned)
     }
 
-    /// Whether a section is there to hold names.
-    fn whole(&self, section: &str) -> bool {
-        let tree = self.reader.tree.get(section);
-        tree.is_some_and(|tree| matches!(tree.value, Value::Table(_) | Value::Array(_)))
-    }
-
     fn node(&mut self, place: &Path, name: &str) -> Option<String> {
-        let names = std::mem::take(&mut self.names.nodes);
-        let whole = self.whole("nodes");
-        let known = Known {
-            what: "node",
-            plural: "nodes",
-            names: &names,
-            whole,
-        };
-        let found = self.resolve(place, name, known);
-        self.names.nodes = names;
-        found
+        let known = self.nodes.clone();
+        self.resolve(place, name, &known)
     }
 
     fn data_set(&mut self, place: &Path, name: &str) -> Option<String> {
-        let names = std::mem::take(&mut self.names.data);
-        let whole = self.whole("data");
-        let known = Known {
-            what: "data set",
-            plural: "data sets",
-            names: &names,
-            whole,
-        };
-        let found = self.resolve(place, name, known);
-        self.names.data = names;
-        found
+        let known = self.data_sets.clone();
+        self.resolve(place, name, &known)
     }
 
     fn objective(&mut self, place: &Path, name: &str) -> Option<String> {
-        let names = std::mem::take(&mut self.names.objectives);
-        let whole = self.whole("objectives");
-        let known = Known {
-            what: "objective",
-            plural: "objectives",
-            names: &names,
-            whole,
-        };
-        let found = self.resolve(place, name, known);
-        self.names.objectives = names;
-        found
+        let known = self.objectives.clone();
+        self.resolve(place, name, &known)
     }
 
     fn stage_name(&mut self, place: &Path, name: &str) -> Option<String> {
-        let names = std::mem::take(&mut self.names.stages);
-        let whole = self.whole("stages");
-        let known = Known {
-            what: "stage",
-            plural: "stages",
-            names: &names,
-            whole,
-        };
-        let found = self.resolve(place, name, known);
-        self.names.stages = names;
-        found
+        let known = self.stages.clone();
+        self.resolve(place, name, &known)
     }
 
     /// A port of a node or a column; only the node's name is looked at.
     fn port(&mut self, place: &Path, port: &PortRef) -> Option<PortRef> {
-        let names = std::mem::take(&mut self.names.sources);
-        let whole = self.whole("nodes");
-        let known = Known {
-            what: "node",
-            plural: "nodes",
-            names: &names,
-            whole,
-        };
-        let found = self.resolve(place, &port.node, known);
-        self.names.sources = names;
-        found.map(|node| PortRef::new(node, &port.port))
+        let known = self.sources.clone();
+        let node = self.resolve(place, &port.node, &known)?;
+        Some(PortRef::new(node, &port.port))
     }
 
     /// The names of a list that are known.
@@ -239,7 +209,7 @@ impl Linker<'_> {
         known
     }
 
-    fn nodes(&mut self, parts: &mut Sections) {
+    fn link_nodes(&mut self, parts: &mut Sections) {
         for node in &mut parts.nodes {
             let place = place!["nodes", &node.name, "in"];
             let wires = std::mem::take(&mut node.wires);
@@ -252,7 +222,7 @@ impl Linker<'_> {
         }
     }
 
-    fn data(&mut self, parts: &mut Sections) {
+    fn link_data(&mut self, parts: &mut Sections) {
         for (name, config) in &mut parts.data {
             let Some(config) = config else { continue };
             let place = place!["data", &*name, "exclude"];
@@ -268,7 +238,7 @@ impl Linker<'_> {
         }
     }
 
-    fn objectives(&mut self, parts: &mut Sections) {
+    fn link_objectives(&mut self, parts: &mut Sections) {
         for (name, config) in &mut parts.objectives {
             let Some(objective) = config else { continue };
             let place = place!["objectives", &*name];
@@ -287,7 +257,7 @@ impl Linker<'_> {
         }
     }
 
-    fn task(&mut self, parts: &mut Sections) {
+    fn link_task(&mut self, parts: &mut Sections) {
         let Some(task) = &mut parts.task else { return };
         let mut mended = BTreeMap::new();
         let mut whole = true;
@@ -311,21 +281,11 @@ impl Linker<'_> {
         }
     }
 
-    fn arms(&mut self, parts: &mut Sections) {
-        let arms: Vec<String> = parts
-            .arms
-            .arms
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect();
+    fn link_arms(&mut self, parts: &mut Sections) {
+        let arms = parts.arms.arms.iter().map(|(name, _)| name.clone());
+        let known = Known::new(self.reader, "arms", "arm", "arms", arms);
         if let Some(default) = &mut parts.arms.default {
-            let known = Known {
-                what: "arm",
-                plural: "arms",
-                names: &arms,
-                whole: true,
-            };
-            let found = self.resolve(&place!["arms", "default"], default, known);
+            let found = self.resolve(&place!["arms", "default"], default, &known);
             *default = found.unwrap_or_default();
         }
         for (name, arm) in &mut parts.arms.arms {
@@ -343,11 +303,11 @@ impl Linker<'_> {
             };
             arm.stages = self.list(&stages, &arm.stages, Self::stage_name);
             arm.epochs = self.keys(&below(&place, "epochs"), &arm.epochs, Self::stage_name);
-            self.arm(&place, &stages, name, arm);
+            self.check_arm(&place, &stages, name, arm);
         }
     }
 
-    fn arm(&mut self, place: &Path, stages: &Path, name: &str, arm: &crate::sections::Arm) {
+    fn check_arm(&mut self, place: &Path, stages: &Path, name: &str, arm: &crate::sections::Arm) {
         let mut seen = BTreeSet::new();
         for (index, stage) in arm.stages.iter().enumerate() {
             if !seen.insert(stage) {

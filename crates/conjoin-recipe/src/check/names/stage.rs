@@ -2,13 +2,14 @@
 
 use super::{Linker, below, path_in};
 use crate::diagnostic::Diagnostic;
-use crate::tree::Path;
+use crate::suggest;
+use crate::tree::{Path, Tree};
 use conjoin_graph::PortRef;
 use conjoin_train::StageConfig;
 use conjoin_train::stage::{InputConfig, LrConfig};
 
 impl Linker<'_> {
-    pub(super) fn stage(&mut self, place: &Path, stage: &mut StageConfig) {
+    pub(super) fn link_stage(&mut self, place: &Path, stage: &mut StageConfig) {
         let at = |key: &str| below(place, key);
         match self.data_set(&at("data"), &stage.data) {
             Some(data) => stage.data = data,
@@ -32,7 +33,7 @@ impl Linker<'_> {
             let place = path_in(place, &["evaluate", "data"]);
             match self.data_set(&place, &evaluate.data) {
                 Some(data) => evaluate.data = data,
-                None => stage.evaluate = None,
+                None => evaluate.data.clear(),
             }
         }
         self.gates(place, stage);
@@ -44,31 +45,34 @@ impl Linker<'_> {
         }
     }
 
-    /// An input as `node.port`; only the node's name is looked at.
+    /// An input as `node.port`.
     fn input(&mut self, place: &Path, text: &str) -> Option<String> {
-        match text.parse::<PortRef>() {
-            Ok(port) => {
-                let node = self.node(place, &port.node)?;
-                Some(PortRef::new(node, port.port).to_string())
-            }
-            Err(_) => {
-                let span = self.reader.tree.key_span_at(place);
-                let message = format!(
-                    "{}: found {text:?}, expected an input as \"node.port\"",
-                    self.reader.subject(place)
-                );
-                let dotted = self
-                    .reader
-                    .tree
-                    .at(place)
-                    .is_some_and(|t| !t.entries().is_empty());
-                let help = dotted.then(|| "put the name in quotes, so that its dot is no table");
-                let diagnostic = Diagnostic::new("wrong-value", span, message);
-                self.reader
-                    .report(diagnostic.maybe_help(help.map(str::to_owned)));
-                None
-            }
-        }
+        let Ok(port) = text.parse::<PortRef>() else {
+            let span = self.reader.tree.span_at(place);
+            let subject = self.reader.subject(place);
+            let message = format!("{subject}: found {text:?}, expected an input as \"node.port\"");
+            self.reader
+                .report(Diagnostic::new("wrong-value", span, message));
+            return None;
+        };
+        let node = self.node(place, &port.node)?;
+        let known = self
+            .inputs
+            .get(&node)
+            .filter(|known| !known.contains(&port.port.as_str()));
+        let Some(known) = known else {
+            return Some(PortRef::new(node, port.port).to_string());
+        };
+        let span = match self.reader.tree.at(place).and_then(Tree::as_str) {
+            Some(written) if written == text => self.reader.tree.span_at(place),
+            _ => self.reader.tree.key_span_at(place),
+        };
+        let message = format!("node \"{node}\" has no input \"{}\"", port.port);
+        let help = suggest::help(&port.port, "inputs", known);
+        let meant = suggest::meant(&port.port, known).map(|port| PortRef::new(&node, *port));
+        let report = Diagnostic::new("unknown-input", span, message).help(help);
+        self.reader.report(report);
+        meant.map(|port| port.to_string())
     }
 
     fn input_sources(&mut self, place: &Path, stage: &mut StageConfig) {

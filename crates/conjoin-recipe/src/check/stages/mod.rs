@@ -3,7 +3,8 @@
 mod coverage;
 mod tables;
 
-use super::wiring::{Origin, Wires, upstream};
+use super::objectives;
+use super::wiring::{Ground, Origin, Wires, upstream};
 use crate::diagnostic::Diagnostic;
 use crate::read::Reader;
 use crate::suggest;
@@ -35,6 +36,9 @@ struct StageCheck<'a, 'b> {
     route: BTreeSet<String>,
     /// All of the route is known: nothing that it depends on was dropped.
     whole: bool,
+    /// Nothing is wrong with the contracts on the route, so that a node which is not on it was not
+    /// lost by a wrong wire.
+    sound: bool,
 }
 
 /// Checks a stage; its wires are returned also where something is wrong.
@@ -58,7 +62,7 @@ pub(super) fn check<'b>(
                 .collect::<Path>(),
         )
     });
-    let whole = whole && !damaged && !route.iter().any(unread);
+    let whole = whole && !damaged && !wanted.is_empty() && !route.iter().any(unread);
     let mut check = StageCheck {
         wires,
         reader,
@@ -68,7 +72,9 @@ pub(super) fn check<'b>(
         wanted,
         route,
         whole,
+        sound: true,
     };
+    let resolution = check.resolve();
     check.length();
     check.schedule();
     check.inputs();
@@ -76,7 +82,6 @@ pub(super) fn check<'b>(
     check.gradients();
     check.tables();
     check.evaluation();
-    let resolution = check.resolve();
     StageGraph {
         wiring: check.wiring,
         resolution,
@@ -202,7 +207,7 @@ impl StageCheck<'_, '_> {
             let Ok(port) = input.parse::<PortRef>() else {
                 continue;
             };
-            self.reaches(&place, &port);
+            self.reaches(&place, &port.node);
             if let InputConfig::Schedule(schedule) = config
                 && schedule.share.from >= schedule.share.until
             {
@@ -221,35 +226,29 @@ impl StageCheck<'_, '_> {
             let Ok(port) = input.parse::<PortRef>() else {
                 continue;
             };
-            if !self.wiring.contains_key(&port) {
-                if self.wires.is_broken(&port.node) {
-                    continue;
-                }
-                let wired: Vec<String> = self
-                    .wiring
-                    .keys()
-                    .filter(|to| self.route.contains(&to.node))
-                    .map(ToString::to_string)
-                    .collect();
-                let message = format!(
-                    "{}: \"{input}\" is no wired input",
-                    self.reader.subject(&place)
-                );
-                let help = suggest::help(input, "wired inputs", &wired);
-                self.report("unknown-input", &place, message, Some(help));
-            } else {
-                self.reaches(&place, &port);
+            if self.wiring.contains_key(&port) {
+                self.reaches(&place, &port.node);
+            } else if self.sound {
+                let subject = self.reader.subject(&place);
+                let message = format!("{subject}: input \"{input}\" is not wired");
+                self.report("unknown-input", &place, message, None);
             }
         }
     }
 
-    /// An input of a node that takes no part would be set in vain.
-    fn reaches(&mut self, place: &Path, port: &PortRef) {
-        if self.whole && !self.route.contains(&port.node) {
+    /// A node named at `place` must take part in the stage. One that the stage lists and does not
+    /// run is told there.
+    fn reaches(&mut self, place: &Path, node: &str) {
+        let listed = self
+            .stage
+            .train
+            .iter()
+            .chain(&self.stage.freeze)
+            .any(|other| other == node);
+        if self.whole && self.sound && !listed && !self.route.contains(node) {
+            let subject = self.reader.subject(place);
             let message = format!(
-                "{}: node \"{}\" takes no part in {}",
-                self.reader.subject(place),
-                port.node,
+                "{subject}: node \"{node}\" takes no part in {}",
                 self.name()
             );
             let span = match place.last() {
@@ -306,54 +305,37 @@ impl StageCheck<'_, '_> {
     /// Contracts along the route, on the stage's own data and on the data it is evaluated on.
     fn resolve(&mut self) -> Resolution {
         let stage = self.stage;
-        if stage.data.is_empty() {
+        let own = self.resolve_on(&stage.data, &["data"]);
+        if let Some(evaluate) = stage.evaluate.as_ref().filter(|e| e.data != stage.data) {
+            self.resolve_on(&evaluate.data, &["evaluate", "data"]);
+        }
+        own
+    }
+
+    /// `key` is where the stage names the data set.
+    fn resolve_on(&mut self, data: &str, key: &[&str]) -> Resolution {
+        if data.is_empty() {
+            self.sound = false;
             return Resolution::default();
         }
-        let (columns, whole) = self.wires.columns(&stage.data);
-        let origin = |data, key| Origin::Stage {
+        let (columns, whole) = self.wires.columns(data);
+        let origin = Origin::Stage {
             index: self.index,
-            config: stage,
+            config: self.stage,
             data,
             key,
         };
-        let wanted = &self.wanted;
-        let origin_train = origin(&stage.data, &["data"]);
         let resolution =
             self.wires
-                .resolve(self.reader, &self.wiring, &columns, wanted, origin_train);
-        super::objectives::check(
-            self.wires,
-            self.reader,
-            self.index,
-            stage,
-            &resolution,
-            &columns,
+                .resolve(self.reader, &self.wiring, &columns, &self.wanted, origin);
+        let ground = Ground {
+            columns,
             whole,
-            &["data"],
-        );
-        if let Some(evaluate) = stage.evaluate.as_ref().filter(|e| e.data != stage.data) {
-            let (columns, whole) = self.wires.columns(&evaluate.data);
-            let key: &[&str] = &["evaluate", "data"];
-            let origin = Origin::Stage {
-                index: self.index,
-                config: stage,
-                data: &evaluate.data,
-                key,
-            };
-            let found = self
-                .wires
-                .resolve(self.reader, &self.wiring, &columns, wanted, origin);
-            super::objectives::check(
-                self.wires,
-                self.reader,
-                self.index,
-                stage,
-                &found,
-                &columns,
-                whole,
-                key,
-            );
-        }
+            place: self.at(key),
+            resolution: &resolution,
+        };
+        let fits = objectives::check(self.wires, self.reader, self.stage, &self.wiring, &ground);
+        self.sound &= fits && whole && resolution.problems.is_empty();
         resolution
     }
 }

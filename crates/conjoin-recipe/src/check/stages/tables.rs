@@ -1,9 +1,7 @@
 //! Tables and lists of a stage that are written by node.
 
 use super::StageCheck;
-use crate::diagnostic::Diagnostic;
 use crate::suggest;
-use crate::tree::{Path, Step};
 use conjoin_train::stage::LrConfig;
 use std::collections::BTreeSet;
 
@@ -32,11 +30,11 @@ impl StageCheck<'_, '_> {
         self.only_trained("regularise", stage.regularise.keys());
         for node in stage.weights.keys() {
             let place = self.at(&["weights", node]);
-            self.on_route(node, &place);
+            self.reaches(&place, node);
         }
         for (index, node) in stage.reset.iter().enumerate() {
             let place = self.element("reset", index);
-            self.on_route(node, &place);
+            self.reaches(&place, node);
         }
         for (node, import) in &stage.weights {
             if !import.path.as_os_str().is_empty() && !import.path.exists() {
@@ -58,21 +56,6 @@ impl StageCheck<'_, '_> {
                 );
                 self.report_key("not-trained", &place, message);
             }
-        }
-    }
-
-    fn on_route(&mut self, node: &str, place: &Path) {
-        if self.whole && !self.route.contains(node) {
-            let message = format!(
-                "{}: node \"{node}\" takes no part in {}",
-                self.reader.subject(place),
-                self.name()
-            );
-            let span = match place.last() {
-                Some(Step::Key(_)) => self.reader.tree.key_span_at(place),
-                _ => self.reader.tree.span_at(place),
-            };
-            self.reader.report(Diagnostic::new("unused", span, message));
         }
     }
 }

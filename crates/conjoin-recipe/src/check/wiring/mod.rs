@@ -7,6 +7,7 @@ use super::data::DataColumns;
 use crate::read::Reader;
 use crate::sections::Sections;
 use crate::suggest;
+use crate::tree::Path;
 use conjoin_data::Columns;
 use conjoin_graph::spec::{self, Blend};
 use conjoin_graph::{
@@ -30,6 +31,16 @@ pub(super) enum Origin<'a> {
         data: &'a str,
         key: &'a [&'a str],
     },
+}
+
+/// What ports are looked up in: the columns of a data set, and a graph resolved on them.
+pub(super) struct Ground<'a> {
+    pub columns: Columns,
+    /// All columns that there are.
+    pub whole: bool,
+    /// Where the recipe names the data set.
+    pub place: Path,
+    pub resolution: &'a Resolution,
 }
 
 /// The graph as declared, and what has been said about it already.
@@ -74,20 +85,16 @@ impl<'a> Wires<'a> {
     }
 
     /// The columns of all data sets; those of the task's own win.
-    fn all_columns(&self) -> (Columns, bool) {
+    fn all_columns(&self) -> Columns {
         let mut all = Columns::new();
-        let whole = self.columns.values().all(|data| data.whole);
-        let first = self
-            .parts
-            .task
-            .as_ref()
-            .and_then(|task| self.columns.get(task.data()));
+        let task = self.parts.task.as_ref();
+        let first = task.and_then(|task| self.columns.get(task.data()));
         for data in first.into_iter().chain(self.columns.values()) {
             for (name, contract) in &data.columns {
                 all.entry(name.clone()).or_insert_with(|| contract.clone());
             }
         }
-        (all, whole)
+        all
     }
 
     /// Whether any data set has a column, or could have had it.
@@ -105,20 +112,27 @@ impl<'a> Wires<'a> {
             .collect()
     }
 
-    /// Whether a node is declared but cannot be used, for reasons told already.
-    pub fn is_broken(&self, node: &str) -> bool {
-        self.parts.node(node).is_some() && !self.specs.iter().any(|spec| spec.name == node)
-    }
-
     /// The joined graph: names of ports and columns are mended where clear, so that what lies behind
     /// them is checked too.
     pub fn check_joined(&mut self, reader: &mut Reader) {
-        let (columns, _) = self.all_columns();
+        let columns = self.all_columns();
         for _ in 0..=self.joined.len() {
             let found = spec::resolve(&self.specs, &self.joined, &columns, None);
+            // An input under a wrong name is not also a missing one.
+            let misnamed: BTreeSet<&str> = found
+                .problems
+                .iter()
+                .filter(|problem| matches!(problem.kind, ProblemKind::UnknownInput { .. }))
+                .map(|problem| problem.at.node.as_str())
+                .collect();
             let mut mended = false;
             for problem in &found.problems {
-                if !matches!(problem.kind, ProblemKind::Port(_) | ProblemKind::Node(_)) {
+                let later = match problem.kind {
+                    ProblemKind::Port(_) | ProblemKind::Node(_) => true,
+                    ProblemKind::MissingInput { .. } => misnamed.contains(problem.at.node.as_str()),
+                    _ => false,
+                };
+                if !later {
                     self.tell(reader, problem, Origin::Joined);
                 }
                 mended |= self.mend(problem);
@@ -131,7 +145,7 @@ impl<'a> Wires<'a> {
 
     /// Nodes that no stage and no task runs still have to fit what they are wired to.
     pub fn check_unused(&mut self, reader: &mut Reader, used: &BTreeSet<String>) {
-        let (columns, _) = self.all_columns();
+        let columns = self.all_columns();
         let found = spec::resolve(&self.specs, &self.joined, &columns, None);
         for problem in found.problems.iter().filter(|p| !used.contains(&p.at.node)) {
             self.tell(reader, problem, Origin::Joined);

@@ -24,6 +24,9 @@ impl Wires<'_> {
             ProblemKind::UnknownNode { from, .. } if self.parts.node(&from.node).is_some() => {
                 return;
             }
+            ProblemKind::Port(_) | ProblemKind::Node(_) if self.on_broken_data(at, origin) => {
+                return;
+            }
             ProblemKind::UnknownNode { from, known } => {
                 let message = format!("{subject}: there is no node \"{}\"", from.node);
                 diagnostic(span, message).help(suggest::help(&from.node, "nodes", known))
@@ -48,9 +51,13 @@ impl Wires<'_> {
                     Some(place) => reader.tree.span_at(place),
                     None => reader.tree.span_at(&place!["nodes", &at.node]),
                 };
-                let message = format!("{subject} is not wired");
+                let words = if own.is_some() {
+                    "cannot be left open"
+                } else {
+                    "is not wired"
+                };
                 let about = about.trim_end_matches('.');
-                diagnostic(span, message).help(format!("{}: {about}", at.port))
+                diagnostic(span, format!("{subject} {words}")).help(format!("{}: {about}", at.port))
             }
             ProblemKind::Port(error) => diagnostic(span, format!("{subject} {error}")),
             ProblemKind::Node(error) => {
@@ -88,6 +95,20 @@ impl Wires<'_> {
         if self.said.insert((key, code)) {
             reader.report(report);
         }
+    }
+
+    /// Whether a node reads columns of a data set that is wrong itself.
+    fn on_broken_data(&self, at: &PortRef, origin: Origin<'_>) -> bool {
+        let whole = match origin {
+            Origin::Joined => self.columns.values().all(|data| data.whole),
+            Origin::Task { data } | Origin::Stage { data, .. } => self.columns(data).1,
+        };
+        let reads = |to: &PortRef| to.node == at.node && (at.port.is_empty() || to.port == at.port);
+        !whole
+            && self
+                .joined
+                .iter()
+                .any(|(to, wire)| reads(to) && wire.from.is_data())
     }
 
     /// A column that no data set has is a mistake of the wire; one that this data set lacks, of the
