@@ -42,7 +42,7 @@ impl ClassificationConfig {
     pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
         let target_column = run.column(&self.target)?;
         let names = run.vocabulary(&target_column)?.symbols.clone();
-        let route = run.route(&[self.logits.clone()])?;
+        let route = run.route(std::slice::from_ref(&self.logits))?;
         let mut items = Vec::new();
         let mut cross_entropy = 0.0;
         while let Some(batch) = run.next_batch()? {
@@ -71,7 +71,7 @@ impl ClassificationConfig {
         run: &mut ScoreRun<'_>,
     ) -> Result<Vec<(usize, Prediction)>, TaskError> {
         let names = run.vocabulary(&run.column(&self.target)?)?;
-        let route = run.route(&[self.logits.clone()])?;
+        let route = run.route(std::slice::from_ref(&self.logits))?;
         let mut found = Vec::new();
         while let Some(batch) = run.next_batch()? {
             let logits = run.forward(&route, &batch, &self.logits)?;

@@ -24,6 +24,9 @@ pub struct Found {
     pub files: Verified,
 }
 
+/// Steps whose checkpoints could not be read, and why.
+pub type Skipped = Vec<(u64, TrainError)>;
+
 impl Store {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
@@ -78,7 +81,7 @@ impl Store {
     ///
     /// # Errors
     /// There are checkpoints and none can be read.
-    pub fn newest(&self) -> Result<(Option<Found>, Vec<(u64, TrainError)>), TrainError> {
+    pub fn newest(&self) -> Result<(Option<Found>, Skipped), TrainError> {
         let mut skipped = Vec::new();
         for step in self.steps()?.into_iter().rev() {
             match self.read(step) {
@@ -205,7 +208,7 @@ mod tests {
             apply(&store.path(2));
             let (found, skipped) = store.newest().unwrap();
             assert_eq!(found.unwrap().step, 1, "{harm}");
-            assert!(skipped[0].1.to_string().contains(message), "{:?}", skipped);
+            assert!(skipped[0].1.to_string().contains(message), "{skipped:?}");
         }
     }
 
