@@ -1,9 +1,11 @@
 //! The built graph: nodes with weights, run along a route, leaving a trace.
 
+use crate::blend::blend_rows;
 use crate::node::{Context, Inputs, Node, NodeConfig, NodeError, Scope, State, mix};
-use crate::spec::{Blend, NodeSpec, PortRef, Resolution, Wire, Wiring};
-use crate::value::{Payload, Value};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use crate::route::Route;
+use crate::spec::{NodeSpec, PortRef, Resolution, Wire};
+use crate::value::Value;
+use burn::tensor::Device;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -32,126 +34,6 @@ struct Member {
 #[derive(Debug, Default)]
 pub struct Graph {
     members: Vec<Member>,
-}
-
-/// The nodes that a stage or a task runs, in order, and what feeds each of their inputs.
-#[derive(Debug, Clone, Default)]
-pub struct Route {
-    steps: Vec<RouteStep>,
-}
-
-#[derive(Debug, Clone)]
-struct RouteStep {
-    node: String,
-    feeds: Vec<(PortRef, Wire)>,
-}
-
-impl Route {
-    /// The route of a resolution without problems.
-    pub fn new(nodes: &[NodeSpec], wiring: &Wiring, resolution: &Resolution) -> Self {
-        let steps = resolution
-            .order
-            .iter()
-            .map(|&index| {
-                let spec = &nodes[index];
-                let value_ports: BTreeSet<&str> = spec
-                    .config
-                    .inputs()
-                    .iter()
-                    .filter(|port| !port.contract_only)
-                    .map(|port| port.name)
-                    .collect();
-                let feeds = wiring
-                    .iter()
-                    .filter(|(to, _)| {
-                        to.node == spec.name && value_ports.contains(to.port.as_str())
-                    })
-                    .map(|(to, wire)| (to.clone(), wire.clone()))
-                    .collect();
-                RouteStep {
-                    node: spec.name.clone(),
-                    feeds,
-                }
-            })
-            .collect();
-        Self { steps }
-    }
-
-    /// Names of the nodes, producers first.
-    pub fn nodes(&self) -> impl Iterator<Item = &str> {
-        self.steps.iter().map(|step| step.node.as_str())
-    }
-
-    /// Columns that the route reads.
-    pub fn columns(&self) -> BTreeSet<&str> {
-        self.sources()
-            .filter(|port| port.is_data())
-            .map(|port| port.port.as_str())
-            .collect()
-    }
-
-    /// Ports that the route reads and does not compute itself, columns excluded.
-    pub fn outside_ports(&self) -> BTreeSet<PortRef> {
-        let own: BTreeSet<&str> = self.nodes().collect();
-        self.sources()
-            .filter(|port| !port.is_data() && !own.contains(port.node.as_str()))
-            .cloned()
-            .collect()
-    }
-
-    /// Inputs whose second source lies downstream, with that source.
-    pub fn feedback(&self) -> impl Iterator<Item = (&PortRef, &Wire, &Blend)> {
-        self.steps
-            .iter()
-            .flat_map(|step| &step.feeds)
-            .filter_map(|(to, wire)| {
-                let blend = wire.blend.as_ref().filter(|blend| blend.feedback)?;
-                Some((to, wire, blend))
-            })
-    }
-
-    /// Splits at a column: nodes that do not depend on it, and nodes that do. A decoder runs the
-    /// first part once and the second part once a position.
-    pub fn split_at_column(&self, column: &str) -> (Route, Route) {
-        let mut dependent: BTreeSet<&str> = BTreeSet::new();
-        let (mut before, mut after) = (Route::default(), Route::default());
-        for step in &self.steps {
-            let depends = step.feeds.iter().any(|(_, wire)| {
-                (wire.from.is_data() && wire.from.port == column)
-                    || dependent.contains(wire.from.node.as_str())
-            });
-            if depends {
-                dependent.insert(&step.node);
-                after.steps.push(step.clone());
-            } else {
-                before.steps.push(step.clone());
-            }
-        }
-        (before, after)
-    }
-
-    fn sources(&self) -> impl Iterator<Item = &PortRef> {
-        self.steps.iter().flat_map(|step| {
-            step.feeds.iter().flat_map(|(_, wire)| {
-                let second = wire.blend.as_ref().filter(|blend| !blend.feedback);
-                std::iter::once(&wire.from).chain(second.map(|blend| &blend.with))
-            })
-        })
-    }
-
-    /// After which step each port is no longer read.
-    fn last_use(&self) -> BTreeMap<PortRef, usize> {
-        let mut last = BTreeMap::new();
-        for (index, step) in self.steps.iter().enumerate() {
-            for (_, wire) in &step.feeds {
-                last.insert(wire.from.clone(), index);
-                if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
-                    last.insert(blend.with.clone(), index);
-                }
-            }
-        }
-        last
-    }
 }
 
 /// How one pass runs.
@@ -444,94 +326,6 @@ fn feed(
         }
     }
     Ok(if wire.detach { value.detach() } else { value })
-}
-
-/// Takes a share of rows from the second value; rows are chosen by `seed`.
-fn blend_rows(
-    to: &PortRef,
-    truth: Value,
-    prediction: Value,
-    share: f64,
-    seed: u64,
-) -> Result<Value, GraphError> {
-    let shape = truth.shape();
-    if shape != prediction.shape() {
-        return Err(GraphError::Blend {
-            at: to.to_string(),
-            message: format!(
-                "ground truth has shape {shape:?}, the prediction {:?}",
-                prediction.shape()
-            ),
-        });
-    }
-    let rows = shape.first().copied().unwrap_or(0);
-    let device = truth.payload.device();
-    let chosen: Vec<bool> = (0..rows)
-        .map(|row| uniform(seed, row as u64) < share)
-        .collect();
-    let mask = |rank: usize| {
-        let mut dims = vec![1; rank];
-        dims[0] = rows;
-        TensorData::new(chosen.clone(), dims)
-    };
-    macro_rules! select {
-        ($a:ident, $b:expr, $rank:literal) => {{
-            let mask = Tensor::<$rank, burn::tensor::Bool>::from_data(mask($rank), &device);
-            let dims = $a.dims();
-            $a.mask_where(mask.expand(dims), $b).into()
-        }};
-    }
-    let lengths = truth.lengths.clone();
-    let payload: Payload = match (truth.payload, prediction.payload) {
-        (Payload::F1(a), Payload::F1(b)) => select!(a, b, 1),
-        (Payload::F2(a), Payload::F2(b)) => select!(a, b, 2),
-        (Payload::F3(a), Payload::F3(b)) => select!(a, b, 3),
-        (Payload::F4(a), Payload::F4(b)) => select!(a, b, 4),
-        (Payload::F5(a), Payload::F5(b)) => select!(a, b, 5),
-        (Payload::I1(a), Payload::I1(b)) => select!(a, b, 1),
-        (Payload::I2(a), Payload::I2(b)) => select!(a, b, 2),
-        (Payload::I3(a), Payload::I3(b)) => select!(a, b, 3),
-        (_, _) => {
-            return Err(GraphError::Blend {
-                at: to.to_string(),
-                message: "ground truth and prediction differ in type".to_owned(),
-            });
-        }
-    };
-    Ok(Value { payload, lengths })
-}
-
-/// Tokens as a decoder would have fed them back: the most probable symbol of each position, moved
-/// one position to the right, mixed into the truth with probability `share` a position. Position 0
-/// (begin of sequence) and padding stay as they are.
-pub fn feed_back(
-    truth: &Value,
-    logits: &Value,
-    share: f64,
-    seed: u64,
-) -> Result<Value, crate::value::ValueError> {
-    let truth_tokens: Tensor<2, Int> = truth.tensor()?;
-    let logits: Tensor<3> = logits.tensor()?;
-    let [rows, time] = truth_tokens.dims();
-    let device = truth_tokens.device();
-    let predicted: Vec<i64> = logits.argmax(2).into_data().iter::<i64>().collect();
-    let mut mixed: Vec<i64> = truth_tokens.into_data().iter::<i64>().collect();
-    let lengths = truth.row_lengths();
-    for row in 0..rows {
-        for t in 1..lengths[row].min(time) {
-            let at = row * time + t;
-            if uniform(seed, at as u64) < share {
-                mixed[at] = predicted[at - 1];
-            }
-        }
-    }
-    let data = TensorData::new(mixed, [rows, time]);
-    let tokens = Tensor::<2, Int>::from_data(data, (&device, burn::tensor::DType::I64));
-    Ok(Value::with_lengths(tokens, truth.lengths.clone()))
-}
-
-fn uniform(seed: u64, counter: u64) -> f64 {
-    (mix(seed, counter) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// FNV-1a over a name, so that a stream depends on the name and not on an order.

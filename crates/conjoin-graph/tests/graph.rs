@@ -1,7 +1,8 @@
 //! The graph as a whole: resolving, running, stepping, freezing, saving.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use conjoin_graph::graph::{Keep, feed_back};
+use conjoin_graph::blend::feed_back;
+use conjoin_graph::graph::Keep;
 use conjoin_graph::spec::{self, resolve};
 use conjoin_graph::weights::{self, ImportConfig, WeightsError};
 use conjoin_graph::{

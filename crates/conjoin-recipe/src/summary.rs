@@ -169,9 +169,9 @@ fn node_summary(
         node.visit(&mut |param| {
             let count: usize = param.shape.iter().product();
             if param.statistic {
-                statistics += count
+                statistics += count;
             } else {
-                parameters += count
+                parameters += count;
             }
         });
     }
@@ -255,7 +255,7 @@ fn length(steps: Option<u64>, epochs: Option<f64>) -> String {
     match (steps, epochs) {
         (Some(1), _) => "1 step".to_owned(),
         (Some(steps), _) => format!("{steps} steps"),
-        (None, Some(epochs)) if epochs == 1.0 => "1 epoch".to_owned(),
+        (None, Some(1.0)) => "1 epoch".to_owned(),
         (None, Some(epochs)) => format!("{epochs} epochs"),
         (None, None) => String::new(),
     }

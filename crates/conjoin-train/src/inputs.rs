@@ -6,7 +6,8 @@
 
 use crate::plan::StagePlan;
 use crate::stage::InputConfig;
-use conjoin_graph::graph::{Graph, GraphError, Keep, Pass, feed_back};
+use conjoin_graph::blend::feed_back;
+use conjoin_graph::graph::{Graph, GraphError, Keep, Pass};
 use conjoin_graph::node::mix;
 use conjoin_graph::{PortRef, Value};
 use std::collections::BTreeMap;

@@ -207,7 +207,7 @@ impl Scorer for Told {
         data: &str,
         batches: Option<usize>,
     ) -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error + Send + Sync>> {
-        assert!(graph.names().count() == 5);
+        assert!(graph.names().count() == 7);
         let asked = (stage.config.name.clone(), data.to_owned(), batches);
         self.asked.lock().unwrap().push(asked);
         if self.scores.is_empty() {

@@ -74,14 +74,15 @@ impl RunNote {
 
     /// The command that makes the run again.
     pub fn command(&self, out: &Path) -> String {
-        let mut command = format!("conjoin train {}", self.recipe);
+        let mut words = vec!["conjoin train".to_owned(), self.recipe.clone()];
         if let Some(arm) = &self.arm {
-            command.push_str(&format!(" --arm {arm}"));
+            words.push(format!("--arm {arm}"));
         }
         if !self.only.is_empty() {
-            command.push_str(&format!(" --stage {}", self.only.join(",")));
+            words.push(format!("--stage {}", self.only.join(",")));
         }
-        format!("{command} --out {}", out.display())
+        words.push(format!("--out {}", out.display()));
+        words.join(" ")
     }
 }
 

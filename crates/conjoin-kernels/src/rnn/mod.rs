@@ -3,7 +3,7 @@
 //! Shapes: `B` rows of up to `T` steps, padded on the right; `I` inputs, `H` hidden units.
 //!
 //! Inside, the valid steps of all rows lie behind one another, in the order in which they are
-//! processed, without padding ([`steps`]). So padding is never read, and the products over all steps
+//! processed, without padding (`steps`). So padding is never read, and the products over all steps
 //! do no work on it. Rows are independent of one another: tasks take groups of rows through all their
 //! steps without waiting for each other, and the grouping does not change a bit of the result.
 

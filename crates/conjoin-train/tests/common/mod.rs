@@ -33,6 +33,7 @@ pub fn columns() -> Columns {
         ("target".to_owned(), Contract::tokens("T", symbols)),
         ("x".to_owned(), dense(4)),
         ("y".to_owned(), dense(2)),
+        ("image".to_owned(), Contract::image(4, 4, 1, (-1.0, 1.0))),
     ])
 }
 
@@ -60,6 +61,14 @@ impl Memory {
             let target = tokens.iter().map(|t| 1 + t % 5).collect();
             let x: Vec<f32> = (0..4).map(|_| draw() * 2.0).collect();
             let y = vec![x[0] - 2.0 * x[1], x[2] + 0.5 * x[3]];
+            // The four features in the corners of an image without anything else.
+            let corners = [0, 3, 12, 15];
+            let mut image = vec![0.0; 16];
+            corners.iter().zip(&x).for_each(|(&at, &x)| image[at] = x);
+            let image = Field::Dense {
+                shape: vec![4, 4, 1],
+                data: image,
+            };
             let dense = |data: Vec<f32>| Field::Dense {
                 shape: vec![data.len()],
                 data,
@@ -69,6 +78,7 @@ impl Memory {
                 .with("target", Field::Tokens(target))
                 .with("x", dense(x))
                 .with("y", dense(y))
+                .with("image", image)
         };
         Self((0..count).map(sample).collect())
     }
@@ -120,7 +130,8 @@ fn node(name: &str, config: Value) -> NodeSpec {
 }
 
 /// Nodes: `symbols` (embedding), `hidden` (linear with dropout), `output` (classifier); `line`
-/// (linear) from `x`, `second` (linear) after it.
+/// (linear) from `x`, `second` (linear) after it; `eye` (convolutions with batch norm) from `image`,
+/// `sight` (linear) after it.
 pub fn nodes() -> Vec<NodeSpec> {
     vec![
         node("symbols", json!({"kind": "embedding", "size": 6})),
@@ -131,6 +142,11 @@ pub fn nodes() -> Vec<NodeSpec> {
         node("output", json!({"kind": "classifier"})),
         node("line", json!({"kind": "linear", "size": 3})),
         node("second", json!({"kind": "linear", "size": 2})),
+        node(
+            "eye",
+            json!({"kind": "conv-encoder", "stem": 4, "widths": [4], "head": "flatten"}),
+        ),
+        node("sight", json!({"kind": "linear", "size": 2})),
     ]
 }
 
@@ -142,6 +158,8 @@ fn wiring() -> Wiring {
         ("output.classes", "data.target"),
         ("line.features", "data.x"),
         ("second.features", "line.features"),
+        ("eye.image", "data.image"),
+        ("sight.features", "eye.features"),
     ]
     .into_iter()
     .map(|(to, from)| (port(to), Wire::new(port(from))))
@@ -156,6 +174,9 @@ pub fn objective(name: &str) -> ObjectiveConfig {
         }
         "fit" => {
             json!({"loss": {"kind": "mse"}, "prediction": "second.features", "target": "data.y", "weight": 1.0})
+        }
+        "see" => {
+            json!({"loss": {"kind": "huber"}, "prediction": "sight.features", "target": "data.y", "weight": 1.0})
         }
         "fit-first" => {
             json!({"loss": {"kind": "mse"}, "prediction": "second.features", "target": "data.y", "weight": 1.0, "updates": ["line"]})

@@ -109,7 +109,7 @@ impl Predictor {
                 }
                 Some(prediction) => output::line(&prediction.to_string())?,
                 None if self.json => {
-                    output::line(&serde_json::json!({ "input": input }).to_string())?
+                    output::line(&serde_json::json!({ "input": input }).to_string())?;
                 }
                 None => output::line(&format!("{input}\t"))?,
             }

@@ -19,7 +19,7 @@ impl Wires<'_> {
         let own = own_input(origin, at);
         let (code, subject) = (code(&problem.kind), subject(node, &at.port));
         let diagnostic = |span: Span, message: String| Diagnostic::new(code, span, message);
-        let (span, place) = self.place(reader, at, own.as_ref());
+        let (span, place) = Self::place(reader, at, own.as_ref());
         let report = match &problem.kind {
             ProblemKind::UnknownNode { from, .. } if self.parts.node(&from.node).is_some() => {
                 return;
@@ -151,7 +151,7 @@ impl Wires<'_> {
     }
 
     /// Where the wire of an input is written down.
-    fn place(&self, reader: &Reader, at: &PortRef, own: Option<&Path>) -> (Span, Path) {
+    fn place(reader: &Reader, at: &PortRef, own: Option<&Path>) -> (Span, Path) {
         let place = match own {
             Some(place) => place.clone(),
             None => place!["nodes", &at.node, "in", &at.port],

@@ -1,0 +1,95 @@
+//! Wires that move from ground truth to prediction: what arrives when a share of it is predicted.
+
+use crate::graph::GraphError;
+use crate::node::mix;
+use crate::spec::PortRef;
+use crate::value::{Payload, Value, ValueError};
+use burn::tensor::{Int, Tensor, TensorData};
+
+/// Takes a share of rows from the second value; rows are chosen by `seed`.
+pub(crate) fn blend_rows(
+    to: &PortRef,
+    truth: Value,
+    prediction: Value,
+    share: f64,
+    seed: u64,
+) -> Result<Value, GraphError> {
+    let shape = truth.shape();
+    if shape != prediction.shape() {
+        return Err(GraphError::Blend {
+            at: to.to_string(),
+            message: format!(
+                "ground truth has shape {shape:?}, the prediction {:?}",
+                prediction.shape()
+            ),
+        });
+    }
+    let rows = shape.first().copied().unwrap_or(0);
+    let device = truth.payload.device();
+    let chosen: Vec<bool> = (0..rows)
+        .map(|row| uniform(seed, row as u64) < share)
+        .collect();
+    let mask = |rank: usize| {
+        let mut dims = vec![1; rank];
+        dims[0] = rows;
+        TensorData::new(chosen.clone(), dims)
+    };
+    macro_rules! select {
+        ($a:ident, $b:expr, $rank:literal) => {{
+            let mask = Tensor::<$rank, burn::tensor::Bool>::from_data(mask($rank), &device);
+            let dims = $a.dims();
+            $a.mask_where(mask.expand(dims), $b).into()
+        }};
+    }
+    let lengths = truth.lengths.clone();
+    let payload: Payload = match (truth.payload, prediction.payload) {
+        (Payload::F1(a), Payload::F1(b)) => select!(a, b, 1),
+        (Payload::F2(a), Payload::F2(b)) => select!(a, b, 2),
+        (Payload::F3(a), Payload::F3(b)) => select!(a, b, 3),
+        (Payload::F4(a), Payload::F4(b)) => select!(a, b, 4),
+        (Payload::F5(a), Payload::F5(b)) => select!(a, b, 5),
+        (Payload::I1(a), Payload::I1(b)) => select!(a, b, 1),
+        (Payload::I2(a), Payload::I2(b)) => select!(a, b, 2),
+        (Payload::I3(a), Payload::I3(b)) => select!(a, b, 3),
+        (_, _) => {
+            return Err(GraphError::Blend {
+                at: to.to_string(),
+                message: "ground truth and prediction differ in type".to_owned(),
+            });
+        }
+    };
+    Ok(Value { payload, lengths })
+}
+
+/// Tokens as a decoder would have fed them back: the most probable symbol of each position, moved
+/// one position to the right, mixed into the truth with probability `share` a position. Position 0
+/// (begin of sequence) and padding stay as they are.
+pub fn feed_back(
+    truth: &Value,
+    logits: &Value,
+    share: f64,
+    seed: u64,
+) -> Result<Value, ValueError> {
+    let truth_tokens: Tensor<2, Int> = truth.tensor()?;
+    let logits: Tensor<3> = logits.tensor()?;
+    let [rows, time] = truth_tokens.dims();
+    let device = truth_tokens.device();
+    let predicted: Vec<i64> = logits.argmax(2).into_data().iter::<i64>().collect();
+    let mut mixed: Vec<i64> = truth_tokens.into_data().iter::<i64>().collect();
+    let lengths = truth.row_lengths();
+    for row in 0..rows {
+        for t in 1..lengths[row].min(time) {
+            let at = row * time + t;
+            if uniform(seed, at as u64) < share {
+                mixed[at] = predicted[at - 1];
+            }
+        }
+    }
+    let data = TensorData::new(mixed, [rows, time]);
+    let tokens = Tensor::<2, Int>::from_data(data, (&device, burn::tensor::DType::I64));
+    Ok(Value::with_lengths(tokens, truth.lengths.clone()))
+}
+
+fn uniform(seed: u64, counter: u64) -> f64 {
+    (mix(seed, counter) >> 11) as f64 / (1u64 << 53) as f64
+}
