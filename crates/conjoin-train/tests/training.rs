@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Memory, Options, losses, node_weights, plan, run, run_with, steps, weights};
-use conjoin_train::{Event, Outcome};
+use conjoin_train::{Event, Listener, Outcome};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -327,6 +327,43 @@ fn a_node_can_begin_again_or_take_weights_from_elsewhere() {
     assert!(
         told.contains("2 used (map.weight, map.bias), none missing, none unused"),
         "{told}"
+    );
+}
+
+#[test]
+fn a_run_that_ended_within_a_stage_gives_its_averaged_weights() {
+    struct Crash;
+    impl Listener for Crash {
+        fn on(&mut self, event: &Event) -> std::io::Result<()> {
+            match event {
+                Event::Step { global_step: 5, .. } => Err(std::io::Error::other("crash")),
+                _ => Ok(()),
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let cut = dir.path().join("cut");
+    let options = Options {
+        listeners: vec![Box::new(Crash)],
+        ..Options::default()
+    };
+    let stage = |steps: u64| fit(json!({"steps": steps, "ema": 0.5, "checkpoint": {"every": 4}}));
+    run_with(&plan(7, 16, [stage(9)]), &cut, options)
+        .0
+        .unwrap_err();
+    // The same steps as a whole stage, which hands on its averages.
+    let whole = dir.path().join("whole");
+    run(&plan(7, 16, [stage(4)]), &whole).0.unwrap();
+    assert_ne!(
+        node_weights(&cut, 4, "line"),
+        node_weights(&whole, 4, "line")
+    );
+    let import = fit(json!({"lr": 0.0, "weights": {"line": {"path": cut}}}));
+    let root = dir.path().join("import");
+    run(&plan(7, 16, [import]), &root).0.unwrap();
+    assert_eq!(
+        node_weights(&root, 1, "line"),
+        node_weights(&whole, 4, "line")
     );
 }
 

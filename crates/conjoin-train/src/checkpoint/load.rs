@@ -62,6 +62,13 @@ pub fn load_graph(graph: Graph, found: &Found, averaged: bool) -> Result<Graph, 
     }
 }
 
+/// Replaces the weights of one node by their averages, where the checkpoint has them.
+pub(crate) fn load_average(graph: Graph, node: &str, found: &Found) -> Result<Graph, TrainError> {
+    let mut average = arrays(found, EMA)?.unwrap_or_default();
+    average.retain(|key, _| key.starts_with(&parameter_name(node, "")));
+    load_flat(graph, average, found, EMA)
+}
+
 type Shaped = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 fn node_arrays(graph: &Graph, name: &str, found: &Found) -> Result<Shaped, TrainError> {

@@ -25,7 +25,7 @@ pub use store::{Found, Store};
 pub use tensors::{Arrays, Numbers};
 pub use write::Writer;
 
-pub(crate) use load::{arrays, node_file};
+pub(crate) use load::{arrays, load_average, node_file};
 pub(crate) use tensors::encode as encode_arrays;
 
 /// Optimiser moments.

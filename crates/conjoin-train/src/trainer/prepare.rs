@@ -1,7 +1,7 @@
 //! Before a stage: nodes that begin again, weights that come from elsewhere, the stage's length.
 
 use super::Trainer;
-use crate::checkpoint::{self, Store};
+use crate::checkpoint::{self, Found, Store};
 use crate::event::Level;
 use crate::plan::StagePlan;
 use crate::{TrainError, seeds};
@@ -57,13 +57,17 @@ impl Trainer {
             .node(name)
             .map(Node::boxed_clone)
             .ok_or_else(|| wrong("there is no such node".to_owned()))?;
-        let path = file_of(name, config).map_err(|e| wrong(e.to_string()))?;
+        let (path, found) = file_of(name, config).map_err(|e| wrong(e.to_string()))?;
         let (node, report) = import(node, config, &path).map_err(|source| TrainError::Import {
             stage: stage.config.name.clone(),
             node: name.to_owned(),
             source,
         })?;
         self.graph.replace(name, node);
+        if let Some(found) = found {
+            let graph = std::mem::take(&mut self.graph);
+            self.graph = checkpoint::load_average(graph, name, &found)?;
+        }
         let text = format!(
             "weights of node {name:?} from {}: {}",
             path.display(),
@@ -86,9 +90,9 @@ impl Trainer {
 }
 
 /// The file to read: the path itself, or the node's file in the best checkpoint of a run.
-fn file_of(node: &str, config: &ImportConfig) -> Result<PathBuf, TrainError> {
+fn file_of(node: &str, config: &ImportConfig) -> Result<(PathBuf, Option<Found>), TrainError> {
     if !config.path.is_dir() {
-        return Ok(config.path.clone());
+        return Ok((config.path.clone(), None));
     }
     let root = &config.path;
     let missing = |missing: String| TrainError::NoRun {
@@ -101,7 +105,8 @@ fn file_of(node: &str, config: &ImportConfig) -> Result<PathBuf, TrainError> {
     }
     let found = checkpoint::best(&Store::new(checkpoints))?
         .ok_or_else(|| missing("a checkpoint".to_owned()))?;
-    Ok(found.path.join(checkpoint::node_file(node)))
+    let path = found.path.join(checkpoint::node_file(node));
+    Ok((path, Some(found)))
 }
 
 fn told(report: &ImportReport) -> String {
