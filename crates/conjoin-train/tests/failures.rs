@@ -229,14 +229,16 @@ fn weights_stay_as_they_were_before_the_bad_step() {
 }
 
 fn growing() -> Arc<Plan> {
-    let all = ["symbols", "hidden", "output", "line", "second"];
+    let all = [
+        "symbols", "hidden", "output", "line", "second", "eye", "sight",
+    ];
     plan(
         7,
         4,
         [
             fit(json!({"checkpoint": {"every": 0}, "steps": 2})),
             fit(
-                json!({"name": "all", "train": all, "objectives": {"spell": 1.0, "fit": 1.0}, "ema": 0.9}),
+                json!({"name": "all", "train": all, "objectives": {"spell": 1.0, "fit": 1.0, "see": 1.0}, "ema": 0.9}),
             ),
         ],
     )
@@ -260,12 +262,12 @@ fn child() {
 fn a_disk_without_room_leaves_the_previous_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("run");
-    // Files may have three blocks: enough for the end of the first stage, not for the optimiser's
+    // Files may have eight blocks: enough for the end of the first stage, not for the optimiser's
     // state. The kernel refuses the write as it does on a full disk.
     let output = Command::new("sh")
         .args([
             "-c",
-            "trap '' XFSZ; ulimit -f 3; exec \"$0\" --exact child --nocapture",
+            "trap '' XFSZ; ulimit -f 8; exec \"$0\" --exact child --nocapture",
         ])
         .arg(std::env::current_exe().unwrap())
         .env("CONJOIN_TEST_FULL", &root)
