@@ -19,10 +19,10 @@ pub(crate) struct ReadError {
 pub(crate) enum ReadErrorKind {
     /// The path ends with the key.
     UnknownKey {
-        expected: &'static [&'static str],
+        expected: Vec<String>,
     },
     /// The path ends with the table.
-    MissingKey(&'static str),
+    MissingKey(String),
     /// A name that must be one of several.
     UnknownName {
         expected: &'static [&'static str],
@@ -50,9 +50,25 @@ impl ReadError {
         Self::new(ReadErrorKind::Other(message.to_owned()))
     }
 
-    /// An error in its own words about one key of the value.
-    pub fn at_key(key: &str, message: &str) -> Self {
-        Self::at_root(message).inside(key)
+    /// An error that another deserializer told as text: what serde's own messages say is taken
+    /// apart again. `keys` are those of the value, `blamed` is the one at fault.
+    pub fn from_text(message: &str, keys: Vec<String>, blamed: Option<&str>) -> Self {
+        let named = |start: &str| message.strip_prefix(start)?.split('`').next();
+        if let Some(key) = named("missing field `").filter(|key| keys.iter().any(|k| k == key)) {
+            return Self::new(ReadErrorKind::MissingKey(key.to_owned()));
+        }
+        let Some(blamed) = blamed else {
+            return Self::at_root(message);
+        };
+        if named("unknown field `") == Some(blamed) {
+            return Self::new(ReadErrorKind::UnknownKey { expected: keys }).inside(blamed);
+        }
+        let typed = message.starts_with("invalid type") || message.starts_with("invalid value");
+        let kind = match message.split_once(", expected ") {
+            Some((_, expected)) if typed => ReadErrorKind::Expected(expected.to_owned()),
+            _ => ReadErrorKind::Other(message.to_owned()),
+        };
+        Self::new(kind).inside(blamed)
     }
 
     /// Where in the value.
@@ -96,11 +112,12 @@ impl de::Error for ReadError {
     }
 
     fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
+        let expected = expected.iter().map(|&name| name.to_owned()).collect();
         Self::new(ReadErrorKind::UnknownKey { expected })
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(ReadErrorKind::MissingKey(field))
+        Self::new(ReadErrorKind::MissingKey(field.to_owned()))
     }
 }
 

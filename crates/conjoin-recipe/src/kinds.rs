@@ -1,6 +1,7 @@
 //! The closed sets of kinds, seen alike: what parsing, suggestions and `list` need of each.
 
 use crate::deserialize::ReadError;
+use crate::schema::Shape;
 use crate::tree::Tree;
 use conjoin_data::{SourceConfig, TransformConfig};
 use conjoin_graph::{BuiltinNode, NodeExtension, NodeKind};
@@ -83,19 +84,16 @@ pub(crate) fn nodes(extensions: &[NodeExtension]) -> KindSet<'_, NodeKind> {
     }
 }
 
-/// Finds the option that an outside node's own words are about: without it, the words change.
+/// What an outside node says about its options, at the option that it is about: without that one it
+/// says something else.
 fn blame(extension: &NodeExtension, options: &Tree, message: &str) -> ReadError {
-    let plain = message.split(" at line ").next().unwrap_or(message);
-    for entry in options.entries() {
+    let schema = extension.schema();
+    let keys = Shape::new(&schema).keys().map(str::to_owned).collect();
+    let blamed = options.entries().iter().find(|entry| {
         let mut without = options.clone();
         without.remove(&entry.key);
-        let changed = match extension.read(without.to_json()) {
-            Ok(_) => true,
-            Err(error) => error.to_string() != message,
-        };
-        if changed {
-            return ReadError::at_key(&entry.key, plain);
-        }
-    }
-    ReadError::at_root(plain)
+        let again = extension.read(without.to_json());
+        again.map_or_else(|error| error.to_string() != message, |_| true)
+    });
+    ReadError::from_text(message, keys, blamed.map(|entry| entry.key.as_str()))
 }

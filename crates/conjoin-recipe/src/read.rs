@@ -76,7 +76,8 @@ impl Reader {
         let full: Path = root.iter().chain(&inner).cloned().collect();
         match &error.kind {
             ReadErrorKind::UnknownKey { expected } => {
-                self.unknown_key(&full, expected);
+                let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+                self.unknown_key(&full, &expected);
                 true
             }
             ReadErrorKind::MissingKey(key) => self.missing_key(root, &inner, key, shape, fillers),
@@ -96,6 +97,9 @@ impl Reader {
                 );
                 self.wrong_value(&full, &inner, "wrong-type", message, help)
             }
+            // An outside kind reads with words of its own; after a value was cut out, they only
+            // complain about the gap.
+            ReadErrorKind::Other(_) if inner.is_empty() && self.is_damaged(root) => false,
             ReadErrorKind::Other(words) => {
                 let message = format!("{}: {words}", self.subject(&full));
                 self.wrong_value(&full, &inner, "wrong-value", message, None)

@@ -92,11 +92,20 @@ fn outside_kinds_are_checked_like_built_in_ones() {
             .to_string()
     };
     assert_eq!(
-        told("openness = 0.5\nopeness = 1"),
-        "r.toml:47:11: \"openess\" of node \"gate\": unknown field `openess`, expected `openness`\n"
+        told("openess = 1"),
+        "r.toml:46:1: unknown key \"openess\" in node \"gate\" (did you mean \"openness\"?)\n"
     );
-    assert!(told("openness = \"wide\"").starts_with("r.toml:46:12: \"openness\" of node \"gate\""));
-    assert!(told("").contains("missing field `openness`"));
+    assert_eq!(
+        told("openness = \"wide\"\ncolour = 3"),
+        "r.toml:46:12: \"openness\" of node \"gate\": found \"wide\", expected a number (openness: How \
+         far the gate is open at first)\n\
+         r.toml:47:1: unknown key \"colour\" in node \"gate\" (keys: openness)\n"
+    );
+    assert_eq!(
+        told(""),
+        "r.toml:44:8: missing key \"openness\" in node \"gate\" (openness: How far the gate is open \
+         at first)\n"
+    );
     let unknown = check(&with_gate("openness = 1"), "r.toml", &[], &[], None).unwrap_err();
     assert!(
         unknown
