@@ -11,7 +11,6 @@
 //! outcomes ──> Comparison ────┘──> text table, JSON
 //! ```
 
-pub mod alignment;
 pub mod chart;
 pub mod compare;
 pub mod graph_drawing;

@@ -1,6 +1,7 @@
 //! What the name of a score says about it: how to write it, and which direction is better.
 
 use crate::number;
+use conjoin_tasks::MetricKind;
 
 /// A score's label, unit and direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,27 +19,11 @@ pub struct Metric {
 const ABBREVIATIONS: [&str; 7] = ["per", "wer", "cer", "ter", "bleu", "map", "iou"];
 
 impl Metric {
-    /// Conventions of the field: error rates and accuracies are shares; everything that is no
-    /// known gain is a cost.
+    /// By the conventions of [`MetricKind`].
     pub fn of(name: &str) -> Self {
         let lower = name.to_lowercase().replace(['-', ' '], "_");
         let last = lower.rsplit(['.', '/']).next().unwrap_or(&lower);
-        let rate = ["per", "wer", "cer", "ter"].contains(&last)
-            || last.ends_with("error_rate")
-            || last == "error"
-            || last == "errors";
-        let gain = [
-            "accuracy",
-            "precision",
-            "recall",
-            "f1",
-            "iou",
-            "map",
-            "bleu",
-            "exact",
-        ]
-        .iter()
-        .any(|part| last.split('_').any(|word| word == *part));
+        let kind = MetricKind::of(name);
         let prefix = &lower[..lower.len() - last.len()];
         let label = if ABBREVIATIONS.contains(&last) {
             format!("{prefix}{}", last.to_uppercase())
@@ -48,8 +33,8 @@ impl Metric {
         Self {
             name: name.to_owned(),
             label,
-            percent: rate || (gain && last != "bleu"),
-            higher_is_better: gain,
+            percent: kind.share,
+            higher_is_better: kind.higher_is_better,
         }
     }
 

@@ -9,6 +9,7 @@ use conjoin_tasks::TaskConfig;
 use conjoin_train::{LossConfig, OptimiserConfig};
 use schemars::Schema;
 
+type Lookup<'a, T> = Box<dyn Fn(&str) -> Option<T> + 'a>;
 type Reader<'a, T> = Box<dyn Fn(&str, &Tree) -> Option<Result<T, ReadError>> + 'a>;
 
 /// The values that `kind` may have in one place of a recipe.
@@ -16,8 +17,8 @@ pub(crate) struct KindSet<'a, T> {
     /// What the kinds are kinds of: `node`, `loss`.
     pub what: &'static str,
     pub kinds: Vec<&'static str>,
-    about: Box<dyn Fn(&str) -> Option<&'static str> + 'a>,
-    schema: Box<dyn Fn(&str) -> Option<Schema> + 'a>,
+    about: Lookup<'a, &'static str>,
+    schema: Lookup<'a, Schema>,
     read: Reader<'a, T>,
 }
 

@@ -9,6 +9,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Scores, the headline first.
+pub(crate) const METRICS: &[&str] = &["accuracy", "cross-entropy"];
+
+/// Ports that are read.
+pub(crate) const PORTS: &[&str] = &["logits", "target"];
+
 /// Options of `[task] kind = "classification"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,7 +1,7 @@
 //! Token and sequence error rates against the best-matching of several references: phoneme and
 //! word error rate of grapheme-to-phoneme conversion.
 
-use crate::edit_distance::distance;
+use crate::alignment::distance;
 
 /// Errors of one output against its best-matching reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,20 @@
 //! What a system adds to the graph and the loop: the ports it scores, how it decodes, its metrics.
 
+pub mod alignment;
 pub mod classification;
 pub mod decode;
-pub mod edit_distance;
 pub mod error_rate;
+mod metric;
 mod scored;
 mod scorer;
 pub mod transduction;
 
+pub use metric::MetricKind;
 pub use scored::{
     ClassOutput, ItemOutcome, Outputs, PredictedClass, PredictedSequence, Prediction, Scored,
-    SequenceOutput, is_rate,
+    SequenceOutput,
 };
-pub use scorer::{TaskError, TaskScorer};
+pub use scorer::{LastScored, TaskError, TaskScorer};
 
 use conjoin_graph::PortRef;
 use std::collections::BTreeMap;
@@ -58,11 +60,19 @@ impl TaskConfig {
         }
     }
 
-    /// The score that headlines a report; smaller is better for rates of error.
-    pub fn headline(&self) -> &'static str {
+    /// Every port that the task reads where it is given, required or not.
+    pub fn port_names(&self) -> &'static [&'static str] {
         match self {
-            Self::Classification(_) => "accuracy",
-            Self::Transduction(_) => "wer",
+            Self::Classification(_) => classification::PORTS,
+            Self::Transduction(_) => transduction::PORTS,
+        }
+    }
+
+    /// The scores that the task gives; the first headlines a report.
+    pub fn metrics(&self) -> &'static [&'static str] {
+        match self {
+            Self::Classification(_) => classification::METRICS,
+            Self::Transduction(_) => transduction::METRICS,
         }
     }
 }

@@ -2,11 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// Scores that are shares between 0 and 1 and are shown in percent.
-pub fn is_rate(name: &str) -> bool {
-    matches!(name, "accuracy" | "per" | "wer")
-}
-
 /// Errors of one item: the unit that intervals are drawn over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemOutcome {

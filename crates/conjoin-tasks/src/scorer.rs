@@ -1,17 +1,17 @@
 //! Runs a task over a data set or over raw inputs: opens data, finds routes, moves batches.
 
-use crate::TaskConfig;
 use crate::decode::DecodeError;
 use crate::scored::{Prediction, Scored};
 use crate::transduction::symbols;
+use crate::{MetricKind, TaskConfig};
 use burn::tensor::Device;
-use conjoin_data::{Contract, DataError, DataSetConfig, Loader, Meaning, Source, Vocabulary};
+use conjoin_data::{Contract, DataError, Loader, Meaning, Source, Vocabulary};
 use conjoin_graph::graph::{GraphError, Keep};
 use conjoin_graph::{Graph, Pass, PortRef, Route, Value, ValueError};
 use conjoin_train::scorer::Scorer;
-use conjoin_train::{Plan, StagePlan};
+use conjoin_train::{DataPlan, DataSets, Plan, StagePlan};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A failure while scoring or predicting.
 #[derive(Debug, thiserror::Error)]
@@ -55,23 +55,41 @@ impl TaskError {
     }
 }
 
-/// Scores graphs of one plan; data sets are opened once.
+/// Scores graphs of one plan on its data sets.
 #[derive(Debug)]
 pub struct TaskScorer {
     plan: Arc<Plan>,
     task: TaskConfig,
     device: Device,
-    sources: BTreeMap<String, Arc<dyn Source>>,
+    data: Arc<DataSets>,
+    last: LastScored,
+}
+
+/// The latest complete scoring of the task's own data set by a scorer: after a run, that of its
+/// final weights.
+#[derive(Debug, Clone, Default)]
+pub struct LastScored(Arc<Mutex<Option<Scored>>>);
+
+impl LastScored {
+    pub fn take(&self) -> Option<Scored> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Scored>> {
+        // A panic elsewhere cannot leave it half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl TaskScorer {
     /// `device` is where evaluation copies of the graph live: without autodiff.
-    pub fn new(plan: Arc<Plan>, task: TaskConfig, device: Device) -> Self {
+    pub fn new(plan: Arc<Plan>, task: TaskConfig, device: Device, data: Arc<DataSets>) -> Self {
         Self {
             plan,
             task,
             device,
-            sources: BTreeMap::new(),
+            data,
+            last: LastScored::default(),
         }
     }
 
@@ -79,39 +97,34 @@ impl TaskScorer {
         &self.task
     }
 
+    /// A handle that outlives the scorer.
+    pub fn last(&self) -> LastScored {
+        self.last.clone()
+    }
+
     /// Scores an evaluation copy of the graph. `ports` replaces ports of the task, as a stage's
     /// `score` table does; `batches` limits how much of the data set is read.
     pub fn score(
-        &mut self,
+        &self,
         graph: &Graph,
         ports: &BTreeMap<String, PortRef>,
         data: &str,
         batches: Option<usize>,
     ) -> Result<Scored, TaskError> {
-        let task = self.task.with_ports(ports);
-        let source = self.source(data)?;
-        let data_plan = self
-            .plan
-            .data
-            .get(data)
-            .ok_or_else(|| TaskError::DataSet(data.to_owned()))?;
-        let loader = in_order(&data_plan.config, source.clone())?;
+        let source = self.data.source(data)?;
+        let loader = in_order(self.data_set(data)?, source.clone())?;
         let batches = loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX));
-        let mut run = ScoreRun {
-            graph,
-            plan: &self.plan,
-            columns: &data_plan.columns,
-            source: source.as_ref(),
-            device: &self.device,
-            batches: Box::new(batches),
-        };
-        task.run(&mut run)
+        let mut run = self.pass(graph, data, source.as_ref(), Box::new(batches))?;
+        match &self.task.with_ports(ports) {
+            TaskConfig::Classification(config) => config.score(&mut run),
+            TaskConfig::Transduction(config) => config.score(&mut run),
+        }
     }
 
     /// Outputs for samples from elsewhere, in their order; `data` is the data set whose transforms
     /// and batching they go through.
     pub fn predict(
-        &mut self,
+        &self,
         graph: &Graph,
         ports: &BTreeMap<String, PortRef>,
         data: &str,
@@ -120,22 +133,10 @@ impl TaskScorer {
         if source.is_empty() {
             return Ok(Vec::new());
         }
-        let task = self.task.with_ports(ports);
-        let data_plan = self
-            .plan
-            .data
-            .get(data)
-            .ok_or_else(|| TaskError::DataSet(data.to_owned()))?;
-        let loader = in_order(&data_plan.config, source.clone())?;
-        let mut run = ScoreRun {
-            graph,
-            plan: &self.plan,
-            columns: &data_plan.columns,
-            source: source.as_ref(),
-            device: &self.device,
-            batches: Box::new(loader.epoch(0, 0)),
-        };
-        let mut found = match &task {
+        let loader = in_order(self.data_set(data)?, source.clone())?;
+        let batches = Box::new(loader.epoch(0, 0));
+        let mut run = self.pass(graph, data, source.as_ref(), batches)?;
+        let mut found = match &self.task.with_ports(ports) {
             TaskConfig::Classification(config) => config.predict(&mut run)?,
             TaskConfig::Transduction(config) => config.predict(&mut run)?,
         };
@@ -146,33 +147,38 @@ impl TaskScorer {
             .collect())
     }
 
-    /// The opened source of a data set.
-    pub fn source(&mut self, data: &str) -> Result<Arc<dyn Source>, TaskError> {
-        if let Some(source) = self.sources.get(data) {
-            return Ok(source.clone());
-        }
-        let source = self.plan.open_source(data)?;
-        self.sources.insert(data.to_owned(), source.clone());
-        Ok(source)
+    fn data_set(&self, name: &str) -> Result<&DataPlan, TaskError> {
+        let found = self.plan.data.get(name);
+        found.ok_or_else(|| TaskError::DataSet(name.to_owned()))
+    }
+
+    fn pass<'a>(
+        &'a self,
+        graph: &'a Graph,
+        data: &str,
+        source: &'a dyn Source,
+        batches: Batches<'a>,
+    ) -> Result<ScoreRun<'a>, TaskError> {
+        Ok(ScoreRun {
+            graph,
+            plan: &self.plan,
+            columns: &self.data_set(data)?.columns,
+            source,
+            device: &self.device,
+            batches,
+        })
     }
 }
 
 /// A loader that yields every sample once, in the source's order.
-fn in_order(config: &DataSetConfig, source: Arc<dyn Source>) -> Result<Loader, DataError> {
-    let mut config = config.clone();
+fn in_order(data: &DataPlan, source: Arc<dyn Source>) -> Result<Loader, DataError> {
+    let mut config = data.config.clone();
     config.loader.shuffle = false;
     config.loader.drop_last = false;
     config.loader(source, 0)
 }
 
-impl TaskConfig {
-    fn run(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
-        match self {
-            Self::Classification(config) => config.score(run),
-            Self::Transduction(config) => config.score(run),
-        }
-    }
-}
+type Batches<'a> = Box<dyn Iterator<Item = Result<conjoin_data::Batch, DataError>> + 'a>;
 
 /// A batch on the device.
 #[derive(Debug)]
@@ -188,7 +194,7 @@ pub(crate) struct ScoreRun<'a> {
     columns: &'a BTreeMap<String, Contract>,
     source: &'a dyn Source,
     pub device: &'a Device,
-    batches: Box<dyn Iterator<Item = Result<conjoin_data::Batch, DataError>> + 'a>,
+    batches: Batches<'a>,
 }
 
 impl ScoreRun<'_> {
@@ -260,58 +266,71 @@ impl ScoreRun<'_> {
         self.source.key(index).into_owned()
     }
 
-    /// All right answers for a row: the source's, else the target column without special symbols.
+    /// All right answers for each row: the source's, else the target column without special
+    /// symbols.
     pub fn references(
         &self,
         batch: &TaskBatch,
-        row: usize,
         target: &str,
         vocabulary: &Vocabulary,
-    ) -> Vec<Vec<i64>> {
-        let known = self.source.references(batch.indices[row]);
-        if !known.is_empty() {
+    ) -> Vec<Vec<Vec<i64>>> {
+        let mut known: Vec<Vec<Vec<i64>>> = batch
+            .indices
+            .iter()
+            .map(|&index| self.source.references(index))
+            .collect();
+        if known.iter().all(|references| !references.is_empty()) {
             return known;
         }
-        let Some(value) = batch.values.get(target) else {
-            return Vec::new();
-        };
-        let tokens = row_tokens(value, row);
-        vec![
-            tokens
-                .into_iter()
-                .filter(|&token| !vocabulary.is_special(token))
-                .collect(),
-        ]
+        let told = batch.values.get(target).map(token_rows).unwrap_or_default();
+        for (references, mut tokens) in known.iter_mut().zip(told) {
+            if references.is_empty() {
+                tokens.retain(|&token| !vocabulary.is_special(token));
+                references.push(tokens);
+            }
+        }
+        known
     }
 
-    /// The symbols of the token column that the route reads besides the produced one.
+    /// The symbols, row by row, of the token column that the route reads besides the produced one;
+    /// empty where there is none.
     pub fn source_symbols(
         &self,
         route: &Route,
         batch: &TaskBatch,
-        row: usize,
         produced: &str,
-    ) -> Vec<String> {
+    ) -> Vec<Vec<String>> {
         let column = route.columns().into_iter().find(|&name| {
             let meaning = self.columns.get(name).map(|contract| contract.meaning);
             name != produced && meaning == Some(Meaning::Tokens)
         });
+        let none = || vec![Vec::new(); batch.indices.len()];
         let Some(column) = column else {
-            return Vec::new();
+            return none();
         };
         match (self.vocabulary(column), batch.values.get(column)) {
-            (Ok(vocabulary), Some(value)) => symbols(&vocabulary, &row_tokens(value, row)),
-            _ => Vec::new(),
+            (Ok(vocabulary), Some(value)) => token_rows(value)
+                .iter()
+                .map(|tokens| symbols(&vocabulary, tokens))
+                .collect(),
+            _ => none(),
         }
     }
 }
 
-/// The valid tokens of one row of a `[B, T]` value.
-fn row_tokens(value: &Value, row: usize) -> Vec<i64> {
-    let width = value.shape().get(1).copied().unwrap_or(1);
-    let length = value.row_lengths().get(row).copied().unwrap_or(width);
+/// The valid tokens of each row of a `[B, T]` value.
+fn token_rows(value: &Value) -> Vec<Vec<i64>> {
+    let width = value.shape().get(1).copied().unwrap_or(1).max(1);
+    let lengths = value.row_lengths();
     let tokens = value.to_i64();
-    tokens[row * width..row * width + length.min(width)].to_vec()
+    tokens
+        .chunks(width)
+        .enumerate()
+        .map(|(row, tokens)| {
+            let length = lengths.get(row).copied().unwrap_or(width);
+            tokens[..length.min(width)].to_vec()
+        })
+        .collect()
 }
 
 impl Scorer for TaskScorer {
@@ -327,10 +346,14 @@ impl Scorer for TaskScorer {
         batches: Option<usize>,
     ) -> Result<BTreeMap<String, f64>, Box<dyn std::error::Error + Send + Sync>> {
         let scored = self.score(graph, &stage.config.score, data, batches)?;
-        Ok(scored.scores)
+        let scores = scored.scores.clone();
+        if data == self.task.data() && batches.is_none() {
+            *self.last.lock() = Some(scored);
+        }
+        Ok(scores)
     }
 
     fn larger_is_better(&self, metric: &str) -> bool {
-        metric == "accuracy"
+        MetricKind::of(metric).higher_is_better
     }
 }

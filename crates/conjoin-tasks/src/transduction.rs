@@ -10,6 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Scores, the headline first.
+pub(crate) const METRICS: &[&str] = &["wer", "per"];
+
+/// Ports that are read; `alignment` may be left out.
+pub(crate) const PORTS: &[&str] = &["tokens", "logits", "target", "alignment"];
+
 /// Options of `[task] kind = "transduction"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -138,11 +144,15 @@ impl TransductionConfig {
         let (mut outcomes, mut outputs) = (Vec::new(), Vec::new());
         while let Some(batch) = run.next_batch()? {
             let decoded = self.decode(run.graph, &route, &batch, &setup, run.device)?;
-            for (row, hypotheses) in decoded.into_iter().enumerate() {
+            let references = run.references(&batch, &target, &vocabulary);
+            let sources = run.source_symbols(&route, &batch, &self.tokens.port);
+            let told = references.into_iter().zip(sources);
+            for (row, (hypotheses, (references, source))) in
+                decoded.into_iter().zip(told).enumerate()
+            {
                 let Some(best) = hypotheses.into_iter().next() else {
                     continue;
                 };
-                let references = run.references(&batch, row, &target, &vocabulary);
                 let errors = ItemErrors::best(&references, &best.tokens);
                 total.add(errors);
                 let key = run.key(batch.indices[row]);
@@ -153,7 +163,7 @@ impl TransductionConfig {
                 });
                 outputs.push(SequenceOutput {
                     key,
-                    source: run.source_symbols(&route, &batch, row, &self.tokens.port),
+                    source,
                     output: symbols(&vocabulary, &best.tokens),
                     references: references.iter().map(|r| symbols(&vocabulary, r)).collect(),
                     log_probability: best.log_probability,

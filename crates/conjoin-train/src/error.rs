@@ -44,13 +44,16 @@ pub enum TrainError {
     Data(#[from] DataError),
 
     #[error("stage {stage:?}: {source}")]
-    Graph { stage: String, source: GraphError },
+    Graph {
+        stage: String,
+        source: Box<GraphError>,
+    },
 
     #[error("stage {stage:?}: weights of node {node:?}: {source}")]
     Import {
         stage: String,
         node: String,
-        source: WeightsError,
+        source: Box<WeightsError>,
     },
 
     #[error("stage {stage:?}: objective {objective:?}: {problem}")]

@@ -15,7 +15,7 @@ impl TrainError {
     pub(crate) fn graph(stage: &StagePlan, source: GraphError) -> Self {
         Self::Graph {
             stage: stage.config.name.clone(),
-            source,
+            source: Box::new(source),
         }
     }
 }

@@ -71,6 +71,13 @@ impl Plan {
         self.stages.iter().find(|stage| stage.config.name == name)
     }
 
+    /// What the last stage scores in place of the task's own ports (its `score` table).
+    pub fn score_ports(&self) -> BTreeMap<String, PortRef> {
+        let last = self.stages.last();
+        last.map(|stage| stage.config.score.clone())
+            .unwrap_or_default()
+    }
+
     /// Opens the source of a data set, without the examples of those it excludes.
     pub fn open_source(&self, data: &str) -> Result<Arc<dyn Source>, DataError> {
         let configs = self

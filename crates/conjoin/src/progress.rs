@@ -120,7 +120,7 @@ pub fn scores_text(scores: &BTreeMap<String, f64>) -> String {
     let parts: Vec<String> = scores
         .iter()
         .map(|(name, value)| {
-            if conjoin_tasks::is_rate(name) {
+            if conjoin_tasks::MetricKind::of(name).share {
                 format!("{name} {:.2} %", 100.0 * value)
             } else {
                 format!("{name} {value:.4}")

@@ -75,7 +75,8 @@ pub(crate) fn date() -> String {
 }
 
 fn headline(parts: &Parts<'_>, data: &str) -> Headline {
-    let name = parts.checked.task.headline();
+    let name = parts.checked.task.metrics().first().copied();
+    let name = name.unwrap_or("score");
     let value = parts.scored.scores.get(name).copied().unwrap_or(f64::NAN);
     let last = parts.plan.stages.last();
     let rest = parts

@@ -5,8 +5,9 @@ use crate::error::CliError;
 use burn::tensor::Device;
 use conjoin_graph::{Graph, NodeExtension};
 use conjoin_recipe::{Checked, Recipe};
+use conjoin_tasks::TaskScorer;
 use conjoin_train::checkpoint::{self, Store};
-use conjoin_train::{Plan, RunDirectory};
+use conjoin_train::{DataSets, Plan, RunDirectory};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -142,6 +143,12 @@ impl LoadedRun {
             device,
             step: found.step,
         })
+    }
+
+    pub fn scorer(&self) -> TaskScorer {
+        let data = Arc::new(DataSets::new(Arc::clone(&self.plan)));
+        let task = self.checked.task.clone();
+        TaskScorer::new(Arc::clone(&self.plan), task, self.device.clone(), data)
     }
 }
 

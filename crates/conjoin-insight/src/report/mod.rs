@@ -11,6 +11,7 @@ mod header;
 mod images;
 mod interfaces;
 mod page;
+mod runs;
 mod scores;
 mod sequences;
 mod timing;
@@ -19,6 +20,7 @@ pub use attention::Attention;
 pub use classes::ClassResults;
 pub use header::Headline;
 pub use images::ImageSample;
+pub use runs::ComparedRun;
 pub use scores::StageScores;
 pub use sequences::SequenceSample;
 
@@ -51,6 +53,8 @@ pub struct Report {
     pub stage_scores: Option<StageScores>,
     /// Arms with intervals.
     pub comparison: Option<Comparison>,
+    /// The runs behind the comparison.
+    pub runs: Vec<ComparedRun>,
     pub graph: Option<Drawing>,
     /// Where the system looked, for some words.
     pub attention: Vec<Attention>,
@@ -80,6 +84,7 @@ impl Report {
                 .as_ref()
                 .and_then(|scores| scores::section(scores, &self.log)),
             self.comparison.as_ref().and_then(comparison::section),
+            runs::section(&self.runs),
             graph,
             curves::losses(&self.log),
             curves::evaluations(&self.log),
@@ -112,7 +117,7 @@ impl Report {
             section = section.with(code_block(&self.command));
         }
         if !self.recipe.is_empty() {
-            section = section.with(folded("The resolved recipe", code_block(&self.recipe)));
+            section = section.with(folded("The recipe", code_block(&self.recipe)));
         }
         Some(section)
     }

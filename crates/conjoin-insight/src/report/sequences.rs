@@ -1,8 +1,8 @@
 //! Predicted sequences next to their references, with the errors in sight.
 
 use super::page::{Section, Table, badge, strong};
-use crate::alignment::{Edit, align};
 use crate::markup::{Element, el};
+use conjoin_tasks::alignment::{Edit, align};
 
 /// One predicted sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,19 +39,18 @@ pub(super) fn section(samples: &[SequenceSample]) -> Option<Section> {
     Some(section.with(table.build()))
 }
 
-fn alignment(edits: &[Edit<'_>]) -> Element {
+fn alignment(edits: &[Edit<'_, String>]) -> Element {
     let right = edits.iter().all(|edit| !edit.is_error());
     el("span")
         .set("class", "tokens")
         .all(edits.iter().map(|edit| {
             let (class, reference, predicted) = match *edit {
-                Edit::Match(token) => ("", token, token),
-                Edit::Substitution {
-                    reference,
-                    predicted,
-                } => ("sub", reference, predicted),
-                Edit::Insertion(token) => ("ins", "·", token),
-                Edit::Deletion(token) => ("del", token, "·"),
+                Edit::Match(token) => ("", token.as_str(), token.as_str()),
+                Edit::Substitution { reference, output } => {
+                    ("sub", reference.as_str(), output.as_str())
+                }
+                Edit::Insertion(token) => ("ins", "·", token.as_str()),
+                Edit::Deletion(token) => ("del", token.as_str(), "·"),
             };
             let column = el("span").set("class", format!("pair {class}"));
             // A right prediction needs no second row.

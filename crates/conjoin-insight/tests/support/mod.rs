@@ -1,7 +1,7 @@
 //! A report with something in every section. All of it is made up.
 
 use conjoin_insight::report::{
-    Attention, ClassResults, Headline, ImageSample, SequenceSample, StageScores,
+    Attention, ClassResults, ComparedRun, Headline, ImageSample, SequenceSample, StageScores,
 };
 use conjoin_insight::{
     ArmResult, Bootstrap, Comparison, DrawEdge, DrawNode, DrawState, Drawing, EdgeStyle, Outcomes,
@@ -263,8 +263,14 @@ pub fn report() -> Report {
             data: "test".to_owned(),
             stages: log.stage_scores("test"),
         }),
-        log,
+        log: log.clone(),
         comparison: Some(comparison()),
+        runs: vec![ComparedRun {
+            arm: "joined".to_owned(),
+            seed: 7,
+            log,
+            report: "joined-7/report.html".to_owned(),
+        }],
         graph: Some(drawing()),
         attention: vec![
             attention("tessellation", "T EH S AH L EY SH AH N"),

@@ -11,14 +11,6 @@ use conjoin_graph::{NodeConfig, PortRef, Resolution, Route, Stepping};
 use conjoin_tasks::TaskConfig;
 use std::collections::BTreeMap;
 
-/// Scores that a task gives.
-pub(super) fn metrics(task: &TaskConfig) -> &'static [&'static str] {
-    match task {
-        TaskConfig::Classification(_) => &["accuracy", "cross-entropy"],
-        TaskConfig::Transduction(_) => &["per", "wer"],
-    }
-}
-
 /// Checks the task with its own ports and with those that stages score instead; returns the joined
 /// graph as far as any of them needs it.
 pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
@@ -43,14 +35,11 @@ pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
     for (ports, places) in &scored {
         let mut contracts = BTreeMap::new();
         for (name, port) in ports {
-            match resolution.contract(port, &ground.columns) {
-                Some(contract) => {
-                    contracts.insert(*name, contract.clone());
-                }
-                None => {
-                    let about = format!("which the task reads as \"{name}\"");
-                    missing_port(wires, reader, &places[name], port, &ground, &about);
-                }
+            if let Some(contract) = resolution.contract(port, &ground.columns) {
+                contracts.insert(*name, contract.clone());
+            } else {
+                let about = format!("which the task reads as \"{name}\"");
+                missing_port(wires, reader, &places[name], port, &ground, &about);
             }
         }
         let scoring = Scoring {
@@ -76,10 +65,7 @@ fn scored_ports(wires: &Wires<'_>, reader: &mut Reader, task: &TaskConfig) -> Ve
         .keys()
         .map(|name| (*name, place!["task", *name]))
         .collect();
-    let names: Vec<&'static str> = match task {
-        TaskConfig::Classification(_) => vec!["logits", "target"],
-        TaskConfig::Transduction(_) => vec!["tokens", "logits", "target", "alignment"],
-    };
+    let names = task.port_names();
     let mut all = vec![(own, places.clone())];
     for (index, stage) in wires.parts.stages.iter().enumerate() {
         let Some(stage) = stage.as_ref().filter(|stage| !stage.score.is_empty()) else {
@@ -88,21 +74,18 @@ fn scored_ports(wires: &Wires<'_>, reader: &mut Reader, task: &TaskConfig) -> Ve
         let mut places = places.clone();
         for key in stage.score.keys() {
             let place = place!["stages", index, "score", key];
-            match names.iter().find(|name| *name == key) {
-                Some(name) => {
-                    places.insert(name, place);
-                }
-                None => {
-                    let span = reader.tree.key_span_at(&place);
-                    let message = format!(
-                        "{}: task \"{}\" reads no port \"{key}\"",
-                        reader.subject(&place),
-                        task.kind()
-                    );
-                    let help = suggest::help(key, "its ports", &names);
-                    reader.report(Diagnostic::new("unknown-name", span, message).help(help));
-                }
+            if let Some(name) = names.iter().find(|name| *name == key) {
+                places.insert(name, place);
+                continue;
             }
+            let span = reader.tree.key_span_at(&place);
+            let message = format!(
+                "{}: task \"{}\" reads no port \"{key}\"",
+                reader.subject(&place),
+                task.kind()
+            );
+            let help = suggest::help(key, "its ports", names);
+            reader.report(Diagnostic::new("unknown-name", span, message).help(help));
         }
         all.push((task.with_ports(&stage.score).ports(), places));
     }

@@ -163,7 +163,9 @@ fn log_softmax(row: &mut [f32], banned: &[i64]) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = row.iter().map(|&x| f64::from(x - largest).exp()).sum();
     let shift = largest + sum.ln() as f32;
-    row.iter_mut().for_each(|x| *x -= shift);
+    for logit in row {
+        *logit -= shift;
+    }
 }
 
 #[cfg(test)]

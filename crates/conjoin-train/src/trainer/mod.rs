@@ -36,8 +36,8 @@ pub struct Setup {
     pub graph: Graph,
     /// The device of the graph, with autodiff.
     pub device: Device,
-    /// Usually `DataSets::new(plan)`.
-    pub data: DataSets,
+    /// Usually `DataSets::new(plan)`, shared with the scorer.
+    pub data: Arc<DataSets>,
     /// Created for a new run, resumed for one that goes on.
     pub run: RunDirectory,
     pub listeners: Vec<Box<dyn Listener>>,
@@ -81,7 +81,7 @@ pub struct Trainer {
     plan: Arc<Plan>,
     graph: Graph,
     device: Device,
-    data: DataSets,
+    data: Arc<DataSets>,
     run: RunDirectory,
     store: Store,
     listeners: Listeners,

@@ -61,7 +61,7 @@ impl Trainer {
         let (node, report) = import(node, config, &path).map_err(|source| TrainError::Import {
             stage: stage.config.name.clone(),
             node: name.to_owned(),
-            source,
+            source: Box::new(source),
         })?;
         self.graph.replace(name, node);
         if let Some(found) = found {

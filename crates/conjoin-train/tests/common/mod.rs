@@ -330,7 +330,7 @@ pub fn trainer(plan: &Arc<Plan>, root: &Path, options: Options) -> Result<Traine
         graph: graph(plan, &device),
         plan: plan.clone(),
         device,
-        data,
+        data: Arc::new(data),
         run,
         listeners: options.listeners,
         scorer: options.scorer,

@@ -7,6 +7,7 @@ use crate::error::CliError;
 use crate::system::{RunNote, read_recipe, read_text};
 use crate::{output, report, run_log};
 use conjoin_graph::NodeExtension;
+use conjoin_insight::report::ComparedRun;
 use conjoin_insight::{ArmResult, Bootstrap, Comparison, Outcomes, Report};
 use conjoin_tasks::{Outputs, Scored};
 use std::collections::BTreeMap;
@@ -43,23 +44,29 @@ pub(crate) fn run(extensions: &[NodeExtension], arguments: &CompareArgs) -> Resu
     let interrupt = interrupt_flag()?;
     let seed = first.plan.seed;
     let mut results = Vec::new();
-    let mut last = None;
+    let mut runs = Vec::new();
     for arm in &arms {
         for offset in 0..arguments.seeds {
+            let folder = format!("{arm}-{}", seed + offset);
             let one = OneRun {
                 extensions,
                 arguments,
                 arm,
                 seed: seed + offset,
-                out: out.join(format!("{arm}-{}", seed + offset)),
+                out: out.join(&folder),
             };
             results.push(one.result(&interrupt)?);
-            last = Some(one.out);
+            runs.push(ComparedRun {
+                arm: arm.clone(),
+                seed: seed + offset,
+                log: run_log::read(&one.out.join("metrics.jsonl"))?,
+                report: format!("{folder}/report.html"),
+            });
         }
     }
     let comparison = Comparison::new(&results, &Bootstrap::default())
         .map_err(|error| CliError::failed(error.to_string()))?;
-    write_report(arguments, &name, &out, last.as_deref(), &comparison)?;
+    write_report(arguments, &name, &out, runs, &comparison)?;
     let json = comparison.json();
     let path = out.join("comparison.json");
     std::fs::write(&path, json.to_string()).map_err(|error| CliError::unwritable(&path, &error))?;
@@ -145,34 +152,30 @@ fn outcomes(scored: &Scored) -> BTreeMap<String, Outcomes> {
     }
 }
 
-/// The comparison with the curves of the last run; each run has a report of its own.
+/// The comparison with the curves of all runs; each run has a report of its own.
 fn write_report(
     arguments: &CompareArgs,
     name: &str,
     out: &Path,
-    last: Option<&Path>,
+    runs: Vec<ComparedRun>,
     comparison: &Comparison,
 ) -> Result<(), CliError> {
-    let log = match last {
-        Some(run) => run_log::read(&run.join("metrics.jsonl"))?,
-        None => conjoin_insight::RunLog::default(),
-    };
-    let recipe = match last {
-        Some(run) => read_text(&run.join("recipe.toml"))?,
-        None => String::new(),
-    };
+    let recipe = &arguments.recipe;
+    let mut command = vec![format!("conjoin compare {}", recipe.recipe.display())];
+    command.extend(recipe.set.iter().map(|set| format!("--set '{set}'")));
+    if !arguments.arms.is_empty() {
+        command.push(format!("--arms {}", arguments.arms.join(",")));
+    }
+    command.push(format!("--seeds {}", arguments.seeds));
+    command.push(format!("--out {}", out.display()));
     let report = Report {
         name: format!("{name}: arms compared"),
         date: report::date(),
-        log,
         comparison: Some(comparison.clone()),
-        recipe,
-        command: format!(
-            "conjoin compare {} --seeds {} --out {}",
-            arguments.recipe.recipe.display(),
-            arguments.seeds,
-            out.display()
-        ),
+        runs,
+        // As it is written: every run keeps its own, resolved.
+        recipe: read_text(&recipe.recipe)?,
+        command: command.join(" "),
         ..Report::default()
     };
     report::write(&report, &out.join("report.html"))

@@ -7,18 +7,13 @@ use crate::system::LoadedRun;
 use conjoin_graph::NodeExtension;
 use conjoin_tasks::{Prediction, TaskError, TaskScorer};
 use std::io::BufRead;
-use std::sync::Arc;
 
 /// Lines that are decoded together.
 const CHUNK: usize = 256;
 
 pub(crate) fn run(extensions: &[NodeExtension], arguments: &PredictArgs) -> Result<(), CliError> {
     let loaded = LoadedRun::open(&arguments.run, extensions)?;
-    let scorer = TaskScorer::new(
-        Arc::clone(&loaded.plan),
-        loaded.checked.task.clone(),
-        loaded.device.clone(),
-    );
+    let scorer = loaded.scorer();
     let mut predictor = Predictor {
         loaded,
         scorer,
@@ -125,12 +120,11 @@ impl Predictor {
             .get(&data)
             .ok_or_else(|| TaskError::DataSet(data.clone()))?;
         let source = config.config.source.raw(place, inputs);
-        let none = std::collections::BTreeMap::new();
-        let ports = plan
-            .stages
-            .last()
-            .map_or(&none, |stage| &stage.config.score);
-        self.scorer
-            .predict(&self.loaded.graph, ports, &data, source.into())
+        self.scorer.predict(
+            &self.loaded.graph,
+            &plan.score_ports(),
+            &data,
+            source.into(),
+        )
     }
 }

@@ -5,6 +5,7 @@ use crate::error::CliError;
 use crate::progress::{Progress, scores_text};
 use crate::system::{RunNote, build, changes, keep_stages, read_recipe};
 use crate::{device, output, report, run_log};
+use burn::tensor::Device;
 use conjoin_graph::{Graph, NodeExtension};
 use conjoin_recipe::Checked;
 use conjoin_tasks::{Scored, TaskScorer};
@@ -99,12 +100,18 @@ impl Job<'_> {
         let root = run.root().to_owned();
         let graph = build(&plan, &device.clone().autodiff())?;
         let listeners = self.listeners(&run)?;
-        let scorer = TaskScorer::new(Arc::clone(&plan), self.checked.task.clone(), device.clone());
+        let scorer = TaskScorer::new(
+            Arc::clone(&plan),
+            self.checked.task.clone(),
+            device.clone(),
+            Arc::clone(&data),
+        );
+        let last = scorer.last();
         let mut trainer = Trainer::new(Setup {
             plan: Arc::clone(&plan),
             graph,
             device: device.clone().autodiff(),
-            data,
+            data: Arc::clone(&data),
             run,
             listeners,
             scorer: Some(Box::new(scorer)),
@@ -123,40 +130,52 @@ impl Job<'_> {
                 )));
             }
         };
-        let scored = self.finish(&plan, trainer.graph(), &device, &root)?;
+        let scored = match last.take() {
+            Some(scored) => scored,
+            // The run had been finished before.
+            None => self.score(&plan, trainer.graph(), device, &data)?,
+        };
+        self.report(&plan, trainer.graph(), &data, &scored, &root)?;
         Ok(Finished {
             scored,
             global_step,
         })
     }
 
-    /// Scores the final weights once more, item by item, and writes the report.
-    fn finish(
+    fn score(
         &self,
         plan: &Arc<Plan>,
         graph: &Graph,
-        device: &burn::tensor::Device,
-        root: &Path,
+        device: Device,
+        data: &Arc<DataSets>,
     ) -> Result<Scored, CliError> {
-        let task = &self.checked.task;
-        let mut scorer = TaskScorer::new(Arc::clone(plan), task.clone(), device.clone());
-        let none = std::collections::BTreeMap::new();
-        let ports = plan
-            .stages
-            .last()
-            .map_or(&none, |stage| &stage.config.score);
-        let scored = scorer.score(&graph.evaluation_copy(), ports, task.data(), None)?;
+        let task = self.checked.task.clone();
+        let name = task.data().to_owned();
+        let scorer = TaskScorer::new(Arc::clone(plan), task, device, Arc::clone(data));
+        Ok(scorer.score(&graph.evaluation_copy(), &plan.score_ports(), &name, None)?)
+    }
+
+    fn report(
+        &self,
+        plan: &Plan,
+        graph: &Graph,
+        data: &DataSets,
+        scored: &Scored,
+        root: &Path,
+    ) -> Result<(), CliError> {
+        let source = data
+            .source(self.checked.task.data())
+            .map_err(TrainError::from)?;
         let report = report::of_run(report::Parts {
             checked: self.checked,
             plan,
             graph,
-            scored: &scored,
-            source: scorer.source(task.data())?.as_ref(),
+            scored,
+            source: source.as_ref(),
             log: run_log::read(&root.join("metrics.jsonl"))?,
             command: self.note.command(root),
         });
-        report::write(&report, &root.join("report.html"))?;
-        Ok(scored)
+        report::write(&report, &root.join("report.html"))
     }
 
     /// A new directory, or an old one whose recipe is the same.
@@ -213,8 +232,8 @@ impl Job<'_> {
 
 /// Opens the data of every stage and of the task, so that a missing file ends the command before
 /// anything is written.
-fn open_data(plan: &Arc<Plan>) -> Result<DataSets, CliError> {
-    let data = DataSets::new(Arc::clone(plan));
+fn open_data(plan: &Arc<Plan>) -> Result<Arc<DataSets>, CliError> {
+    let data = Arc::new(DataSets::new(Arc::clone(plan)));
     for stage in &plan.stages {
         data.source(&stage.config.data).map_err(TrainError::from)?;
         if let Some(evaluate) = &stage.config.evaluate {

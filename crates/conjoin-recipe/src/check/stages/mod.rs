@@ -10,6 +10,7 @@ use crate::read::Reader;
 use crate::suggest;
 use crate::tree::{Path, Step, place};
 use conjoin_graph::{PortRef, Resolution, Wiring};
+use conjoin_tasks::TaskConfig;
 use conjoin_train::StageConfig;
 use conjoin_train::schedule::ScheduleKind;
 use conjoin_train::stage::InputConfig;
@@ -282,7 +283,7 @@ impl StageCheck<'_, '_> {
         scores.push("total");
         let task = self.wires.parts.task.as_ref();
         if evaluate.task {
-            scores.extend(task.map(super::task::metrics).unwrap_or_default());
+            scores.extend(task.map(TaskConfig::metrics).unwrap_or_default());
         }
         if !scores.contains(&early.metric.as_str()) && !self.is_damaged(&["objectives"]) {
             let place = self.at(&["early_stopping", "metric"]);
@@ -291,8 +292,7 @@ impl StageCheck<'_, '_> {
                 self.reader.subject(&place),
                 early.metric
             );
-            let task_score =
-                task.is_some_and(|t| super::task::metrics(t).contains(&early.metric.as_str()));
+            let task_score = task.is_some_and(|t| t.metrics().contains(&early.metric.as_str()));
             let help = if task_score {
                 "the task's scores are there with evaluate = { task = true }".to_owned()
             } else {
