@@ -123,7 +123,7 @@ fn a_crash_at_any_event_changes_nothing() {
     assert!(events.iter().any(stopped), "no early stop in {events:?}");
     let rolled = |e: &Event| matches!(e, Event::Gate { passed: false, .. });
     assert!(events.iter().any(rolled), "no gate in {events:?}");
-    for crash in 0..events.len() {
+    for (crash, event) in events.iter().enumerate() {
         let root = dir.path().join(format!("crash-{crash}"));
         let error = live(&plan, &root, Some(crash)).unwrap_err();
         assert!(matches!(error, TrainError::Listener(_)), "{error}");
@@ -136,8 +136,7 @@ fn a_crash_at_any_event_changes_nothing() {
         assert_eq!(
             results(&root),
             expected,
-            "after a crash at event {crash}: {:?}",
-            events[crash]
+            "after a crash at event {crash}: {event:?}"
         );
         fs::remove_dir_all(&root).unwrap();
     }

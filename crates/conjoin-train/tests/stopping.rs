@@ -189,14 +189,17 @@ fn a_gate_can_roll_back_warn_or_pass() {
     assert_eq!(run_gated("fail", 1e6), (false, true, 0));
 }
 
+/// Stage, data set and number of batches.
+type Asked = (String, String, Option<usize>);
+
 /// Gives scores that it was told to give, and remembers what it was asked.
 struct Told {
     scores: Vec<f64>,
-    asked: Arc<Mutex<Vec<(String, String, Option<usize>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Scorer for Told {
-    fn data(&self) -> &str {
+    fn data(&self) -> &'static str {
         "test"
     }
 

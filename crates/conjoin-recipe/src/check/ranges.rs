@@ -77,6 +77,7 @@ const RULES: &[(&str, Range)] = &[
     ("stages.*.evaluate.batches", Range::AtLeastOne),
     ("stages.*.early_stopping.patience", Range::AtLeastOne),
     ("stages.*.early_stopping.min_change", Range::NotNegative),
+    ("stages.*.gate.*.batches", Range::AtLeastOne),
     ("stages.*.gate.*.tolerance", Range::NotNegative),
     ("stages.*.checkpoint.keep", Range::AtLeastOne),
     ("arms.*.epochs.*", Range::Positive),
