@@ -4,7 +4,8 @@
 //! is asked where the package lies. The question is put about a throw-away package that depends on
 //! nothing else: everything it needs was fetched before this script ran, so the answer needs no
 //! network, whatever other members, features or platforms the workspace has, and it follows the
-//! caller's source replacement (vendoring). `CONJOIN_CMUDICT=FILE` names a dictionary instead.
+//! caller's source replacement (vendoring). `CONJOIN_CMUDICT=FILE` names a dictionary instead, with its
+//! `LICENSE-CMUDICT` in the same folder.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,22 +14,29 @@ use std::{env, fs};
 
 const PACKAGE: &str = "cmudict-fast";
 const VERSION: &str = "0.8.0";
+/// The dictionary's own terms, which whatever carries it has to carry too.
+const LICENCE: &str = "LICENSE-CMUDICT";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CONJOIN_CMUDICT");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let dictionary = match env::var_os("CONJOIN_CMUDICT") {
-        Some(path) => PathBuf::from(path),
-        None => package_folder(&out.join("probe"))?.join("resources/cmudict.dict"),
+    let (dictionary, licence) = match env::var_os("CONJOIN_CMUDICT").map(PathBuf::from) {
+        Some(path) => (path.clone(), path.with_file_name(LICENCE)),
+        None => {
+            let folder = package_folder(&out.join("probe"))?;
+            (folder.join("resources/cmudict.dict"), folder.join(LICENCE))
+        }
     };
-    let text = fs::read(&dictionary).map_err(|e| {
-        format!(
-            "{}: {e}; set CONJOIN_CMUDICT to a copy of cmudict.dict",
-            dictionary.display()
-        )
-    })?;
-    fs::write(out.join("cmudict.dict"), text)?;
+    for (file, name) in [(dictionary, "cmudict.dict"), (licence, LICENCE)] {
+        let text = fs::read(&file).map_err(|e| {
+            format!(
+                "{}: {e}; set CONJOIN_CMUDICT to a copy of cmudict.dict with {LICENCE} beside it",
+                file.display()
+            )
+        })?;
+        fs::write(out.join(name), text)?;
+    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub use error::DataError;
 pub use loader::{BatchConfig, EpochIter, Loader, LoaderConfig, Skipped};
 pub use random::DataRng;
 pub use sample::{Field, Sample};
-pub use source::{Source, SourceConfig};
+pub use source::{CMUDICT_LICENCE, Source, SourceConfig};
 pub use transform::{Transform, TransformConfig, Transforms};
 
 /// Columns by name, with what each carries.

@@ -2,10 +2,20 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::sync::LazyLock;
+
+/// The version, and the terms of the data that the binary carries.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{}\n\nThis program carries the CMU Pronouncing Dictionary:\n\n{}",
+        env!("CARGO_PKG_VERSION"),
+        conjoin_data::CMUDICT_LICENCE.trim_end()
+    )
+});
 
 /// Train the parts apart. Join them. Train the whole. Keep every interface in sight.
 #[derive(Debug, Parser)]
-#[command(name = "conjoin", version, max_term_width = 100)]
+#[command(name = "conjoin", version, long_version = LONG_VERSION.as_str(), max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 the input is wrong.")]
 pub struct Cli {
     #[command(subcommand)]

@@ -130,6 +130,9 @@ pub(super) struct Pronunciation {
     phonemes: Range<u32>,
 }
 
+/// The terms of the dictionary that is built in; a program that carries it shows them.
+pub const CMUDICT_LICENCE: &str = include_str!(concat!(env!("OUT_DIR"), "/LICENSE-CMUDICT"));
+
 /// The parsed dictionary.
 #[derive(Debug)]
 pub(super) struct Lexicon {

@@ -17,7 +17,7 @@ pub use cmudict::{CmudictConfig, CmudictSource};
 pub use filtered::Filtered;
 pub use idx::{IdxConfig, IdxSource, IdxSplit};
 pub use image_files::ImageFiles;
-pub use lexicon::{Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
+pub use lexicon::{CMUDICT_LICENCE, Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
 pub use words::{WordsConfig, WordsSource};
 
 use crate::{Columns, DataError, Sample};
