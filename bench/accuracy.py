@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 
 import seeds
-from models import SYSTEMS, optimiser_of, stage_of
+from models import BUILD, optimiser_of
 from steps import read_batches
+from systems import SYSTEMS
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
@@ -52,7 +53,7 @@ def factor(schedule: dict, done: float, steps_done: int) -> float:
 
 
 def train(model, recipe: dict, batches: list, seconds: float):
-    stage = stage_of(recipe, "g2p")
+    stage = SYSTEMS["g2p"].stage_of(recipe)
     optimiser = optimiser_of(model, stage)
     start, steps = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - start) < seconds:
@@ -134,11 +135,11 @@ def main():
     entries = [line.split("\t") for line in entries]
     rows = recipe["data"]["test"]["loader"]["batch"]["size"]
     test, vocabularies = batches_of(arguments, "test", 0, -(-len(entries) // rows))
-    stage = stage_of(recipe, "g2p")
+    stage = SYSTEMS["g2p"].stage_of(recipe)
     seed = seeds.training_data(arguments.seed, stage["name"])
     # An epoch has about 600 batches; a few more or less change nothing.
     batches, _ = batches_of(arguments, stage["data"], seed, 600 * arguments.epochs)
-    model = SYSTEMS["g2p"]["build"](recipe, vocabularies)
+    model = BUILD["g2p"](recipe, vocabularies)
     steps, seconds = train(model, recipe, batches, 60 * arguments.minutes)
     scores = score(model, test, vocabularies["phonemes_out"], entries)
     json.dump({"steps": steps, "training_seconds": seconds, **scores}, sys.stdout)

@@ -1,4 +1,4 @@
-"""The models of recipes/g2p.toml and recipes/fashion.toml in plain PyTorch.
+"""The models of the timed recipes in plain PyTorch.
 
 Sizes are read from the recipe, so that both sides always build the same model; options that a recipe
 leaves out have the defaults that `conjoin list nodes` shows.
@@ -131,16 +131,19 @@ class Block(nn.Module):
         return torch.relu(self.second(y) + self.shortcut(x))
 
 
-class Fashion(nn.Module):
-    """A convolutional encoder and a linear classifier."""
+class Images(nn.Module):
+    """A convolutional encoder, a hidden layer where the recipe has one, and a linear classifier."""
 
     def __init__(self, recipe: dict, classes: int):
         super().__init__()
         node = recipe["nodes"]["features"]
+        columns = recipe["data"]["train"]["source"].get("columns", {})
+        height, width, channels = columns.get("image", {"shape": [28, 28, 1]})["shape"]
+        image = torch.zeros(1, channels, height, width)
         stem = node.get("stem", 16)
         residual = node.get("residual", True)
         pools = node.get("pool", "stride") == "max"
-        blocks = [Block(1, stem, 1, False, False)]
+        blocks = [Block(channels, stem, 1, False, False)]
         channels = stem
         for stage, width in enumerate(node.get("widths", [32, 64])):
             for block in range(node.get("blocks", 1)):
@@ -152,23 +155,73 @@ class Fashion(nn.Module):
         self.flatten = node.get("head", "avg") == "flatten"
         # One image tells how large the map is.
         with torch.no_grad():
-            height, width = self.features.eval()(torch.zeros(1, 1, 28, 28)).shape[2:]
+            height, width = self.features.eval()(image).shape[2:]
         size = channels * height * width if self.flatten else channels
         self.dropout = nn.Dropout(node.get("dropout", 0.0))
         self.classifier_dropout = nn.Dropout(recipe["nodes"]["classifier"].get("dropout", 0.0))
-        self.classifier = nn.Linear(size, classes)
+        hidden = recipe["nodes"].get("hidden")
+        self.hidden = nn.Linear(size, hidden["size"]) if hidden else None
+        self.hidden_dropout = nn.Dropout(hidden.get("dropout", 0.0) if hidden else 0.0)
+        self.classifier = nn.Linear(hidden["size"] if hidden else size, classes)
         self.smoothing = smoothing(recipe["objectives"]["label"]["loss"])
         self.train()
 
     def forward(self, image):
         features = self.features(image)
         features = features.flatten(1) if self.flatten else features.mean((2, 3))
-        return self.classifier(self.classifier_dropout(self.dropout(features)))
+        features = self.dropout(features)
+        if self.hidden is not None:
+            features = self.hidden_dropout(torch.relu(self.hidden(features)))
+        return self.classifier(self.classifier_dropout(features))
 
     def loss(self, batch: dict):
         return cross_entropy(
             self(batch["image"]), batch["label"], label_smoothing=self.smoothing
         )
+
+
+class Gru(nn.Module):
+    """Tokens to tokens: GRU, attention, GRU."""
+
+    def __init__(self, recipe: dict, vocabularies: dict):
+        super().__init__()
+        nodes = recipe["nodes"]
+        expect(nodes["encoder"], cell="gru", bidirectional=False, layers=1)
+        expect(nodes["decoder"], cell="gru", bidirectional=False, layers=1)
+        encoder, decoder = nodes["encoder"]["hidden"], nodes["decoder"]["hidden"]
+        source, said = nodes["source"]["size"], nodes["said"]["size"]
+        size = nodes["attention"].get("size", decoder)
+        self.source = nn.Embedding(len(vocabularies["source"]), source, padding_idx=PAD)
+        self.encoder = nn.GRU(source, encoder, batch_first=True)
+        self.said = nn.Embedding(len(vocabularies["said"]), said, padding_idx=PAD)
+        self.decoder = nn.GRU(said, decoder, batch_first=True)
+        self.attention = Attention(nodes["attention"], decoder, encoder)
+        self.output = nn.Linear(size, len(vocabularies["target"]))
+
+    def loss(self, batch: dict):
+        # Every row is as long as the others, so nothing needs packing.
+        memory, last = self.encoder(self.source(batch["source"]))
+        states, _ = self.decoder(self.said(batch["said"]), last)
+        mask = torch.ones(memory.shape[:2], dtype=torch.bool)
+        logits = self.output(self.attention(states, memory, self.attention.keys(memory), mask))
+        return cross_entropy(logits.flatten(0, 1), batch["target"].flatten(), ignore_index=PAD)
+
+
+class BiLstm(nn.Module):
+    """A class for a sequence of features: the last states of both directions, a linear layer."""
+
+    def __init__(self, recipe: dict, classes: int):
+        super().__init__()
+        node = recipe["nodes"]["encoder"]
+        expect(node, cell="lstm", bidirectional=True, layers=1)
+        size = recipe["data"]["train"]["source"]["columns"]["frames"]["shape"][1]
+        self.encoder = nn.LSTM(size, node["hidden"], batch_first=True, bidirectional=True)
+        self.classifier = nn.Linear(2 * node["hidden"], classes)
+
+    def loss(self, batch: dict):
+        _, (last, _) = self.encoder(batch["frames"])
+        logits = self.classifier(torch.cat([last[0], last[1]], 1))
+        return cross_entropy(logits, batch["label"])
 
 
 def expect(node: dict, **wanted):
@@ -184,27 +237,21 @@ def smoothing(loss) -> float:
     return loss.get("smoothing", 0.0) if isinstance(loss, dict) else 0.0
 
 
-# What a benchmark needs to know of a recipe: the stage that is timed, its trained nodes by the names
-# of the modules above, and how to build the model.
-SYSTEMS = {
-    "g2p": {
-        "stage": "joint",
-        "build": lambda recipe, vocabularies: G2p(
-            recipe, len(vocabularies["letters"]), len(vocabularies["phonemes_out"])
-        ),
-        "nodes": ["letters", "encoder", "bridge", "phonemes", "decoder", "attention", "output"],
-    },
-    "fashion": {
-        "stage": "scratch",
-        "build": lambda recipe, vocabularies: Fashion(recipe, len(vocabularies["label"])),
-        "nodes": ["features", "classifier"],
-    },
+def images(recipe: dict, vocabularies: dict):
+    return Images(recipe, len(vocabularies["label"]))
+
+
+# How a system's model is built from its recipe and the vocabularies of its columns.
+BUILD = {
+    "g2p": lambda recipe, vocabularies: G2p(
+        recipe, len(vocabularies["letters"]), len(vocabularies["phonemes_out"])
+    ),
+    "fashion": images,
+    "cnn": images,
+    "resnet18": images,
+    "gru": Gru,
+    "bilstm": lambda recipe, vocabularies: BiLstm(recipe, len(vocabularies["label"])),
 }
-
-
-def stage_of(recipe: dict, system: str) -> dict:
-    name = SYSTEMS[system]["stage"]
-    return next(stage for stage in recipe["stages"] if stage["name"] == name)
 
 
 def optimiser_of(model, stage: dict):

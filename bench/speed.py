@@ -14,76 +14,89 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
 import seeds
+from systems import SYSTEMS
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 WORK = BENCH / "work"
 
-# The stage that is timed, the only one of the arm "scratch", and what of it is left out because
-# PyTorch's side does not do it: evaluations and the extra pass of scheduled sampling.
-SYSTEMS = {
-    "g2p": {
-        "stage": "joint",
-        "epochs": 0.2,
-        "set": ["stages.joint.inputs={}", "stages.joint.evaluate.batches=1", "data.test.source.limit=64"],
-    },
-    "fashion": {
-        "stage": "scratch",
-        "epochs": 0.2,
-        "set": ["data.test.source.take=[0,250]"],
-    },
-}
 
-
-def run_conjoin(arguments, system: str, environment: dict) -> dict:
-    """Trains the stage for a while; steps, samples and weights as the run's metrics tell them."""
-    spec = SYSTEMS[system]
-    out = WORK / f"{system}-run"
+def run_conjoin(arguments, name: str, environment: dict) -> dict:
+    """Trains the stage for a while; what the run's metrics tell of it."""
+    system = SYSTEMS[name]
+    out = WORK / f"{name}-run"
     shutil.rmtree(out, ignore_errors=True)
-    changes = [*spec["set"], f"stages.{spec['stage']}.epochs={spec['epochs'] * arguments.length}"]
-    command = [arguments.conjoin, "train", f"recipes/{system}.toml", "--out", str(out)]
-    command += ["--arm", "scratch"]
-    for change in changes:
+    epochs = f"stages.{system.stage}.epochs={system.epochs * arguments.length}"
+    command = [arguments.conjoin, "train", system.recipe, "--out", str(out), "--arm", system.arm]
+    for change in [*system.changes, epochs]:
         command += ["--set", change]
-    finish(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True))
+    _, memory = finish(command, environment)
     events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     steps = [event for event in events if event["event"] == "step"]
     started = next(event for event in events if event["event"] == "stage-started")
+    timing = next(event for event in events if event["event"] == "timing")
     return {
         "seconds": [step["seconds"] for step in steps],
         "samples": [step["samples"] for step in steps],
-        "losses": [step["loss"] for step in steps],
         "weights": started["trained"],
+        "phases": {
+            "forward": sum(timing["forward"].values()),
+            "backward": timing["backward"],
+            "optimiser": timing["optimiser"],
+        },
+        "memory": memory,
     }
 
 
-def run_torch(arguments, system: str, layout: str, environment: dict) -> dict:
-    command = [arguments.python, str(BENCH / "steps.py"), system, f"recipes/{system}.toml"]
-    command += [str(WORK / f"{system}.safetensors"), "--threads", str(arguments.threads)]
+def run_torch(arguments, name: str, layout: str, environment: dict) -> dict:
+    command = [arguments.python, str(BENCH / "steps.py"), name, SYSTEMS[name].recipe]
+    command += [str(WORK / f"{name}.safetensors"), "--threads", str(arguments.threads)]
     command += ["--layout", layout]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    return json.loads(finish(done))
+    printed, memory = finish(command, environment)
+    return {**json.loads(printed), "memory": memory}
 
 
-def finish(done: subprocess.CompletedProcess) -> str:
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(done.args)}\nended with {done.returncode}\n{done.stderr}")
-    return done.stdout
+def finish(command: list, environment: dict | None = None) -> tuple[str, int]:
+    """What a command prints, and its peak resident memory in bytes."""
+    with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=printed, stderr=said, text=True
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            said.seek(0)
+            sys.exit(f"{' '.join(command)}\nended with {process.returncode}\n{said.read()}")
+        printed.seek(0)
+        return printed.read(), usage.ru_maxrss * 1024
 
 
-def write_batches(arguments, system: str, count: int):
+def write_batches(arguments, name: str, count: int):
     """The batches that conjoin's stage sees, for PyTorch."""
-    recipe = tomllib.loads((ROOT / f"recipes/{system}.toml").read_text())
-    stage = next(s for s in recipe["stages"] if s["name"] == SYSTEMS[system]["stage"])
+    system = SYSTEMS[name]
+    recipe = tomllib.loads((ROOT / system.recipe).read_text())
+    stage = system.stage_of(recipe)
     seed = seeds.training_data(recipe["seed"], stage["name"])
-    file = WORK / f"{system}.safetensors"
-    command = [arguments.data, "batches", f"recipes/{system}.toml", stage["data"]]
-    command += [str(seed), str(count), str(file)]
-    finish(subprocess.run(command, cwd=ROOT, capture_output=True, text=True))
+    command = [arguments.data, "batches", system.recipe, stage["data"]]
+    finish([*command, str(seed), str(count), str(WORK / f"{name}.safetensors")])
+
+
+def has_images(name: str) -> bool:
+    recipe = tomllib.loads((ROOT / SYSTEMS[name].recipe).read_text())
+    return any(node["kind"] == "conv-encoder" for node in recipe["nodes"].values())
+
+
+def flops_of(arguments, name: str) -> float:
+    """Multiply-adds of one sample's forward pass, times two."""
+    command = [arguments.conjoin, "check", SYSTEMS[name].recipe, "--json"]
+    command += ["--set", f"arms.default={SYSTEMS[name].arm}"]
+    stages = json.loads(finish(command)[0])["summary"]["stages"]
+    return next(stage["flops"] for stage in stages if stage["name"] == SYSTEMS[name].stage)
 
 
 def check_same_work(own: dict, torch: dict, system: str):
@@ -99,19 +112,21 @@ def measure(arguments, system: str, environment: dict) -> dict:
     # Not measured: fills caches, tells how many batches there are and which layout suits PyTorch.
     own = run_conjoin(arguments, system, environment)
     write_batches(arguments, system, len(own["seconds"]))
-    layouts = ["contiguous"] if system == "g2p" else ["contiguous", "channels-last"]
+    layouts = ["contiguous", "channels-last"] if has_images(system) else ["contiguous"]
     trials = {layout: run_torch(arguments, system, layout, environment) for layout in layouts}
     layout = min(layouts, key=lambda layout: median(trials[layout]))
     check_same_work(own, trials[layout], system)
 
-    pairs = []
+    pairs, runs = [], []
     for number in range(arguments.pairs):
         sides = {
             "own": lambda: run_conjoin(arguments, system, environment),
             "torch": lambda: run_torch(arguments, system, layout, environment),
         }
         order = ["own", "torch"] if number % 2 == 0 else ["torch", "own"]
-        pair = {side: median(sides[side]()) for side in order}
+        found = {side: sides[side]() for side in order}
+        runs.append(found)
+        pair = {side: median(found[side]) for side in order}
         pairs.append(pair)
         print(
             f"{system}: pair {number + 1} of {arguments.pairs}: conjoin "
@@ -129,8 +144,25 @@ def measure(arguments, system: str, environment: dict) -> dict:
         "own_seconds": spread(own_times),
         "torch_seconds": spread(torch_times),
         "ratio": spread([pair["own"] / pair["torch"] for pair in pairs]),
+        "phases": {
+            phase: {side: phase_seconds(runs, side, phase) for side in ("own", "torch")}
+            for phase in ("forward", "backward", "optimiser")
+        },
+        "memory": {
+            side: statistics.median(found[side]["memory"] for found in runs)
+            for side in ("own", "torch")
+        },
+        # The backward pass takes twice the multiply-adds of the forward pass.
+        "own_gflops": 3e-9 * flops_of(arguments, system) * samples / statistics.median(own_times),
         "pairs": pairs,
     }
+
+
+def phase_seconds(runs: list, side: str, phase: str) -> float:
+    """Of a step, on average over a run; the median of the runs."""
+    return statistics.median(
+        found[side]["phases"][phase] / len(found[side]["seconds"]) for found in runs
+    )
 
 
 def spread(values: list) -> dict:
@@ -139,20 +171,27 @@ def spread(values: list) -> dict:
 
 def table(results: dict, threads: int) -> str:
     lines = [
-        "| system | weights | conjoin, ms a step | PyTorch, ms a step | own / PyTorch |",
-        "| --- | --- | --- | --- | --- |",
+        "| system | weights | conjoin, ms a step | PyTorch, ms a step | own / PyTorch | forward "
+        "| backward | optimiser | memory | GFLOP/s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     show = lambda s, scale, digits: (
         f"{scale * s['median']:.{digits}f} "
         f"({scale * s['min']:.{digits}f} to {scale * s['max']:.{digits}f})"
     )
+    share = lambda pair: f"{pair['own'] / pair['torch']:.2f}"
     for system, result in results.items():
+        phases = " | ".join(share(phase) for phase in result["phases"].values())
         lines.append(
             f"| {system} | {result['weights']:,} | {show(result['own_seconds'], 1e3, 1)} "
-            f"| {show(result['torch_seconds'], 1e3, 1)} | {show(result['ratio'], 1, 2)} |"
+            f"| {show(result['torch_seconds'], 1e3, 1)} | {show(result['ratio'], 1, 2)} "
+            f"| {phases} | {share(result['memory'])} | {result['own_gflops']:.0f} |"
         )
     lines.append("")
-    lines.append(f"Medians and ranges over pairs of runs; threads: {threads}; below 1 conjoin is faster.")
+    lines.append(
+        f"Medians and ranges over pairs of runs; threads: {threads}; below 1 conjoin is better. "
+        "Forward, backward, optimiser and peak memory (of the whole process) are ratios too."
+    )
     return "\n".join(lines)
 
 
@@ -167,7 +206,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("systems", nargs="*", default=list(SYSTEMS), help="g2p, fashion (default: both)")
+    parser.add_argument("systems", nargs="*", default=list(SYSTEMS), help=", ".join(SYSTEMS) + " (default: all)")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2, help="threads, and cores, of each side")
     parser.add_argument("--warm-up", type=int, default=10, help="steps of a run that do not count")
@@ -179,7 +218,7 @@ def main():
     arguments = parser.parse_args()
     for system in arguments.systems:
         if system not in SYSTEMS:
-            parser.error(f"{system!r}: expected g2p or fashion")
+            parser.error(f"{system!r}: expected one of " + ", ".join(SYSTEMS))
 
     WORK.mkdir(exist_ok=True)
     cores = sorted(os.sched_getaffinity(0))[: arguments.threads]

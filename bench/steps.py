@@ -15,7 +15,8 @@ import tomllib
 import torch
 from safetensors import safe_open
 
-from models import SYSTEMS, optimiser_of, stage_of
+from models import BUILD, optimiser_of
+from systems import SYSTEMS
 
 
 def read_batches(path: str, channels_last: bool):
@@ -56,32 +57,42 @@ def main():
     channels_last = arguments.layout == "channels-last"
     batches, vocabularies = read_batches(arguments.batches, channels_last)
     system = SYSTEMS[arguments.system]
-    model = system["build"](recipe, vocabularies)
+    model = BUILD[arguments.system](recipe, vocabularies)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
-    stage = stage_of(recipe, arguments.system)
+    stage = system.stage_of(recipe)
     optimiser = optimiser_of(model, stage)
     clip_norm = stage.get("clip_norm")
 
     seconds, samples, losses = [], [], []
+    phases = {"forward": 0.0, "backward": 0.0, "optimiser": 0.0}
     for batch in batches:
-        start = time.perf_counter()
+        marks = [time.perf_counter()]
         optimiser.zero_grad()
         loss = model.loss(batch)
+        marks.append(time.perf_counter())
         loss.backward()
+        marks.append(time.perf_counter())
         if clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
         optimiser.step()
         losses.append(loss.item())
-        seconds.append(time.perf_counter() - start)
+        marks.append(time.perf_counter())
+        seconds.append(marks[-1] - marks[0])
         samples.append(len(batch["rows"]))
+        for phase, begun, ended in zip(phases, marks, marks[1:]):
+            phases[phase] += ended - begun
     weights = {
-        node: sum(p.numel() for p in getattr(model, node).parameters()) for node in system["nodes"]
+        node: sum(p.numel() for p in getattr(model, node).parameters()) for node in stage["train"]
     }
-    json.dump(
-        {"seconds": seconds, "samples": samples, "losses": losses, "weights": weights},
-        fp=sys.stdout,
-    )
+    found = {
+        "seconds": seconds,
+        "samples": samples,
+        "losses": losses,
+        "weights": weights,
+        "phases": phases,
+    }
+    json.dump(found, fp=sys.stdout)
 
 
 if __name__ == "__main__":

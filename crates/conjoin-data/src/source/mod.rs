@@ -10,6 +10,7 @@ mod idx;
 mod idx_file;
 mod image_files;
 mod lexicon;
+mod random;
 mod words;
 
 pub use classes::{ClassNames, ClassPreset};
@@ -18,6 +19,7 @@ pub use filtered::Filtered;
 pub use idx::{IdxConfig, IdxSource, IdxSplit};
 pub use image_files::ImageFiles;
 pub use lexicon::{CMUDICT_LICENCE, Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
+pub use random::{RandomColumn, RandomConfig, RandomKind, RandomSource};
 pub use words::{WordsConfig, WordsSource};
 
 use crate::{Columns, DataError, Sample};
@@ -69,6 +71,8 @@ crate::closed_kinds! {
         Cmudict(CmudictConfig) = "cmudict",
         /// Images and labels in the IDX files of MNIST and Fashion-MNIST, plain or gzipped.
         Idx(IdxConfig) = "idx",
+        /// Random samples of declared shapes, to measure time and memory before data is there.
+        Random(RandomConfig) = "random",
         /// Spellings from a file of words, one a line.
         Words(WordsConfig) = "words",
     }
@@ -80,6 +84,7 @@ impl SourceConfig {
         match self {
             Self::Cmudict(config) => config.columns(),
             Self::Idx(config) => config.columns(),
+            Self::Random(config) => config.columns(),
             Self::Words(config) => config.columns(),
         }
     }
@@ -92,6 +97,7 @@ impl SourceConfig {
         match self {
             Self::Cmudict(config) => config.check(),
             Self::Idx(config) => config.check(),
+            Self::Random(config) => config.check(),
             Self::Words(_) => Ok(()),
         }
     }
@@ -105,14 +111,18 @@ impl SourceConfig {
         Ok(match self {
             Self::Cmudict(config) => Box::new(config.open()?),
             Self::Idx(config) => Box::new(config.open()?),
+            Self::Random(config) => Box::new(config.open()),
             Self::Words(config) => Box::new(config.open()?),
         })
     }
 
     /// Inputs that a person hands over: words where the source has words, paths of image files
     /// where it has images. `place` says in messages where they came from.
-    pub fn raw(&self, place: &str, inputs: Vec<String>) -> Box<dyn Source> {
-        match self {
+    ///
+    /// # Errors
+    /// The source has nothing that could be handed over.
+    pub fn raw(&self, place: &str, inputs: Vec<String>) -> Result<Box<dyn Source>, DataError> {
+        Ok(match self {
             Self::Cmudict(_) | Self::Words(_) => Box::new(WordsSource::new(
                 place,
                 inputs.into_iter().map(|word| word.trim().to_lowercase()),
@@ -121,6 +131,10 @@ impl SourceConfig {
                 config,
                 inputs.into_iter().map(Into::into).collect(),
             )),
-        }
+            Self::Random(_) => {
+                let expected = "a source of words or images, which inputs can stand for";
+                return Err(DataError::config("source.kind", "random", expected));
+            }
+        })
     }
 }

@@ -85,6 +85,7 @@ fn check_files(
             None => return,
         },
         SourceConfig::Words(config) => ("path", &config.path, None),
+        SourceConfig::Random(_) => return,
         SourceConfig::Idx(config) => ("dir", &config.dir, super::data_package(&config.dir)),
     };
     if file.exists() || !missing.insert(file.clone()) {

@@ -119,7 +119,7 @@ impl Predictor {
             .data
             .get(&data)
             .ok_or_else(|| TaskError::DataSet(data.clone()))?;
-        let source = config.config.source.raw(place, inputs);
+        let source = config.config.source.raw(place, inputs)?;
         self.scorer.predict(
             &self.loaded.graph,
             &plan.score_ports(),
