@@ -157,4 +157,5 @@ wrong! {
     set_unknown_stage: "93-set-unknown-stage";
     set_wrong_value: "94-set-wrong-value";
     set_form: "95-set-form";
+    random_columns: "96-random-columns";
 }

@@ -166,6 +166,9 @@ impl RandomConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), DataError> {
+        if self.samples == 0 {
+            return Err(DataError::config("samples", "0", "at least 1"));
+        }
         if self.columns.is_empty() {
             return Err(DataError::config("columns", "none", "at least one column"));
         }
@@ -201,10 +204,12 @@ impl Source for RandomSource {
     fn sample(&self, index: usize) -> Result<Sample, DataError> {
         let seed = self.config.seed;
         let columns = self.config.columns.iter();
-        Ok(columns.fold(Sample::new(self.key(index)), |sample, (name, column)| {
-            let mut rng = stream(seed, &format!("column {name}"), &[index as u64]);
-            sample.with(name, column.field(seed, index, &mut rng))
-        }))
+        Ok(
+            columns.fold(Sample::new(self.key(index)), |sample, (name, column)| {
+                let mut rng = stream(seed, &format!("column {name}"), &[index as u64]);
+                sample.with(name, column.field(seed, index, &mut rng))
+            }),
+        )
     }
 
     fn key(&self, index: usize) -> Cow<'_, str> {
