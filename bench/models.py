@@ -224,9 +224,58 @@ class BiLstm(nn.Module):
         return cross_entropy(logits, batch["label"])
 
 
+class Transformer(nn.Module):
+    """Tokens to tokens: sinusoidal positions, encoder, decoder."""
+
+    def __init__(self, recipe: dict, vocabularies: dict):
+        super().__init__()
+        nodes = recipe["nodes"]
+        size = nodes["source"]["size"]
+
+        def layer(node, make):
+            expect(node, norm="post", positions="sinusoidal")
+            return make(
+                size,
+                node["heads"],
+                node.get("hidden", 4 * size),
+                node.get("dropout", 0.0),
+                batch_first=True,
+            )
+
+        encoder, decoder = nodes["encoder"], nodes["decoder"]
+        self.source = nn.Embedding(len(vocabularies["source"]), size, padding_idx=PAD)
+        self.encoder = nn.TransformerEncoder(
+            layer(encoder, nn.TransformerEncoderLayer), encoder["layers"]
+        )
+        self.said = nn.Embedding(len(vocabularies["said"]), size, padding_idx=PAD)
+        self.decoder = nn.TransformerDecoder(
+            layer(decoder, nn.TransformerDecoderLayer), decoder["layers"]
+        )
+        self.output = nn.Linear(size, len(vocabularies["target"]))
+        length = recipe["data"]["train"]["source"]["columns"]["source"]["length"][1]
+        angles = torch.arange(length)[:, None] / 10000 ** (torch.arange(0, size, 2) / size)
+        self.positions = torch.stack([angles.sin(), angles.cos()], 2).flatten(1)
+        self.causal = nn.Transformer.generate_square_subsequent_mask(length)
+
+    def loss(self, batch: dict):
+        # Every row is as long as the others, so nothing is padded.
+        memory = self.encoder(self.source(batch["source"]) + self.positions)
+        said = self.said(batch["said"]) + self.positions
+        states = self.decoder(said, memory, tgt_mask=self.causal, tgt_is_causal=True)
+        logits = self.output(states)
+        return cross_entropy(logits.flatten(0, 1), batch["target"].flatten(), ignore_index=PAD)
+
+
 def expect(node: dict, **wanted):
     """Refuses a recipe that these models do not follow."""
-    defaults = {"cell": "lstm", "bidirectional": False, "layers": 1, "merge": True}
+    defaults = {
+        "cell": "lstm",
+        "bidirectional": False,
+        "layers": 1,
+        "merge": True,
+        "norm": "pre",
+        "positions": "sinusoidal",
+    }
     for key, value in wanted.items():
         found = node.get(key, defaults.get(key))
         if found != value:
@@ -250,6 +299,7 @@ BUILD = {
     "cnn": images,
     "resnet18": images,
     "gru": Gru,
+    "transformer": Transformer,
     "bilstm": lambda recipe, vocabularies: BiLstm(recipe, len(vocabularies["label"])),
 }
 

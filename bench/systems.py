@@ -42,5 +42,6 @@ SYSTEMS = {
     "cnn": table("cnn"),
     "resnet18": table("resnet18"),
     "gru": table("gru"),
+    "transformer": table("transformer"),
     "bilstm": table("bilstm"),
 }
