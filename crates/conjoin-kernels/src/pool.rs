@@ -2,8 +2,10 @@
 //!
 //! Shape legend: `B` images, `H x W` pixels, `C` channels, `Ho x Wo` outputs with
 //! `Ho = (H + 2 padding - kernel) / stride + 1` (rounded down) and `Wo` alike. Vector registers run
-//! along the channels; tasks are images.
+//! along the channels; tasks are images, or rows of them where there are few.
 
+mod average;
+mod max;
 mod whole;
 mod window;
 
@@ -12,8 +14,10 @@ use burn::tensor::module;
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 
 use crate::flex::{apply, supported};
+use average::AvgPool;
+use max::MaxPool;
 use whole::{GlobalAvgPool, Upsample};
-use window::{AvgPool, MaxPool, Window};
+use window::Window;
 
 /// The largest value of every window, `[B, H, W, C] -> [B, Ho, Wo, C]`, as PyTorch's `max_pool2d`:
 /// padding never wins, NaN does, and the first of equal values receives the gradient.
@@ -127,4 +131,12 @@ pub fn upsample_nearest2d_reference(x: Tensor<4>, factor: usize) -> Tensor<4> {
 /// Runs an operation of NCHW images on NHWC ones.
 fn channels_last(x: Tensor<4>, operation: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
     operation(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1])
+}
+
+/// Rows of a task, a multiple of `step`: a whole image, or less where there are few images. Every value
+/// is computed alike wherever the cut falls, so the choice may depend on the number of threads.
+fn rows_per_task(images: usize, rows: usize, step: usize) -> usize {
+    let wanted = 4 * rayon::current_num_threads();
+    let tasks = wanted.div_ceil(images.max(1));
+    rows.div_ceil(tasks).max(1).next_multiple_of(step)
 }

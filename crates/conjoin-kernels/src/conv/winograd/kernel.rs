@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::super::direct::panels;
+use super::super::packed::panels;
 use super::super::tile::Engine;
 use super::grid::Shared;
 use super::transform::POINTS;

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::super::direct::{panels, pieces};
+use super::super::packed::{panels, pieces};
 use super::super::shape::ConvShape;
-use super::super::tile::{Tile, engine};
+use super::super::tile::{Row, Start, Tile, engine};
 use super::grid::{grids, tile_len};
 use super::kernel::kernel_taps;
 use super::transform::POINTS;
@@ -25,6 +25,12 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let mut points = vec![0.0f32; group * in_len];
     let mut gradients = vec![0.0f32; group * out_len];
     let plane = channels * filters;
+    let rows: Vec<Row> = (0..channels)
+        .map(|channel| Row {
+            from: channel,
+            to: channel * filters,
+        })
+        .collect();
     let mut sums = vec![0.0f32; POINTS * plane];
     for first in (0..tiles).step_by(group) {
         let count = group.min(tiles - first);
@@ -44,28 +50,25 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
             .enumerate()
             .for_each(|(point, sums)| {
                 for (filter, width) in panels(engine, filters) {
-                    for (channel, rows) in pieces(channels, engine.rows) {
+                    for (channel, height) in pieces(channels, engine.rows) {
                         // SAFETY: channels and filters stay within a point of each of `count` tiles;
                         // filters fill whole registers.
                         unsafe {
-                            let sums = sums.as_mut_ptr().add(channel * filters + filter);
                             let tile = Tile {
-                                a: points.as_ptr().add(point * channels + channel),
-                                a_row: 1,
+                                rows: &rows[channel..channel + height],
+                                a: points.as_ptr().add(point * channels),
                                 a_k: in_len,
-                                a_seg: 0,
+                                a_segs: [0, 0],
                                 b: gradients.as_ptr().add(point * filters + filter),
                                 b_k: out_len,
                                 b_seg: 0,
                                 len: count,
-                                segs: 1,
-                                start: sums,
-                                start_row: filters,
-                                c: sums,
-                                c_row: filters,
+                                segs: [1, 1],
+                                start: Start::Output,
+                                c: sums.as_mut_ptr().add(filter),
                                 columns: width,
                             };
-                            engine.tile(rows, width / engine.lanes, &tile);
+                            engine.tile(width / engine.lanes, &tile);
                         }
                     }
                 }
