@@ -10,7 +10,6 @@
 pub mod attention;
 pub mod batch_norm;
 pub mod blas;
-mod buffer;
 pub mod conv;
 pub mod dropout;
 pub mod flex;
@@ -21,3 +20,4 @@ pub mod pool;
 mod reduce;
 pub mod rnn;
 pub mod simd;
+mod unwritten;

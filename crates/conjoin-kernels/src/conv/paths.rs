@@ -2,7 +2,7 @@
 
 use super::shape::ConvShape;
 use super::{depthwise, direct, input_grad, weight_grad, winograd};
-use crate::buffer::build;
+use crate::unwritten::build;
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

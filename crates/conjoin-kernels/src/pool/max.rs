@@ -9,9 +9,9 @@ use rayon::prelude::*;
 
 use super::rows_per_task;
 use super::window::Window;
-use crate::buffer::build;
 use crate::flex::{Dense, Fused, tensor};
 use crate::simd::{Isa, Kernel, run};
+use crate::unwritten::build;
 
 /// Channels that are held in registers.
 const BLOCK: usize = 16;
