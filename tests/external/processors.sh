@@ -26,7 +26,7 @@ fi
 
 cargo build --release --locked
 short=(--stage joint --set stages.joint.epochs=0.003 --set stages.joint.evaluate.batches=1
-  --set data.test.source.limit=20)
+  --set data.valid.source.limit=4 --set data.test.source.limit=4)
 # SSE 4.2 alone; AVX without AVX2; AVX2 with FMA.
 for processor in Nehalem SandyBridge Haswell; do
   printf '== %s: list, and a short training\n' "$processor"

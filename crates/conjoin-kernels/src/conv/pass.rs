@@ -42,11 +42,57 @@ impl Taps {
         }
     }
 
+    /// Cuts the products into blocks whose weights stay in the first-level cache while all outputs pass;
+    /// a single block if `cut` is false.
+    fn blocks(&self, cut: bool) -> Vec<Block> {
+        let ([down, across], len) = (self.count, self.len);
+        let whole = |row: usize, rows: usize| Block {
+            source: row * self.step[0],
+            products: row * across * len,
+            count: [rows, across],
+            len,
+        };
+        if !cut || down * across * len <= MOST {
+            return vec![whole(0, down)];
+        }
+        if across * len <= MOST {
+            let rows = MOST / (across * len);
+            return pieces(down, rows)
+                .map(|(row, rows)| whole(row, rows))
+                .collect();
+        }
+        let mut blocks = Vec::new();
+        for tap in 0..down * across {
+            for (first, len) in pieces(len, MOST) {
+                blocks.push(Block {
+                    source: tap / across * self.step[0] + tap % across * self.step[1] + first,
+                    products: tap * self.len + first,
+                    count: [1, 1],
+                    len,
+                });
+            }
+        }
+        blocks
+    }
+
     /// One past the last value that the taps of an output reach.
     fn reach(&self) -> usize {
         let last = |axis: usize| self.count[axis].saturating_sub(1) * self.step[axis];
         last(0) + last(1) + self.len
     }
+}
+
+/// Products of a block: a panel of 16 columns then takes 16 KiB.
+const MOST: usize = 256;
+
+/// Some of the products of a pass.
+struct Block {
+    /// First value in the source, and first product.
+    source: usize,
+    products: usize,
+    /// Taps down and across, and products of each.
+    count: [usize; 2],
+    len: usize,
 }
 
 /// Where the operands of a pass lie.
@@ -78,25 +124,36 @@ impl Pass<'_> {
             "a pass leaves its image"
         );
         for (first, width, weights, bias) in packed.panels(engine) {
-            for (row, count) in pieces(self.rows.len(), engine.rows) {
-                // SAFETY: the assertion above bounds the farthest value read and written; the panels
-                // and the bias fill whole registers.
-                unsafe {
-                    let tile = Tile {
-                        rows: &self.rows[row..row + count],
-                        a: self.source.as_ptr().add(self.source_at),
-                        a_k: 1,
-                        a_segs: self.taps.step,
-                        b: weights.as_ptr(),
-                        b_k: width,
-                        b_seg: self.taps.len * width,
-                        len: self.taps.len,
-                        segs: self.taps.count,
-                        start: bias.map_or(Start::Zeros, |bias| Start::Line(bias.as_ptr())),
-                        c: out.as_mut_ptr().cast::<f32>().add(self.out_at + first),
-                        columns: width.min(packed.filters() - first),
-                    };
-                    engine.tile(width / engine.lanes, &tile);
+            let columns = width.min(packed.filters() - first);
+            // Sums that do not fill their registers cannot be taken up again.
+            let blocks = self.taps.blocks(columns == width);
+            for (block, taps) in blocks.iter().enumerate() {
+                let start = match (block, bias) {
+                    (0, Some(bias)) => Start::Line(bias.as_ptr()),
+                    (0, None) => Start::Zeros,
+                    _ => Start::Output,
+                };
+                for (row, count) in pieces(self.rows.len(), engine.rows) {
+                    // SAFETY: the assertion above bounds the farthest value read and written, and the
+                    // blocks of taps cut both operands alike; the panels and the bias fill whole
+                    // registers.
+                    unsafe {
+                        let tile = Tile {
+                            rows: &self.rows[row..row + count],
+                            a: self.source.as_ptr().add(self.source_at + taps.source),
+                            a_k: 1,
+                            a_segs: self.taps.step,
+                            b: weights.as_ptr().add(taps.products * width),
+                            b_k: width,
+                            b_seg: taps.len * width,
+                            len: taps.len,
+                            segs: taps.count,
+                            start,
+                            c: out.as_mut_ptr().cast::<f32>().add(self.out_at + first),
+                            columns,
+                        };
+                        engine.tile(width / engine.lanes, &tile);
+                    }
                 }
             }
         }

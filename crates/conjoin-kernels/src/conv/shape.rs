@@ -170,22 +170,6 @@ impl ConvShape {
         let [kh, kw] = self.kernel;
         [self.filters, kh, kw, self.group_channels()]
     }
-
-    /// The same convolution with each image as one long row where that changes nothing (a 1x1 kernel,
-    /// stride 1, no padding), so that one run of the tile covers many pixels.
-    pub fn flattened(self) -> Self {
-        let plain = self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0];
-        if plain && self.out == [self.height, self.width] {
-            Self {
-                height: 1,
-                width: self.height * self.width,
-                out: [1, self.height * self.width],
-                ..self
-            }
-        } else {
-            self
-        }
-    }
 }
 
 /// What holds for every convolution.

@@ -1,9 +1,13 @@
 //! Gradients of the weight and the bias, direct.
 //!
 //! `dw[(ky, kx, c), o] = Σ_pixels x[pixel + (ky, kx), c] · dy[pixel, o]`: the register tile again, its
-//! rows over `(ky, kx, c)`, and its products over the pixels. The images are cut into chunks whose
-//! number depends on sizes only; each chunk sums alone and the chunks are added in order, so that the
-//! result has the same bits for any number of threads.
+//! rows over `(ky, kx, c)`, and its products over the pixels. What a tile's rows read is packed side by
+//! side first, for as many pixels as stay in the cache; small maps of several images at once.
+//!
+//! The images are cut into chunks whose number depends on sizes only; each chunk sums alone and the
+//! chunks are added in order, so that the result has the same bits for any number of threads.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -11,12 +15,17 @@ use super::frame::Frame;
 use super::packed::{panels, pieces};
 use super::shape::ConvShape;
 use super::tile::{Engine, Row, Start, Tile, engine};
+use crate::simd::{Isa, Kernel, run};
 
 /// Most chunks, and most f32 values that all partial sums together may take.
 const CHUNKS: usize = 16;
-const BUDGET: usize = 1 << 24;
-/// Pixels of a pass: a panel of their gradients stays in the first-level cache.
-const PIXELS: usize = 192;
+const BUDGET: usize = 1 << 22;
+/// Sums of a chunk that need not be split: they stay in the second-level cache.
+const PART: usize = 1 << 16;
+/// Outputs of a pass: a panel of their gradients stays in the first-level cache.
+const PIXELS: usize = 128;
+/// Rows of the largest tile of any instruction set.
+const MOST_ROWS: usize = 16;
 
 /// What every image needs.
 struct Plan {
@@ -31,7 +40,6 @@ struct Plan {
 
 /// `dw [O, kh, kw, C / groups]` from `x [B, H, W, C]` and `dy [B, Ho, Wo, O]`.
 pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let shape = shape.flattened();
     let engine = engine();
     let (filters, filter) = (shape.group_filters(), shape.filter());
     let padded = engine.pad(filters);
@@ -58,11 +66,11 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     };
     let size = shape.groups * filter * padded;
     let chunks = chunk_count(shape.batch, size);
-    // A chunk is split further by kernel row (or group): those sums are apart anyway.
-    let parts = if shape.groups == 1 {
-        shape.kernel[0]
-    } else {
-        shape.groups
+    // A large chunk is split further by kernel row (or group): those sums are apart anyway.
+    let parts = match shape.groups {
+        1 if size <= PART && chunks == CHUNKS => 1,
+        1 => shape.kernel[0],
+        groups => groups,
     };
     let mut partial = vec![0.0f32; chunks * size];
     partial
@@ -71,20 +79,27 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
         .for_each_init(Scratch::default, |scratch, (i, sums)| {
             let (chunk, part) = (i / parts, i % parts);
             let images = chunk * shape.batch / chunks..(chunk + 1) * shape.batch / chunks;
-            for image in images {
-                let x = &x[image * shape.image()..][..shape.image()];
-                let dy = &dy[image * shape.out_image()..][..shape.out_image()];
-                plan.add_image(part, x, dy, sums, scratch);
-            }
+            let x = &x[images.start * shape.image()..images.end * shape.image()];
+            let dy = &dy[images.start * shape.out_image()..images.end * shape.out_image()];
+            plan.add_images(part, x, dy, sums, scratch);
         });
     let sums = add_chunks(&mut partial, size);
     let mut dw = vec![0.0f32; shape.filters * filter];
-    dw.par_chunks_mut(filter).enumerate().for_each(|(o, dw)| {
-        let sums = &sums[o / filters * filter * padded..][..filter * padded];
-        for (value, sums) in dw.iter_mut().zip(sums.chunks_exact(padded)) {
-            *value = sums[o % filters];
-        }
-    });
+    // Sixteen filters at a time: a line of the sums serves them all.
+    dw.par_chunks_mut(filters * filter)
+        .zip(sums.par_chunks(filter * padded))
+        .for_each(|(dw, sums)| {
+            dw.par_chunks_mut(16 * filter)
+                .enumerate()
+                .for_each(|(block, dw)| {
+                    for (k, sums) in sums.chunks_exact(padded).enumerate() {
+                        let sums = &sums[block * 16..];
+                        for (dw, sum) in dw.chunks_exact_mut(filter).zip(sums) {
+                            dw[k] = *sum;
+                        }
+                    }
+                });
+        });
     dw
 }
 
@@ -95,12 +110,17 @@ pub fn chunk_count(batch: usize, size: usize) -> usize {
 
 /// Adds the later chunks of `size` values to the first, in order, and returns the first.
 pub fn add_chunks(partial: &mut [f32], size: usize) -> &[f32] {
+    const BLOCK: usize = 1 << 14;
     let (sums, rest) = partial.split_at_mut(size);
-    for chunk in rest.chunks_exact(size.max(1)) {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *sum += value;
-        }
-    }
+    sums.par_chunks_mut(BLOCK)
+        .enumerate()
+        .for_each(|(block, sums)| {
+            for chunk in rest.chunks_exact(size.max(1)) {
+                for (sum, value) in sums.iter_mut().zip(&chunk[block * BLOCK..]) {
+                    *sum += value;
+                }
+            }
+        });
     sums
 }
 
@@ -109,15 +129,7 @@ pub fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
     const ROWS: usize = 2048;
     let parts: Vec<Vec<f32>> = values
         .par_chunks(ROWS * columns.max(1))
-        .map(|block| {
-            let mut sums = vec![0.0f32; columns];
-            for row in block.chunks_exact(columns) {
-                for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum += value;
-                }
-            }
-            sums
-        })
+        .map(|values| run(ColumnSums { values, columns }))
         .collect();
     let mut total = vec![0.0f32; columns];
     for part in parts {
@@ -128,16 +140,39 @@ pub fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
     total
 }
 
+/// The sums of one block of rows.
+struct ColumnSums<'a> {
+    values: &'a [f32],
+    columns: usize,
+}
+
+impl Kernel for ColumnSums<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn run<S: Isa>(self, _: S) -> Vec<f32> {
+        let mut sums = vec![0.0f32; self.columns];
+        for row in self.values.chunks_exact(self.columns) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+        sums
+    }
+}
+
 /// Buffers that a thread keeps between images.
 #[derive(Default)]
 struct Scratch {
     frame: Vec<f32>,
     dy: Vec<f32>,
+    /// The image's values for each tile, `[piece][PIXELS][tile rows]`.
+    packed: Vec<f32>,
 }
 
 impl Plan {
-    /// Adds one image's share to the `sums` of a part: a kernel row, or a group.
-    fn add_image(
+    /// Adds some images' share to the `sums` of a part: a kernel row, a group, or all.
+    fn add_images(
         &self,
         part: usize,
         x: &[f32],
@@ -145,65 +180,147 @@ impl Plan {
         sums: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        let Self {
-            engine,
-            shape,
-            frame,
-            padded,
-            ..
-        } = *self;
-        let line = frame.line();
+        let shape = self.shape;
         let (group, ky) = if shape.groups == 1 {
             (0, part)
         } else {
             (part, 0)
         };
-        // With one group, only the rows of the image that this kernel row meets.
-        let count = sums.len() / padded;
-        let rows = &self.rows[..count];
-        let skipped = ky * shape.dilation[0];
-        let x = if frame.is_bare() {
-            &x[skipped * line..]
+        let rows = &self.rows[..sums.len() / self.padded];
+        let pieces: Vec<(usize, usize)> = pieces(rows.len(), self.engine.rows).collect();
+        let width = self.engine.rows.next_power_of_two();
+        let (pixels, at_once) = (shape.out_pixels(), self.images_at_once());
+        scratch.packed.resize(pieces.len() * PIXELS * width, 0.0);
+        for (x, dy) in x
+            .chunks(at_once * shape.image())
+            .zip(dy.chunks(at_once * shape.out_image()))
+        {
+            let images = dy.len() / shape.out_image();
+            let dy = self.whole_registers(group, dy, &mut scratch.dy);
+            if pixels <= PIXELS {
+                for (image, x) in x.chunks_exact(shape.image()).enumerate() {
+                    let x = self.lines(ky, group, x, &mut scratch.frame);
+                    let packed = &mut scratch.packed[image * pixels * width..];
+                    self.pack(rows, &pieces, x, 0..pixels, packed);
+                }
+                self.multiply(rows, &pieces, &scratch.packed, images * pixels, dy, sums);
+            } else {
+                let x = self.lines(ky, group, x, &mut scratch.frame);
+                for (first, count) in super::packed::pieces(pixels, PIXELS) {
+                    self.pack(rows, &pieces, x, first..first + count, &mut scratch.packed);
+                    let dy = &dy[first * self.padded..];
+                    self.multiply(rows, &pieces, &scratch.packed, count, dy, sums);
+                }
+            }
+        }
+    }
+
+    /// Images whose outputs are summed by one run of the tile.
+    fn images_at_once(&self) -> usize {
+        (PIXELS / self.shape.out_pixels()).max(1)
+    }
+
+    /// The lines of a framed image that a kernel row meets (all, if the part has all rows).
+    fn lines<'a>(
+        &self,
+        ky: usize,
+        group: usize,
+        x: &'a [f32],
+        frame: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
+        let skipped = ky * self.shape.dilation[0];
+        let x = if self.frame.is_bare() {
+            &x[skipped * self.frame.line()..]
         } else {
-            let reach = (count / shape.group_channels() / shape.kernel[1] - 1) * shape.dilation[0];
-            let lines = (shape.out[0] - 1) * shape.stride[0] + reach + 1;
-            frame.fill(&mut scratch.frame, x, skipped, lines);
-            &scratch.frame
+            self.frame
+                .fill(frame, x, skipped, self.frame.rows() - skipped);
+            frame
         };
-        let x = &x[group * shape.group_channels()..];
-        let dy = self.whole_registers(group, dy, &mut scratch.dy);
-        let [out_rows, out_columns] = shape.out;
-        let pixel = shape.stride[1] * shape.channels;
-        let source_row = shape.stride[0] * line;
-        let farthest = rows.iter().map(|row| row.from).max().unwrap_or(0);
+        &x[group * self.shape.group_channels()..]
+    }
+
+    /// Copies what some outputs multiply, for each piece of the rows: a tile's rows side by side.
+    fn pack(
+        &self,
+        rows: &[Row],
+        pieces: &[(usize, usize)],
+        x: &[f32],
+        outputs: Range<usize>,
+        packed: &mut [f32],
+    ) {
+        let (shape, columns) = (self.shape, self.shape.out[1]);
+        let width = self.engine.rows.next_power_of_two();
+        let (down, right) = (
+            shape.stride[0] * self.frame.line(),
+            shape.stride[1] * shape.channels,
+        );
+        for (piece, &(row, count)) in pieces.iter().enumerate() {
+            let rows = &rows[row..row + count];
+            let adjacent = rows[count - 1].from - rows[0].from == count - 1;
+            let to = packed[piece * PIXELS * width..].chunks_exact_mut(width);
+            for (output, to) in outputs.clone().zip(to) {
+                let at = output / columns * down + output % columns * right;
+                let x = &x[at..];
+                // A copy of constant length, though it takes along values that are not used.
+                match (adjacent, width) {
+                    (true, 8) if copy::<8>(x, rows[0].from, to) => {}
+                    (true, 16) if copy::<16>(x, rows[0].from, to) => {}
+                    _ => {
+                        for (to, row) in to.iter_mut().zip(rows) {
+                            *to = x[row.from];
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the products of `pixels` packed outputs with their gradients.
+    fn multiply(
+        &self,
+        rows: &[Row],
+        pieces: &[(usize, usize)],
+        packed: &[f32],
+        pixels: usize,
+        dy: &[f32],
+        sums: &mut [f32],
+    ) {
+        let Self { engine, padded, .. } = *self;
+        let width = engine.rows.next_power_of_two();
         assert!(
-            (out_rows - 1) * source_row + (out_columns - 1) * pixel + farthest < x.len()
-                && dy.len() == out_rows * out_columns * padded
+            pixels <= PIXELS
+                && packed.len() >= pieces.len() * PIXELS * width
+                && dy.len() >= pixels * padded
                 && sums.len() == rows.len() * padded
         );
-        for [line_at, lines, column, columns] in blocks(out_rows, out_columns) {
-            for (first, width) in panels(engine, shape.group_filters()) {
-                for (row, count) in pieces(rows.len(), engine.rows) {
-                    // SAFETY: the assertion bounds the farthest values of the image, the sums and the
-                    // gradient, whose rows are padded to whole registers.
-                    unsafe {
-                        let at = line_at * out_columns + column;
-                        let tile = Tile {
-                            rows: &rows[row..row + count],
-                            a: x.as_ptr().add(line_at * source_row + column * pixel),
-                            a_k: pixel,
-                            a_segs: [source_row, 0],
-                            b: dy.as_ptr().add(at * padded + first),
-                            b_k: padded,
-                            b_seg: out_columns * padded,
-                            len: columns,
-                            segs: [lines, 1],
-                            start: Start::Output,
-                            c: sums.as_mut_ptr().add(first),
-                            columns: width,
-                        };
-                        engine.tile(width / engine.lanes, &tile);
-                    }
+        let filters = self.shape.group_filters();
+        for (first, columns) in panels(engine, filters) {
+            for (piece, &(row, count)) in pieces.iter().enumerate() {
+                let mut tile_rows = [Row { from: 0, to: 0 }; MOST_ROWS];
+                for (i, tile_row) in tile_rows.iter_mut().enumerate().take(count) {
+                    *tile_row = Row {
+                        from: i,
+                        to: (row + i) * padded,
+                    };
+                }
+                // SAFETY: the assertion bounds what is read and written; the rows of the gradients and
+                // of the sums are padded to whole registers.
+                unsafe {
+                    let tile = Tile {
+                        rows: &tile_rows[..count],
+                        a: packed.as_ptr().add(piece * PIXELS * width),
+                        a_k: width,
+                        a_segs: [0, 0],
+                        b: dy.as_ptr().add(first),
+                        b_k: padded,
+                        b_seg: 0,
+                        len: pixels,
+                        segs: [1, 1],
+                        start: Start::Output,
+                        c: sums.as_mut_ptr().add(first),
+                        columns,
+                    };
+                    engine.tile(columns / engine.lanes, &tile);
                 }
             }
         }
@@ -221,7 +338,7 @@ impl Plan {
             return dy;
         }
         buffer.clear();
-        buffer.resize(self.shape.out_pixels() * self.padded, 0.0);
+        buffer.resize(dy.len() / all * self.padded, 0.0);
         for (to, from) in buffer
             .chunks_exact_mut(self.padded)
             .zip(dy.chunks_exact(all))
@@ -232,12 +349,12 @@ impl Plan {
     }
 }
 
-/// Cuts a map into blocks of at most about [`PIXELS`]: first line, lines, first column, columns.
-fn blocks(lines: usize, columns: usize) -> Vec<[usize; 4]> {
-    let most = (PIXELS / columns).max(1);
-    pieces(lines, most)
-        .flat_map(|(line, lines)| {
-            pieces(columns, PIXELS).map(move |(column, columns)| [line, lines, column, columns])
-        })
-        .collect()
+/// Copies `N` values from `at` on, if there are so many.
+#[inline(always)]
+fn copy<const N: usize>(x: &[f32], at: usize, to: &mut [f32]) -> bool {
+    let (Some(from), Some(to)) = (x[at..].first_chunk::<N>(), to.first_chunk_mut::<N>()) else {
+        return false;
+    };
+    *to = *from;
+    true
 }

@@ -17,7 +17,7 @@ use super::packed::{panels, pieces};
 use super::shape::ConvShape;
 use super::tile::{Row, Start, Tile, engine};
 use grid::{Shared, grids, tile_len};
-use kernel::transform_kernel;
+use kernel::{Taps, transform_kernel};
 use transform::{POINTS, Transform};
 pub use weight::weight_gradient;
 
@@ -47,12 +47,14 @@ pub fn forward(
     bias: Option<&[f32]>,
     y: &mut [MaybeUninit<f32>],
 ) {
-    let kernel = transform_kernel(
-        engine(),
-        shape.channels,
-        shape.filters,
-        |filter, ky, kx, channel| w[((filter * 3 + ky) * 3 + kx) * shape.channels + channel],
-    );
+    let taps = Taps {
+        data: w,
+        tap: shape.channels,
+        filter: 9 * shape.channels,
+        channel: 1,
+        turned: false,
+    };
+    let kernel = transform_kernel(engine(), shape.channels, shape.filters, taps);
     convolve(shape, x, &kernel, bias, y);
 }
 
@@ -65,14 +67,14 @@ pub fn input_gradient(
     bias: Option<&[f32]>,
     dx: &mut [MaybeUninit<f32>],
 ) {
-    let kernel = transform_kernel(
-        engine(),
-        shape.filters,
-        shape.channels,
-        |channel, ky, kx, filter| {
-            w[((filter * 3 + 2 - ky) * 3 + 2 - kx) * shape.channels + channel]
-        },
-    );
+    let taps = Taps {
+        data: w,
+        tap: shape.channels,
+        filter: 1,
+        channel: 9 * shape.channels,
+        turned: true,
+    };
+    let kernel = transform_kernel(engine(), shape.filters, shape.channels, taps);
     let turned = ConvShape {
         height: shape.out[0],
         width: shape.out[1],
