@@ -150,7 +150,7 @@ trait Convolution {
     fn input_gradient(&self, w: &Dense, dy: &Dense) -> FlexTensor;
     fn weight_gradient(&self, x: &Dense, dy: &Dense) -> FlexTensor;
     /// Output channels.
-    fn channels(&self) -> usize;
+    fn outputs(&self) -> usize;
 
     fn gradients(
         &self,
@@ -158,7 +158,7 @@ trait Convolution {
         dy: &Dense,
         [want_x, want_w, want_bias]: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let channels = self.channels();
+        let channels = self.outputs();
         let sums = || tensor(weight_grad::column_sums(dy.values(), channels), [channels]);
         [
             want_x.then(|| self.input_gradient(&w, dy)),
@@ -187,7 +187,7 @@ impl Convolution for Conv {
         tensor(dw, self.0.weight_dims())
     }
 
-    fn channels(&self) -> usize {
+    fn outputs(&self) -> usize {
         self.0.filters
     }
 }
@@ -212,7 +212,7 @@ impl Convolution for Transposed {
         tensor(dw, self.0.weight_dims())
     }
 
-    fn channels(&self) -> usize {
+    fn outputs(&self) -> usize {
         self.0.channels
     }
 }

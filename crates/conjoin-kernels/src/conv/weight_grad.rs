@@ -166,7 +166,7 @@ impl Kernel for ColumnSums<'_> {
 struct Scratch {
     frame: Vec<f32>,
     dy: Vec<f32>,
-    /// The image's values for each tile, `[piece][PIXELS][tile rows]`.
+    /// The image's values for each tile, `[tile][PIXELS][tile rows]`.
     packed: Vec<f32>,
 }
 
@@ -187,10 +187,10 @@ impl Plan {
             (part, 0)
         };
         let rows = &self.rows[..sums.len() / self.padded];
-        let pieces: Vec<(usize, usize)> = pieces(rows.len(), self.engine.rows).collect();
+        let tiles = cut_rows(rows, self.engine.rows);
         let width = self.engine.rows.next_power_of_two();
         let (pixels, at_once) = (shape.out_pixels(), self.images_at_once());
-        scratch.packed.resize(pieces.len() * PIXELS * width, 0.0);
+        scratch.packed.resize(tiles.len() * PIXELS * width, 0.0);
         for (x, dy) in x
             .chunks(at_once * shape.image())
             .zip(dy.chunks(at_once * shape.out_image()))
@@ -201,15 +201,15 @@ impl Plan {
                 for (image, x) in x.chunks_exact(shape.image()).enumerate() {
                     let x = self.lines(ky, group, x, &mut scratch.frame);
                     let packed = &mut scratch.packed[image * pixels * width..];
-                    self.pack(rows, &pieces, x, 0..pixels, packed);
+                    self.pack(rows, &tiles, x, 0..pixels, packed);
                 }
-                self.multiply(rows, &pieces, &scratch.packed, images * pixels, dy, sums);
+                self.multiply(rows, &tiles, &scratch.packed, images * pixels, dy, sums);
             } else {
                 let x = self.lines(ky, group, x, &mut scratch.frame);
-                for (first, count) in super::packed::pieces(pixels, PIXELS) {
-                    self.pack(rows, &pieces, x, first..first + count, &mut scratch.packed);
+                for (first, count) in pieces(pixels, PIXELS) {
+                    self.pack(rows, &tiles, x, first..first + count, &mut scratch.packed);
                     let dy = &dy[first * self.padded..];
-                    self.multiply(rows, &pieces, &scratch.packed, count, dy, sums);
+                    self.multiply(rows, &tiles, &scratch.packed, count, dy, sums);
                 }
             }
         }
@@ -239,11 +239,11 @@ impl Plan {
         &x[group * self.shape.group_channels()..]
     }
 
-    /// Copies what some outputs multiply, for each piece of the rows: a tile's rows side by side.
+    /// Copies what some outputs multiply, for each tile: its rows side by side.
     fn pack(
         &self,
         rows: &[Row],
-        pieces: &[(usize, usize)],
+        tiles: &[(usize, usize)],
         x: &[f32],
         outputs: Range<usize>,
         packed: &mut [f32],
@@ -254,13 +254,18 @@ impl Plan {
             shape.stride[0] * self.frame.line(),
             shape.stride[1] * shape.channels,
         );
-        for (piece, &(row, count)) in pieces.iter().enumerate() {
+        let count = outputs.len();
+        let mut offsets = [0; PIXELS];
+        for (offset, output) in offsets.iter_mut().zip(outputs) {
+            *offset = output / columns * down + output % columns * right;
+        }
+        let offsets = &offsets[..count];
+        for (index, &(row, count)) in tiles.iter().enumerate() {
             let rows = &rows[row..row + count];
             let adjacent = rows[count - 1].from - rows[0].from == count - 1;
-            let to = packed[piece * PIXELS * width..].chunks_exact_mut(width);
-            for (output, to) in outputs.clone().zip(to) {
-                let at = output / columns * down + output % columns * right;
-                let x = &x[at..];
+            let to = packed[index * PIXELS * width..].chunks_exact_mut(width);
+            for (at, to) in offsets.iter().zip(to) {
+                let x = &x[*at..];
                 // A copy of constant length, though it takes along values that are not used.
                 match (adjacent, width) {
                     (true, 8) if copy::<8>(x, rows[0].from, to) => {}
@@ -279,7 +284,7 @@ impl Plan {
     fn multiply(
         &self,
         rows: &[Row],
-        pieces: &[(usize, usize)],
+        tiles: &[(usize, usize)],
         packed: &[f32],
         pixels: usize,
         dy: &[f32],
@@ -289,13 +294,13 @@ impl Plan {
         let width = engine.rows.next_power_of_two();
         assert!(
             pixels <= PIXELS
-                && packed.len() >= pieces.len() * PIXELS * width
+                && packed.len() >= tiles.len() * PIXELS * width
                 && dy.len() >= pixels * padded
                 && sums.len() == rows.len() * padded
         );
         let filters = self.shape.group_filters();
         for (first, columns) in panels(engine, filters) {
-            for (piece, &(row, count)) in pieces.iter().enumerate() {
+            for (index, &(row, count)) in tiles.iter().enumerate() {
                 let mut tile_rows = [Row { from: 0, to: 0 }; MOST_ROWS];
                 for (i, tile_row) in tile_rows.iter_mut().enumerate().take(count) {
                     *tile_row = Row {
@@ -308,7 +313,7 @@ impl Plan {
                 unsafe {
                     let tile = Tile {
                         rows: &tile_rows[..count],
-                        a: packed.as_ptr().add(piece * PIXELS * width),
+                        a: packed.as_ptr().add(index * PIXELS * width),
                         a_k: width,
                         a_segs: [0, 0],
                         b: dy.as_ptr().add(first),
@@ -347,6 +352,22 @@ impl Plan {
         }
         buffer
     }
+}
+
+/// Cuts the rows into tiles of at most `most`: within runs that lie side by side in the image, which are
+/// copied fast, unless such runs are short.
+fn cut_rows(rows: &[Row], most: usize) -> Vec<(usize, usize)> {
+    let runs = || rows.chunk_by(|row, next| next.from == row.from + 1);
+    if runs().any(|run| run.len() < 4) {
+        return pieces(rows.len(), most).collect();
+    }
+    let mut tiles = Vec::new();
+    let mut first = 0;
+    for run in runs() {
+        tiles.extend(pieces(run.len(), most).map(|(at, count)| (first + at, count)));
+        first += run.len();
+    }
+    tiles
 }
 
 /// Copies `N` values from `at` on, if there are so many.

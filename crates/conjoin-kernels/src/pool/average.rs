@@ -92,7 +92,7 @@ fn sums<I: Iterator<Item = (usize, f32)>>(
                             line,
                             channels,
                             source,
-                            sums,
+                            to: sums,
                             of: &of,
                         });
                     });
@@ -108,7 +108,7 @@ struct Sums<'a, F> {
     line: usize,
     channels: usize,
     source: &'a [f32],
-    sums: &'a mut [MaybeUninit<f32>],
+    to: &'a mut [MaybeUninit<f32>],
     of: &'a F,
 }
 
@@ -118,18 +118,18 @@ impl<I: Iterator<Item = (usize, f32)>, F: Fn(usize, usize) -> I> Kernel for Sums
     #[inline(always)]
     fn run<S: Isa>(self, _: S) {
         let channels = self.channels;
-        for (row, sums) in self.sums.chunks_exact_mut(self.line).enumerate() {
-            for (column, sums) in sums.chunks_exact_mut(channels).enumerate() {
+        for (row, to) in self.to.chunks_exact_mut(self.line).enumerate() {
+            for (column, to) in to.chunks_exact_mut(channels).enumerate() {
                 let mut terms = (self.of)(self.first + row, column);
                 let Some((at, factor)) = terms.next() else {
-                    sums.fill(MaybeUninit::new(0.0));
+                    to.fill(MaybeUninit::new(0.0));
                     continue;
                 };
-                for (sum, value) in sums.iter_mut().zip(&self.source[at..][..channels]) {
+                for (sum, value) in to.iter_mut().zip(&self.source[at..][..channels]) {
                     sum.write(value * factor);
                 }
                 for (at, factor) in terms {
-                    for (sum, value) in sums.iter_mut().zip(&self.source[at..][..channels]) {
+                    for (sum, value) in to.iter_mut().zip(&self.source[at..][..channels]) {
                         // SAFETY: the first term has been written.
                         let old = unsafe { sum.assume_init() };
                         sum.write(old + value * factor);

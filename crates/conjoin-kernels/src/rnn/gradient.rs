@@ -30,6 +30,7 @@ impl Deltas<'_> {
         gradient: &mut [f32],
         depth: usize,
     ) {
+        debug_assert_eq!(gradient.len(), columns.len() * depth);
         if self.steps == 0 || depth == 0 {
             return;
         }
@@ -60,7 +61,7 @@ impl Deltas<'_> {
                 run(Sums {
                     deltas: self,
                     first,
-                    sums,
+                    to: sums,
                 });
             });
         sums
@@ -71,7 +72,7 @@ impl Deltas<'_> {
 struct Sums<'a> {
     deltas: Deltas<'a>,
     first: usize,
-    sums: &'a mut [f32],
+    to: &'a mut [f32],
 }
 
 impl Kernel for Sums<'_> {
@@ -80,7 +81,7 @@ impl Kernel for Sums<'_> {
     #[inline(always)]
     fn run<S: Isa>(self, _: S) {
         for row in self.deltas.values.chunks_exact(self.deltas.width) {
-            for (sum, delta) in self.sums.iter_mut().zip(&row[self.first..]) {
+            for (sum, delta) in self.to.iter_mut().zip(&row[self.first..]) {
                 *sum += delta;
             }
         }
