@@ -1,10 +1,7 @@
 //! Element by element over several slices at once, sixteen elements in registers.
 //!
 //! The elements go through local arrays: the compiler then knows that outputs and inputs do not
-//! overlap, and the last few elements cost one block rather than a loop of their own.
-
-/// Elements of a block.
-const BLOCK: usize = 16;
+//! overlap. What remains goes in blocks of eight, four, two and one.
 
 /// For every index: `outputs = f(inputs, outputs)`. All slices must have `len` elements at least.
 #[inline(always)]
@@ -14,33 +11,45 @@ pub(crate) fn update<const I: usize, const O: usize>(
     mut outputs: [&mut [f32]; O],
     f: impl Fn([f32; I], [f32; O]) -> [f32; O],
 ) {
-    let whole = len / BLOCK * BLOCK;
-    for first in (0..whole).step_by(BLOCK) {
-        block(first, BLOCK, inputs, &mut outputs, &f);
+    let whole = len / 16 * 16;
+    for first in (0..whole).step_by(16) {
+        block::<16, I, O>(first, inputs, &mut outputs, &f);
     }
-    if whole < len {
-        block(whole, len - whole, inputs, &mut outputs, &f);
+    let (rest, mut first) = (len - whole, whole);
+    if rest & 8 != 0 {
+        block::<8, I, O>(first, inputs, &mut outputs, &f);
+        first += 8;
+    }
+    if rest & 4 != 0 {
+        block::<4, I, O>(first, inputs, &mut outputs, &f);
+        first += 4;
+    }
+    if rest & 2 != 0 {
+        block::<2, I, O>(first, inputs, &mut outputs, &f);
+        first += 2;
+    }
+    if rest & 1 != 0 {
+        block::<1, I, O>(first, inputs, &mut outputs, &f);
     }
 }
 
-/// `count` elements from `first` on; `count` is a constant in all but the last block.
+/// `N` elements from `first` on.
 #[inline(always)]
-fn block<const I: usize, const O: usize>(
+fn block<const N: usize, const I: usize, const O: usize>(
     first: usize,
-    count: usize,
     inputs: [&[f32]; I],
     outputs: &mut [&mut [f32]; O],
     f: &impl Fn([f32; I], [f32; O]) -> [f32; O],
 ) {
-    let mut read = [[0.0; BLOCK]; I];
-    let mut written = [[0.0; BLOCK]; O];
+    let mut read = [[0.0; N]; I];
+    let mut written = [[0.0; N]; O];
     for (local, slice) in read.iter_mut().zip(inputs) {
-        local[..count].copy_from_slice(&slice[first..][..count]);
+        local.copy_from_slice(&slice[first..][..N]);
     }
     for (local, slice) in written.iter_mut().zip(outputs.iter()) {
-        local[..count].copy_from_slice(&slice[first..][..count]);
+        local.copy_from_slice(&slice[first..][..N]);
     }
-    for lane in 0..BLOCK {
+    for lane in 0..N {
         let new = f(
             std::array::from_fn(|i| read[i][lane]),
             std::array::from_fn(|o| written[o][lane]),
@@ -50,7 +59,7 @@ fn block<const I: usize, const O: usize>(
         }
     }
     for (slice, local) in outputs.iter_mut().zip(&written) {
-        slice[first..][..count].copy_from_slice(&local[..count]);
+        slice[first..][..N].copy_from_slice(local);
     }
 }
 
