@@ -1,7 +1,8 @@
 //! How long one training pass of a recurrent layer takes: forward, and backward to all inputs.
 //!
-//! `cargo run --release -p conjoin-kernels --example rnn_speed [RUNS]` prints the median in
-//! milliseconds. `rnn_speed.py` beside this file times PyTorch on the same work.
+//! `cargo run --release --example rnn_speed [RUNS]` prints one line a layer: its name, then medians of
+//! forward and backward in milliseconds. `rnn_speed.py` beside this file times PyTorch on the same work
+//! and, given this program, alternates with it and prints the ratios.
 
 use burn::tensor::{Device, Distribution, Tensor};
 use conjoin_kernels::rnn;
@@ -10,59 +11,101 @@ use std::time::Instant;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const BATCH: usize = 128;
-const TIME: usize = 10;
-const INPUTS: usize = 64;
-const HIDDEN: usize = 256;
+/// Batch, steps, inputs, hidden units, directions.
+const SIZES: [[usize; 5]; 7] = [
+    [128, 10, 64, 256, 1],
+    [32, 100, 256, 256, 1],
+    [64, 20, 128, 128, 1],
+    [64, 8, 64, 128, 2],
+    [32, 30, 100, 150, 2],
+    [32, 100, 256, 256, 2],
+    [64, 1, 256, 256, 1],
+];
+
+/// The parameters of a layer with so many gates.
+struct Layer {
+    w_ih: Tensor<2>,
+    w_hh: Tensor<2>,
+    b_ih: Tensor<1>,
+    b_hh: Tensor<1>,
+}
+
+impl Layer {
+    fn new(gates: usize, inputs: usize, hidden: usize) -> Self {
+        Self {
+            w_ih: leaf([gates * hidden, inputs]),
+            w_hh: leaf([gates * hidden, hidden]),
+            b_ih: leaf([gates * hidden]),
+            b_hh: leaf([gates * hidden]),
+        }
+    }
+}
 
 fn main() {
     let runs = std::env::args()
         .nth(1)
         .and_then(|runs| runs.parse().ok())
         .unwrap_or(50);
-    let device = Device::flex().autodiff();
-    let leaf = |shape: [usize; 2]| {
-        Tensor::<2>::random(shape, Distribution::Uniform(-0.06, 0.06), &device).require_grad()
-    };
-    let bias = |count: usize| leaf([1, count]).reshape([count]);
-    let x = leaf([BATCH * TIME, INPUTS]);
-    let (h0, c0) = (leaf([BATCH, HIDDEN]), leaf([BATCH, HIDDEN]));
-    let (lstm_ih, lstm_hh) = (leaf([4 * HIDDEN, INPUTS]), leaf([4 * HIDDEN, HIDDEN]));
-    let (gru_ih, gru_hh) = (leaf([3 * HIDDEN, INPUTS]), leaf([3 * HIDDEN, HIDDEN]));
-    let lengths = [TIME; BATCH];
-    let rows = || x.clone().reshape([BATCH, TIME, INPUTS]);
-
-    report("lstm", runs, || {
-        let (w_ih, w_hh) = (lstm_ih.clone(), lstm_hh.clone());
-        let bias = bias(4 * HIDDEN);
-        rnn::lstm(
-            rows(),
-            h0.clone(),
-            c0.clone(),
-            w_ih,
-            w_hh,
-            bias,
-            &lengths,
-            false,
-        )
-    });
-    for (name, after) in [("gru", true), ("gru, original", false)] {
-        report(name, runs, || {
-            let (w_ih, w_hh) = (gru_ih.clone(), gru_hh.clone());
-            let (b_ih, b_hh) = (bias(3 * HIDDEN), bias(3 * HIDDEN));
-            rnn::gru(
-                rows(),
-                h0.clone(),
-                w_ih,
-                w_hh,
-                b_ih,
-                b_hh,
-                &lengths,
-                false,
-                after,
-            )
+    for [batch, time, inputs, hidden, directions] in SIZES {
+        let x = leaf([batch, time, inputs]);
+        let (h0, c0) = (leaf([batch, hidden]), leaf([batch, hidden]));
+        let lengths = vec![time; batch];
+        let size =
+            format!("batch {batch}, {time} steps, {inputs}-{hidden}, directions {directions}");
+        let both = |one: &dyn Fn(usize) -> Tensor<3>| {
+            let mut outputs: Vec<_> = (0..directions).map(one).collect();
+            if directions == 1 {
+                outputs.remove(0)
+            } else {
+                Tensor::cat(outputs, 2)
+            }
+        };
+        let layers = [(); 2].map(|()| Layer::new(4, inputs, hidden));
+        report(&format!("lstm, {size}"), runs, || {
+            both(&|direction| {
+                let Layer {
+                    w_ih,
+                    w_hh,
+                    b_ih,
+                    b_hh,
+                } = &layers[direction];
+                let (x, h0, c0) = (x.clone(), h0.clone(), c0.clone());
+                let bias = b_ih.clone() + b_hh.clone();
+                let (w_ih, w_hh) = (w_ih.clone(), w_hh.clone());
+                rnn::lstm(x, h0, c0, w_ih, w_hh, bias, &lengths, direction == 1)
+            })
+        });
+        let layers = [(); 2].map(|()| Layer::new(3, inputs, hidden));
+        report(&format!("gru, {size}"), runs, || {
+            both(&|direction| {
+                let Layer {
+                    w_ih,
+                    w_hh,
+                    b_ih,
+                    b_hh,
+                } = &layers[direction];
+                let (x, h0, w_ih, w_hh) = (x.clone(), h0.clone(), w_ih.clone(), w_hh.clone());
+                let (b_ih, b_hh) = (b_ih.clone(), b_hh.clone());
+                rnn::gru(
+                    x,
+                    h0,
+                    w_ih,
+                    w_hh,
+                    b_ih,
+                    b_hh,
+                    &lengths,
+                    direction == 1,
+                    true,
+                )
+            })
         });
     }
+}
+
+/// A small random tensor whose gradient is wanted.
+fn leaf<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    let device = Device::flex().autodiff();
+    Tensor::random(shape, Distribution::Uniform(-0.06, 0.06), &device).require_grad()
 }
 
 /// Prints the median time of a forward pass and of its backward pass.
@@ -75,17 +118,11 @@ fn report(name: &str, runs: usize, forward: impl Fn() -> Tensor<3>) {
             let gradients = output.sum().backward();
             let end = Instant::now();
             drop(gradients);
-            [
-                (middle - start).as_secs_f64() * 1e3,
-                (end - middle).as_secs_f64() * 1e3,
-            ]
+            [middle - start, end - middle].map(|time| time.as_secs_f64() * 1e3)
         })
         .skip(5)
         .collect();
     times.sort_by(|a, b| (a[0] + a[1]).total_cmp(&(b[0] + b[1])));
     let [forward, backward] = times[times.len() / 2];
-    println!(
-        "{name}: {:.1} ms ({forward:.1} forward, {backward:.1} backward)",
-        forward + backward
-    );
+    println!("{name}\t{forward:.3}\t{backward:.3}");
 }

@@ -54,6 +54,12 @@ impl Dense {
         }
     }
 
+    /// Other numbers in the same shape, in row-major order.
+    pub(crate) fn like(&self, values: Vec<f32>) -> FlexTensor {
+        let layout = Layout::contiguous(self.tensor.layout().shape().clone());
+        FlexTensor::new(Bytes::from_elems(values), layout, DType::F32)
+    }
+
     /// The numbers in row-major order.
     pub fn values(&self) -> &[f32] {
         &self.tensor.storage::<f32>()[self.range.clone()]
@@ -116,6 +122,16 @@ pub fn supported<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && is_flex(&tensor.kind)
 }
 
+/// The Flex tensor behind a tensor that is [`supported`], outside of the graph.
+pub(crate) fn raw<const D: usize>(x: Tensor<D>) -> FlexTensor {
+    primitive::<Flex>(x.inner().into_dispatch())
+}
+
+/// The numbers of a tensor that is [`supported`], outside of the graph.
+pub(crate) fn host<const D: usize>(x: Tensor<D>) -> Dense {
+    Dense::new(raw(x))
+}
+
 #[allow(unreachable_patterns)] // other kinds exist only when Burn is built with other devices
 fn is_flex(kind: &DispatchTensorKind) -> bool {
     match kind {
@@ -156,18 +172,20 @@ pub fn apply<F: Fused<N>, const N: usize, const D: usize>(
 }
 
 /// The float primitive of a tensor that is known to live on a backend.
+///
+/// The one place of this crate that panics by itself: operations ask [`supported`] first, and a type
+/// cannot carry the answer, because Burn's tensors name their device at run time.
+#[track_caller]
 fn primitive<B: burn::backend::Backend>(tensor: DispatchTensor) -> FloatTensor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    match DispatchTensor::try_into_backend(tensor) {
-        Ok(BackendTensor::Float(tensor)) => tensor,
-        Ok(other) => panic!(
-            "a fused operation takes float tensors, got {}",
-            other.name()
-        ),
-        Err(message) => panic!("a fused operation takes tensors on the Flex device: {message}"),
-    }
+    let found = match DispatchTensor::try_into_backend(tensor) {
+        Ok(BackendTensor::Float(tensor)) => return tensor,
+        Ok(other) => other.name().to_owned(),
+        Err(message) => message,
+    };
+    panic!("a fused operation takes float tensors on the Flex device: {found}")
 }
 
 /// Runs an operation and registers its backward step.

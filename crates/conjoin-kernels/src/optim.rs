@@ -25,7 +25,7 @@ pub use slices::{AdamStep, RmsPropStep, SgdStep};
 pub use state::{State, StateError};
 pub use sums::{absolute_sum, squared_norm, squared_norm_of_slices};
 
-use crate::flex::supported;
+use crate::flex::{raw, supported};
 
 /// One step of `rule` for one parameter: `param` and `grad` of one shape, the gradient multiplied by
 /// `clip` first (1 for no clipping).
@@ -106,10 +106,11 @@ struct Owned(FlexTensor);
 impl Owned {
     /// Takes a tensor that [`supported`] vouches for; copies it only if it is a view.
     fn new<const D: usize>(tensor: Tensor<D>) -> Self {
-        match tensor.try_into_primitive::<Flex>() {
-            Ok(tensor) if whole(&tensor) => Self(tensor),
-            Ok(tensor) => Self(tensor.to_contiguous()),
-            Err(error) => unreachable!("the tensor was found to be on Flex: {error:?}"),
+        let tensor = raw(tensor);
+        if whole(&tensor) {
+            Self(tensor)
+        } else {
+            Self(tensor.to_contiguous())
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Shape legend: `B` images, `H x W` pixels, `C` channels, `Ho x Wo` outputs with
 //! `Ho = (H + 2 padding - kernel) / stride + 1` (rounded down) and `Wo` alike. Vector registers run
-//! along the channels; tasks are images.
+//! along the channels; tasks are images, or rows of them where there are few.
 
+mod average;
+mod max;
 mod whole;
 mod window;
 
@@ -12,8 +14,10 @@ use burn::tensor::module;
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 
 use crate::flex::{apply, supported};
+use average::AvgPool;
+use max::MaxPool;
 use whole::{GlobalAvgPool, Upsample};
-use window::{AvgPool, MaxPool, Window};
+use window::Window;
 
 /// The largest value of every window, `[B, H, W, C] -> [B, Ho, Wo, C]`, as PyTorch's `max_pool2d`:
 /// padding never wins, NaN does, and the first of equal values receives the gradient.
@@ -49,11 +53,34 @@ pub fn max_pool2d_reference(
 /// # Panics
 /// As [`max_pool2d`], without the limit of 16.
 pub fn avg_pool2d(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
+    average(x, kernel, stride, padding, true)
+}
+
+/// [`avg_pool2d`] over the pixels of the image alone, as PyTorch's with `count_include_pad=False`: a
+/// window over the border is divided by fewer.
+///
+/// # Panics
+/// As [`avg_pool2d`].
+pub fn avg_pool2d_inside(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
+    average(x, kernel, stride, padding, false)
+}
+
+fn average(
+    x: Tensor<4>,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    padding_counts: bool,
+) -> Tensor<4> {
     let window = Window::new("avg_pool2d", x.dims(), kernel, stride, padding);
+    let pool = AvgPool {
+        window,
+        padding_counts,
+    };
     if supported(&x) {
-        apply(AvgPool(window), [x.into_dispatch()])
+        apply(pool, [x.into_dispatch()])
     } else {
-        avg_pool2d_reference(x, kernel, stride, padding)
+        average_reference(x, kernel, stride, padding, padding_counts)
     }
 }
 
@@ -64,10 +91,30 @@ pub fn avg_pool2d_reference(
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
+    average_reference(x, kernel, stride, padding, true)
+}
+
+/// [`avg_pool2d_inside`] by Burn's own operations, for any device.
+pub fn avg_pool2d_inside_reference(
+    x: Tensor<4>,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Tensor<4> {
+    average_reference(x, kernel, stride, padding, false)
+}
+
+fn average_reference(
+    x: Tensor<4>,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    padding_counts: bool,
+) -> Tensor<4> {
     let options = AvgPoolOptions::new([kernel; 2])
         .with_stride([stride; 2])
         .with_padding([padding; 2])
-        .with_count_include_pad(true);
+        .with_count_include_pad(padding_counts);
     channels_last(x, |x| module::avg_pool2d(x, options))
 }
 
@@ -127,4 +174,12 @@ pub fn upsample_nearest2d_reference(x: Tensor<4>, factor: usize) -> Tensor<4> {
 /// Runs an operation of NCHW images on NHWC ones.
 fn channels_last(x: Tensor<4>, operation: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
     operation(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1])
+}
+
+/// Rows of a task, a multiple of `step`: a whole image, or less where there are few images. Every value
+/// is computed alike wherever the cut falls, so the choice may depend on the number of threads.
+fn rows_per_task(images: usize, rows: usize, step: usize) -> usize {
+    let wanted = 4 * rayon::current_num_threads();
+    let tasks = wanted.div_ceil(images.max(1));
+    rows.div_ceil(tasks).max(1).next_multiple_of(step)
 }

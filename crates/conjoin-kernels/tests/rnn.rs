@@ -4,6 +4,7 @@ mod support;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use conjoin_kernels::rnn::{self, reference};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use support::{Golden, close, random, same_bits, values};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,6 +85,54 @@ impl Inputs {
                 let gru = if fused { rnn::gru } else { reference::gru };
                 gru(x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after)
             }
+        }
+    }
+
+    /// One step of a layer from a state; the GRU passes the cell on.
+    fn step(
+        &self,
+        layer: Layer,
+        x: Tensor<2>,
+        [h, c]: [Tensor<2>; 2],
+        fused: bool,
+    ) -> [Tensor<2>; 2] {
+        let Self {
+            w_ih,
+            w_hh,
+            b_ih,
+            b_hh,
+            ..
+        } = self.clone();
+        match layer {
+            Layer::Lstm => {
+                let step = if fused {
+                    rnn::lstm_step
+                } else {
+                    reference::lstm_step
+                };
+                step(x, h, c, w_ih, w_hh, b_ih + b_hh).into()
+            }
+            Layer::Gru { reset_after } => {
+                let step = if fused {
+                    rnn::gru_step
+                } else {
+                    reference::gru_step
+                };
+                [step(x, h, w_ih, w_hh, b_ih, b_hh, reset_after), c]
+            }
+        }
+    }
+
+    /// The same without autodiff.
+    fn inner(self) -> Self {
+        Self {
+            x: self.x.inner(),
+            h0: self.h0.inner(),
+            c0: self.c0.inner(),
+            w_ih: self.w_ih.inner(),
+            w_hh: self.w_hh.inner(),
+            b_ih: self.b_ih.inner(),
+            b_hh: self.b_hh.inner(),
         }
     }
 
@@ -272,27 +321,12 @@ fn steps_in_a_loop_equal_the_sequence_forward_and_backward() {
         let inputs = Inputs::random(layer, [batch, time, 5, 9], &device());
         let whole = inputs.pass(layer, &[time; 3], false, true);
 
-        let Inputs {
-            x,
-            h0,
-            c0,
-            w_ih,
-            w_hh,
-            b_ih,
-            b_hh,
-        } = inputs.clone();
-        let (mut h, mut c, mut outputs) = (h0, c0, Vec::new());
+        let mut state = [inputs.h0.clone(), inputs.c0.clone()];
+        let mut outputs = Vec::new();
         for t in 0..time {
-            let now = x.clone().narrow(1, t, 1).reshape([batch, 5]);
-            let (w_ih, w_hh) = (w_ih.clone(), w_hh.clone());
-            let (b_ih, b_hh) = (b_ih.clone(), b_hh.clone());
-            match layer {
-                Layer::Lstm => (h, c) = rnn::lstm_step(now, h, c, w_ih, w_hh, b_ih + b_hh),
-                Layer::Gru { reset_after } => {
-                    h = rnn::gru_step(now, h, w_ih, w_hh, b_ih, b_hh, reset_after);
-                }
-            }
-            outputs.push(h.clone());
+            let now = inputs.x.clone().narrow(1, t, 1).reshape([batch, 5]);
+            state = inputs.step(layer, now, state, true);
+            outputs.push(state[0].clone());
         }
         let output: Tensor<3> = Tensor::stack(outputs, 1);
         let probe = random(output.dims(), 99, &device());
@@ -309,17 +343,10 @@ fn steps_in_a_loop_equal_the_sequence_forward_and_backward() {
 fn the_cell_of_a_step_carries_a_gradient() {
     let inputs = Inputs::random(Layer::Lstm, [3, 1, 4, 6], &device());
     let mut both = Vec::new();
-    for step in [rnn::lstm_step, reference::lstm_step] {
-        let Inputs {
-            x,
-            h0,
-            c0,
-            w_ih,
-            w_hh,
-            b_ih,
-            b_hh,
-        } = inputs.clone();
-        let (_, c) = step(x.reshape([3, 4]), h0, c0, w_ih, w_hh, b_ih + b_hh);
+    for fused in [true, false] {
+        let x = inputs.x.clone().reshape([3, 4]);
+        let state = [inputs.h0.clone(), inputs.c0.clone()];
+        let [_, c] = inputs.step(Layer::Lstm, x, state, fused);
         let probe = random(c.dims(), 98, &device());
         both.push(inputs.gradients(Layer::Lstm, &(c * probe).sum().backward()));
     }
@@ -332,24 +359,7 @@ fn the_cell_of_a_step_carries_a_gradient() {
 fn untracked_inputs_need_no_gradient_and_no_autodiff() {
     for layer in LAYERS {
         let tracked = Inputs::random(layer, [4, 3, 5, 6], &device());
-        let Inputs {
-            x,
-            h0,
-            c0,
-            w_ih,
-            w_hh,
-            b_ih,
-            b_hh,
-        } = tracked.clone();
-        let constants = Inputs {
-            x: x.inner(),
-            h0: h0.inner(),
-            c0: c0.inner(),
-            w_ih: w_ih.inner(),
-            w_hh: w_hh.inner(),
-            b_ih: b_ih.inner(),
-            b_hh: b_hh.inner(),
-        };
+        let constants = tracked.clone().inner();
         let lengths = [3, 2, 1, 3];
         // Without autodiff at all.
         let output = constants.run(layer, &lengths, false, true);
@@ -370,4 +380,35 @@ fn untracked_inputs_need_no_gradient_and_no_autodiff() {
             .expect("d_w_hh");
         same_bits("d_w_hh", &got, want);
     }
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let good = Inputs::random(Layer::Lstm, [2, 3, 4, 5], &device());
+    let refusal = |change: fn(&mut Inputs), layer: Layer, lengths: &[usize]| {
+        let mut inputs = good.clone();
+        change(&mut inputs);
+        let run = AssertUnwindSafe(|| inputs.run(layer, lengths, false, true));
+        let panic = catch_unwind(run).expect_err("a panic");
+        panic.downcast_ref::<String>().expect("a message").clone()
+    };
+    let size = "for x [2, 3, 4] and 5 hidden units";
+    let states = refusal(
+        |i| i.c0 = i.c0.clone().narrow(0, 0, 1),
+        Layer::Lstm,
+        &[3, 3],
+    );
+    assert_eq!(
+        states,
+        format!("lstm: c0 is [1, 5], expected [2, 5] {size}")
+    );
+    let gates = refusal(|_| (), Layer::Gru { reset_after: true }, &[3, 3]);
+    assert_eq!(
+        gates,
+        format!("gru: w_ih is [20, 4], expected [15, 4] {size}")
+    );
+    let rows = refusal(|_| (), Layer::Lstm, &[3]);
+    assert_eq!(rows, "lstm: 1 lengths for 2 rows");
+    let long = refusal(|_| (), Layer::Lstm, &[3, 4]);
+    assert_eq!(long, "lstm: row 1 has 4 steps in a tensor of 3");
 }

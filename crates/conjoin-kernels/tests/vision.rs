@@ -2,112 +2,13 @@
 
 mod support;
 
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::Tensor;
 use conjoin_kernels::batch_norm::{self, batch_norm, batch_norm_eval};
 use conjoin_kernels::linear::{self, Activation, linear};
-use conjoin_kernels::{conv, pool};
-use support::{Golden, close, values};
+use conjoin_kernels::pool;
+use support::{Case, Golden};
 
 const TOLERANCE: f32 = 3e-6;
-
-/// One case of a golden file: its operands, and comparisons with its results.
-struct Case<'a> {
-    golden: &'a Golden,
-    name: &'a str,
-    tolerance: f32,
-    device: Device,
-}
-
-impl<'a> Case<'a> {
-    fn new(golden: &'a Golden, name: &'a str, tolerance: f32) -> Self {
-        let device = Device::flex().autodiff();
-        Self {
-            golden,
-            name,
-            tolerance,
-            device,
-        }
-    }
-
-    fn leaf<const D: usize>(&self, name: &str) -> Tensor<D> {
-        self.golden.leaf(self.name, name, &self.device)
-    }
-
-    fn optional<const D: usize>(&self, name: &str) -> Option<Tensor<D>> {
-        self.golden.has(self.name, name).then(|| self.leaf(name))
-    }
-
-    fn constant<const D: usize>(&self, name: &str) -> Tensor<D> {
-        self.golden.tensor(self.name, name, &self.device)
-    }
-
-    fn option(&self, index: usize) -> usize {
-        self.golden.floats(self.name, "options")[index] as usize
-    }
-
-    fn equals<const D: usize>(&self, name: &str, found: Tensor<D>) {
-        let expected = self.golden.floats(self.name, name);
-        close(
-            &format!("{}.{name}", self.name),
-            &values(found),
-            expected,
-            self.tolerance,
-        );
-    }
-
-    /// Compares the output and returns the gradients for the golden gradient of the output.
-    fn output<const D: usize>(&self, y: Tensor<D>) -> Gradients {
-        self.equals("y", y.clone());
-        (y * self.constant("dy")).sum().backward()
-    }
-
-    fn gradient<const D: usize>(&self, name: &str, input: &Tensor<D>, gradients: &Gradients) {
-        self.equals(
-            &format!("d{name}"),
-            input.grad(gradients).expect("a gradient"),
-        );
-    }
-}
-
-type Conv2d = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, usize, usize) -> Tensor<4>;
-
-fn check_conv(file: &str, operation: Conv2d, tolerance: f32) {
-    let golden = Golden::read(file);
-    assert!(!golden.cases().is_empty());
-    for name in golden.cases() {
-        let case = Case::new(&golden, &name, tolerance);
-        let (x, w, bias) = (case.leaf("x"), case.leaf("w"), case.optional::<1>("bias"));
-        let y = operation(
-            x.clone(),
-            w.clone(),
-            bias.clone(),
-            case.option(0),
-            case.option(1),
-        );
-        let gradients = case.output(y);
-        case.gradient("x", &x, &gradients);
-        case.gradient("w", &w, &gradients);
-        if let Some(bias) = bias {
-            case.gradient("bias", &bias, &gradients);
-        }
-    }
-}
-
-#[test]
-fn direct_convolution_equals_pytorch() {
-    check_conv("conv", conv::conv2d, TOLERANCE);
-}
-
-#[test]
-fn winograd_convolution_equals_pytorch() {
-    check_conv("conv_winograd", conv::conv2d, 5e-5);
-}
-
-#[test]
-fn reference_convolution_equals_pytorch() {
-    check_conv("conv", conv::reference, TOLERANCE);
-    check_conv("conv_winograd", conv::reference, TOLERANCE);
-}
 
 type BatchNorm<const D: usize> = fn(
     Tensor<D>,

@@ -7,7 +7,7 @@ use crate::mode::Mode;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use conjoin_kernels::batch_norm::{batch_norm, batch_norm_eval};
-use conjoin_kernels::conv::conv2d;
+use conjoin_kernels::conv::{ConvOptions, conv2d};
 
 /// Added to the variance before its square root, as in PyTorch.
 const EPSILON: f64 = 1e-5;
@@ -113,7 +113,8 @@ impl ConvNorm {
         mode: &mut Mode,
     ) -> Tensor<4> {
         let Window { stride, .. } = self.window;
-        let y = conv2d(x, self.weight.val(), None, stride, self.window.padding());
+        let options = ConvOptions::new(stride, self.window.padding());
+        let y = conv2d(x, self.weight.val(), None, options);
         self.norm.forward(y, residual, relu, mode)
     }
 }

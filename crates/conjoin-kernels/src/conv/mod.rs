@@ -1,15 +1,25 @@
-//! 2-D convolution over NHWC images.
+//! 1-D and 2-D convolution and transposed convolution, channels last.
 //!
 //! Shape legend: `B` images, `H x W` pixels, `C` channels, `O` filters, `kh x kw` kernel, `Ho x Wo`
-//! outputs.
+//! outputs; `T` and `To` steps of a sequence, `k` taps along it.
 
+mod depthwise;
 mod direct;
+mod frame;
+mod input_grad;
 mod op;
+mod options;
+mod packed;
+mod pass;
+mod paths;
+mod phase;
+pub mod reference;
 mod shape;
 mod tile;
 mod vector;
 mod weight_grad;
 mod winograd;
 
-pub use op::{conv2d, reference};
+pub use op::{conv_transpose1d, conv_transpose2d, conv1d, conv2d};
+pub use options::ConvOptions;
 pub(crate) use weight_grad::column_sums;

@@ -1,173 +1,260 @@
-//! The differentiable operation on Burn tensors.
+//! The differentiable operations on Burn tensors.
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d as burn_conv2d;
-use burn::tensor::ops::ConvOptions;
 
+use super::options::ConvOptions;
 use super::shape::ConvShape;
-use super::{direct, weight_grad, winograd};
+use super::{paths, reference, weight_grad};
 use crate::flex::{Dense, Fused, apply, supported, tensor};
 
-/// 2-D convolution of NHWC images: `y [B, Ho, Wo, O]` from `x [B, H, W, C]`, `w [O, kh, kw, C]` and
-/// `bias [O]`, with `Ho = (H + 2 padding - kh) / stride + 1` and `Wo` alike.
+/// 2-D convolution of NHWC images: `y [B, Ho, Wo, O]` from `x [B, H, W, C]`, `w [O, kh, kw, C / groups]`
+/// and `bias [O]`, with `Ho = (H + 2 padding - dilation (kh - 1) - 1) / stride + 1` (rounded down) and
+/// `Wo` alike.
 ///
 /// As PyTorch's `conv2d` (a cross-correlation) with `padding_mode="zeros"`, but channels last. A
-/// PyTorch weight `[O, C, kh, kw]` becomes this one by `permute(0, 2, 3, 1)`: the products of one
-/// kernel row then lie side by side, as the pixels do.
+/// PyTorch weight `[O, C / groups, kh, kw]` becomes this one by `permute(0, 2, 3, 1)`: the products of
+/// one kernel row then lie side by side, as the pixels do.
 ///
-/// On Flex: Winograd F(4x4, 3x3) for 3x3 kernels of stride 1 with channels in multiples of 16, else a
-/// direct kernel. The bits of every result are the same for any number of threads.
+/// On Flex: Winograd F(4x4, 3x3) for 3x3 kernels of stride 1 with channels that fill registers, a
+/// depthwise kernel where every group has one channel, else a direct kernel. The bits of every result
+/// are the same for any number of threads.
 ///
 /// # Panics
-/// If the channels of `x` and `w` differ, `bias` does not have `O` values, the stride is 0 or the
-/// kernel is larger than the padded image.
+/// If channels, groups, weight and `bias` do not fit together, a stride or dilation is 0 or the kernel
+/// is larger than the padded image.
+#[track_caller]
 pub fn conv2d(
     x: Tensor<4>,
     w: Tensor<4>,
     bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
+    options: ConvOptions<2>,
 ) -> Tensor<4> {
-    let conv = Conv {
-        shape: ConvShape::new(x.dims(), w.dims(), stride, padding),
-    };
-    if let Some(bias) = &bias {
-        assert_eq!(
-            bias.dims(),
-            [conv.shape.filters],
-            "conv2d: one bias a filter"
-        );
-    }
+    let shape = ConvShape::new("conv2d", x.dims(), w.dims(), options);
+    check_bias("conv2d", bias.as_ref(), shape.filters);
     if !(supported(&x) && supported(&w)) {
-        return reference(x, w, bias, stride, padding);
+        return reference::conv2d(x, w, bias, options);
     }
-    match bias {
-        Some(bias) => apply(
-            conv,
-            [x.into_dispatch(), w.into_dispatch(), bias.into_dispatch()],
-        ),
-        None => apply(conv, [x.into_dispatch(), w.into_dispatch()]),
-    }
+    run(Conv(shape), x, w, bias)
 }
 
-/// [`conv2d`] by Burn's own operations, for any device.
-pub fn reference(
+/// 1-D convolution: `y [B, To, O]` from `x [B, T, C]`, `w [O, k, C / groups]` and `bias [O]`; see
+/// [`conv2d`], whose kernels run along images of one row.
+///
+/// # Panics
+/// As [`conv2d`].
+#[track_caller]
+pub fn conv1d(
+    x: Tensor<3>,
+    w: Tensor<3>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<1>,
+) -> Tensor<3> {
+    let (image, kernel) = (row(x.dims()), row(w.dims()));
+    let shape = ConvShape::new("conv1d", image, kernel, options.in_two());
+    check_bias("conv1d", bias.as_ref(), shape.filters);
+    if !(supported(&x) && supported(&w)) {
+        return reference::conv1d(x, w, bias, options);
+    }
+    let y = run(Conv(shape), x.reshape(image), w.reshape(kernel), bias);
+    let [batch, _, time, filters] = y.dims();
+    y.reshape([batch, time, filters])
+}
+
+/// Transposed 2-D convolution of NHWC images: `y [B, Ho, Wo, O]` from `x [B, H, W, C]`,
+/// `w [C, kh, kw, O / groups]` and `bias [O]`, with
+/// `Ho = (H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1` and `Wo` alike.
+///
+/// As PyTorch's `conv_transpose2d`, but channels last; a PyTorch weight `[C, O / groups, kh, kw]` becomes
+/// this one by `permute(0, 2, 3, 1)`. It is the gradient of [`conv2d`]'s input, by the same kernels.
+///
+/// # Panics
+/// If channels, groups, weight and `bias` do not fit together, a stride or dilation is 0, the output
+/// padding is not below the stride or the dilation, or nothing would come out.
+#[track_caller]
+pub fn conv_transpose2d(
     x: Tensor<4>,
     w: Tensor<4>,
     bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
+    options: ConvOptions<2>,
+    output_padding: [usize; 2],
 ) -> Tensor<4> {
-    let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
-    burn_conv2d(
-        x.permute([0, 3, 1, 2]),
-        w.permute([0, 3, 1, 2]),
-        bias,
-        options,
-    )
-    .permute([0, 2, 3, 1])
+    let name = "conv_transpose2d";
+    let shape = ConvShape::transposed(name, x.dims(), w.dims(), options, output_padding);
+    check_bias(name, bias.as_ref(), shape.channels);
+    if !(supported(&x) && supported(&w)) {
+        return reference::conv_transpose2d(x, w, bias, options, output_padding);
+    }
+    run(Transposed(shape), x, w, bias)
 }
 
-/// The operation with and without a bias.
+/// Transposed 1-D convolution: `y [B, To, O]` from `x [B, T, C]`, `w [C, k, O / groups]` and `bias [O]`;
+/// see [`conv_transpose2d`].
+///
+/// # Panics
+/// As [`conv_transpose2d`].
+#[track_caller]
+pub fn conv_transpose1d(
+    x: Tensor<3>,
+    w: Tensor<3>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<1>,
+    output_padding: usize,
+) -> Tensor<3> {
+    let name = "conv_transpose1d";
+    let (image, kernel) = (row(x.dims()), row(w.dims()));
+    let padding = [0, output_padding];
+    let shape = ConvShape::transposed(name, image, kernel, options.in_two(), padding);
+    check_bias(name, bias.as_ref(), shape.channels);
+    if !(supported(&x) && supported(&w)) {
+        return reference::conv_transpose1d(x, w, bias, options, output_padding);
+    }
+    let y = run(Transposed(shape), x.reshape(image), w.reshape(kernel), bias);
+    let [batch, _, time, channels] = y.dims();
+    y.reshape([batch, time, channels])
+}
+
+/// A sequence as an image of one row.
+fn row([outer, time, channels]: [usize; 3]) -> [usize; 4] {
+    [outer, 1, time, channels]
+}
+
+#[track_caller]
+fn check_bias(name: &str, bias: Option<&Tensor<1>>, channels: usize) {
+    if let Some(bias) = bias {
+        let [found] = bias.dims();
+        assert!(
+            found == channels,
+            "{name}: bias has {found} values for {channels} output channels"
+        );
+    }
+}
+
+/// Enters the operation in the graph, with or without a bias.
+fn run<F: Fused<2> + Fused<3>>(
+    operation: F,
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<4> {
+    let (x, w) = (x.into_dispatch(), w.into_dispatch());
+    match bias {
+        Some(bias) => apply::<F, 3, 4>(operation, [x, w, bias.into_dispatch()]),
+        None => apply::<F, 2, 4>(operation, [x, w]),
+    }
+}
+
+/// What both operations do with and without a bias.
+trait Convolution {
+    fn output(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> FlexTensor;
+    fn input_gradient(&self, w: &Dense, dy: &Dense) -> FlexTensor;
+    fn weight_gradient(&self, x: &Dense, dy: &Dense) -> FlexTensor;
+    /// Output channels.
+    fn outputs(&self) -> usize;
+
+    fn gradients(
+        &self,
+        (x, w): (Dense, Dense),
+        dy: &Dense,
+        [want_x, want_w, want_bias]: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let channels = self.outputs();
+        let sums = || tensor(weight_grad::column_sums(dy.values(), channels), [channels]);
+        [
+            want_x.then(|| self.input_gradient(&w, dy)),
+            want_w.then(|| self.weight_gradient(&x, dy)),
+            want_bias.then(sums),
+        ]
+    }
+}
+
 #[derive(Clone, Debug)]
-struct Conv {
-    shape: ConvShape,
-}
+struct Conv(ConvShape);
 
-impl Conv {
-    fn forward(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> (FlexTensor, (Dense, Dense)) {
-        let shape = self.shape;
-        let mut y = vec![0.0f32; shape.batch * shape.out_image()];
-        let bias = bias.map(Dense::values);
-        if winograd::fits(shape) {
-            winograd::forward(shape, x.values(), w.values(), bias, &mut y);
-        } else {
-            direct::forward(shape, x.values(), w.values(), bias, &mut y);
-        }
-        let dims = [
-            shape.batch,
-            shape.out_height(),
-            shape.out_width(),
-            shape.filters,
-        ];
-        (tensor(y, dims), (x.clone(), w.clone()))
+impl Convolution for Conv {
+    fn output(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> FlexTensor {
+        let y = paths::forward(self.0, x.values(), w.values(), bias.map(Dense::values));
+        tensor(y, self.0.output_dims())
     }
 
     fn input_gradient(&self, w: &Dense, dy: &Dense) -> FlexTensor {
-        let shape = self.shape;
-        let mut dx = vec![0.0f32; shape.batch * shape.image()];
-        if winograd::fits(shape) {
-            winograd::input_gradient(shape, dy.values(), w.values(), &mut dx);
-        } else {
-            direct::input_gradient(shape, dy.values(), w.values(), &mut dx);
-        }
-        tensor(dx, [shape.batch, shape.height, shape.width, shape.channels])
+        let dx = paths::input_gradient(self.0, dy.values(), w.values(), None);
+        tensor(dx, self.0.input_dims())
     }
 
     fn weight_gradient(&self, x: &Dense, dy: &Dense) -> FlexTensor {
-        let shape = self.shape;
-        let dw = if winograd::fits(shape) {
-            winograd::weight_gradient(shape, x.values(), dy.values())
-        } else {
-            weight_grad::weight_gradient(shape, x.values(), dy.values())
-        };
-        tensor(
-            dw,
-            [
-                shape.filters,
-                shape.kernel[0],
-                shape.kernel[1],
-                shape.channels,
-            ],
-        )
+        let dw = paths::weight_gradient(self.0, x.values(), dy.values());
+        tensor(dw, self.0.weight_dims())
     }
 
-    fn bias_gradient(&self, dy: &Dense) -> FlexTensor {
-        tensor(
-            weight_grad::column_sums(dy.values(), self.shape.filters),
-            [self.shape.filters],
-        )
+    fn outputs(&self) -> usize {
+        self.0.filters
     }
 }
 
-impl Fused<2> for Conv {
-    type Saved = (Dense, Dense);
+/// Holds the convolution that it is the transpose of: its `x` is that one's output.
+#[derive(Clone, Debug)]
+struct Transposed(ConvShape);
 
-    fn forward(&self, [x, w]: &[Dense; 2]) -> (FlexTensor, Self::Saved) {
-        Conv::forward(self, x, w, None)
+impl Convolution for Transposed {
+    fn output(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> FlexTensor {
+        let y = paths::input_gradient(self.0, x.values(), w.values(), bias.map(Dense::values));
+        tensor(y, self.0.input_dims())
     }
 
-    fn backward(
-        &self,
-        (x, w): Self::Saved,
-        dy: Dense,
-        wanted: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
-        [
-            wanted[0].then(|| self.input_gradient(&w, &dy)),
-            wanted[1].then(|| self.weight_gradient(&x, &dy)),
-        ]
-    }
-}
-
-impl Fused<3> for Conv {
-    type Saved = (Dense, Dense);
-
-    fn forward(&self, [x, w, bias]: &[Dense; 3]) -> (FlexTensor, Self::Saved) {
-        Conv::forward(self, x, w, Some(bias))
+    fn input_gradient(&self, w: &Dense, dy: &Dense) -> FlexTensor {
+        let dx = paths::forward(self.0, dy.values(), w.values(), None);
+        tensor(dx, self.0.output_dims())
     }
 
-    fn backward(
-        &self,
-        (x, w): Self::Saved,
-        dy: Dense,
-        wanted: [bool; 3],
-    ) -> [Option<FlexTensor>; 3] {
-        [
-            wanted[0].then(|| self.input_gradient(&w, &dy)),
-            wanted[1].then(|| self.weight_gradient(&x, &dy)),
-            wanted[2].then(|| self.bias_gradient(&dy)),
-        ]
+    fn weight_gradient(&self, x: &Dense, dy: &Dense) -> FlexTensor {
+        let dw = paths::weight_gradient(self.0, dy.values(), x.values());
+        tensor(dw, self.0.weight_dims())
+    }
+
+    fn outputs(&self) -> usize {
+        self.0.channels
     }
 }
+
+macro_rules! fused {
+    ($operation:ty) => {
+        impl Fused<2> for $operation {
+            type Saved = (Dense, Dense);
+
+            fn forward(&self, [x, w]: &[Dense; 2]) -> (FlexTensor, Self::Saved) {
+                (self.output(x, w, None), (x.clone(), w.clone()))
+            }
+
+            fn backward(
+                &self,
+                saved: Self::Saved,
+                dy: Dense,
+                [x, w]: [bool; 2],
+            ) -> [Option<FlexTensor>; 2] {
+                let [x, w, _] = self.gradients(saved, &dy, [x, w, false]);
+                [x, w]
+            }
+        }
+
+        impl Fused<3> for $operation {
+            type Saved = (Dense, Dense);
+
+            fn forward(&self, [x, w, bias]: &[Dense; 3]) -> (FlexTensor, Self::Saved) {
+                (self.output(x, w, Some(bias)), (x.clone(), w.clone()))
+            }
+
+            fn backward(
+                &self,
+                saved: Self::Saved,
+                dy: Dense,
+                wanted: [bool; 3],
+            ) -> [Option<FlexTensor>; 3] {
+                self.gradients(saved, &dy, wanted)
+            }
+        }
+    };
+}
+
+fused!(Conv);
+fused!(Transposed);

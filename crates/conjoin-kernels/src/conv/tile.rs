@@ -1,40 +1,56 @@
 //! The register tile: the one inner loop of every convolution kernel here.
 //!
-//! It computes `C[i, j] = start[i, j] + Σ_s Σ_k A[s, i, k] · B[s, k, j]` for up to [`Engine::rows`]
-//! rows `i` and one or two registers of columns `j`. `A` is read value by value through strides, so
-//! that an image in NHWC layout is used where it lies, with no im2col copy; `B` is read by registers.
+//! It computes `C[i, j] = start + Σ_s Σ_k A[s, i, k] · B[s, k, j]` for up to [`Engine::rows`] rows `i`
+//! and one or two registers of columns `j`. `A` is read value by value where it lies in an NHWC image,
+//! each row from its own offset, so that there is no im2col copy and a tile may span lines of the
+//! image; `B` is read by registers.
 
+use super::depthwise::lines::{Gradient, GradientFn, Line, LineFn, gradient_line, line};
 use super::vector::{Portable, Vector};
 use super::winograd::transform::{TransformFn, gradient_tile, input_tile, output_tile};
 use crate::simd::{Level, level};
 
+/// Where one row of a tile reads and writes, in f32 values from the tile's first.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub from: usize,
+    pub to: usize,
+}
+
+/// What the sums of a tile start from.
+#[derive(Clone, Copy)]
+pub enum Start {
+    Zeros,
+    /// The same registers for every row.
+    Line(*const f32),
+    /// What the output holds; the columns must fill their registers.
+    Output,
+}
+
 /// Operands of one register tile. Strides count f32 values.
 #[derive(Clone, Copy)]
-pub struct Tile {
-    /// First value of `A`, its strides over rows `i`, over `k`, and over segments `s`; the stride
-    /// over rows or over `k` is 1.
+pub struct Tile<'a> {
+    /// The rows.
+    pub rows: &'a [Row],
+    /// First value of `A`, its stride over `k`, and its strides over the two levels of segments.
     pub a: *const f32,
-    pub a_row: usize,
     pub a_k: usize,
-    pub a_seg: usize,
+    pub a_segs: [usize; 2],
     /// First value of `B`, its strides over `k` and over segments; columns are adjacent.
     pub b: *const f32,
     pub b_k: usize,
     pub b_seg: usize,
-    /// Steps `k` in a segment, and segments.
+    /// Steps `k` in a segment, and segments of both levels.
     pub len: usize,
-    pub segs: usize,
-    /// What the sums start from: null for zeros, else rows `start_row` apart, full registers wide.
-    pub start: *const f32,
-    pub start_row: usize,
-    /// Output, its stride over rows, and how many of the columns to write.
+    pub segs: [usize; 2],
+    pub start: Start,
+    /// Output, and how many of the columns to write.
     pub c: *mut f32,
-    pub c_row: usize,
     pub columns: usize,
 }
 
-/// Signature of the tile kernel: rows, registers of columns, operands.
-type TileFn = unsafe fn(usize, usize, &Tile);
+/// Signature of the tile kernel: registers of columns, operands.
+type TileFn = unsafe fn(usize, &Tile);
 
 /// The kernels of one instruction set.
 pub struct Engine {
@@ -47,18 +63,22 @@ pub struct Engine {
     pub wino_input: TransformFn,
     pub wino_output: TransformFn,
     pub wino_gradient: TransformFn,
+    /// The two loops of the depthwise kernels.
+    pub depthwise_line: LineFn,
+    pub depthwise_gradient: GradientFn,
 }
 
 impl Engine {
-    /// Runs one tile of `rows` rows and `registers` (1 or 2) registers of columns.
+    /// Runs one tile of `registers` (1 or 2) registers of columns.
     ///
     /// # Safety
     /// All that [`Tile`] describes must be readable, and its output writable and not shared.
     #[inline]
-    pub unsafe fn tile(&self, rows: usize, registers: usize, tile: &Tile) {
-        debug_assert!(rows >= 1 && rows <= self.rows && (registers == 1 || registers == 2));
+    pub unsafe fn tile(&self, registers: usize, tile: &Tile) {
+        debug_assert!(!tile.rows.is_empty() && tile.rows.len() <= self.rows);
+        debug_assert!(registers == 1 || registers == 2);
         // SAFETY: passed on to the caller; the instruction set was detected by `engine`.
-        unsafe { (self.tile)(rows, registers, tile) }
+        unsafe { (self.tile)(registers, tile) }
     }
 
     /// Columns of the widest tile.
@@ -90,12 +110,14 @@ static PORTABLE: Engine = Engine {
     wino_input: input_tile::<Portable>,
     wino_output: output_tile::<Portable>,
     wino_gradient: gradient_tile::<Portable>,
+    depthwise_line: line::<Portable>,
+    depthwise_gradient: gradient_line::<Portable>,
 };
 
-unsafe fn portable_tile(rows: usize, registers: usize, t: &Tile) {
+unsafe fn portable_tile(registers: usize, t: &Tile) {
     // SAFETY: passed on to the caller.
     unsafe {
-        match (rows, registers) {
+        match (t.rows.len(), registers) {
             (1, 1) => tile::<Portable, 1, 1>(t),
             (2, 1) => tile::<Portable, 2, 1>(t),
             (3, 1) => tile::<Portable, 3, 1>(t),
@@ -112,7 +134,7 @@ unsafe fn portable_tile(rows: usize, registers: usize, t: &Tile) {
 mod x86 {
     use super::super::vector::{Avx2, Avx512, Vector};
     use super::super::winograd::transform::{Transform, gradient_tile, input_tile, output_tile};
-    use super::{Engine, Tile};
+    use super::{Engine, Gradient, Line, Tile, gradient_line, line};
 
     /// One instruction set: a compiled copy of the tile per size, and of the transforms.
     macro_rules! engine {
@@ -124,6 +146,8 @@ mod x86 {
                 wino_input: $module::input,
                 wino_output: $module::output,
                 wino_gradient: $module::gradient,
+                depthwise_line: $module::depthwise_line,
+                depthwise_gradient: $module::depthwise_gradient,
             };
 
             mod $module {
@@ -136,13 +160,13 @@ mod x86 {
                 }
 
                 #[target_feature(enable = $features)]
-                pub unsafe fn tile(rows: usize, registers: usize, t: &Tile) {
+                pub unsafe fn tile(registers: usize, t: &Tile) {
                     // SAFETY: passed on to the caller.
                     unsafe {
-                        match (rows, registers) {
+                        match (t.rows.len(), registers) {
                             $(($rows, 1) => sized::<$rows, 1>(t),
                               ($rows, _) => sized::<$rows, 2>(t),)*
-                            _ => debug_assert!(false, "no tile of {rows} rows"),
+                            _ => debug_assert!(false, "no tile of {} rows", t.rows.len()),
                         }
                     }
                 }
@@ -164,6 +188,18 @@ mod x86 {
                     // SAFETY: as in `sized`.
                     unsafe { gradient_tile::<$vector>(t) }
                 }
+
+                #[target_feature(enable = $features)]
+                pub unsafe fn depthwise_line(t: &Line) {
+                    // SAFETY: as in `sized`.
+                    unsafe { line::<$vector>(t) }
+                }
+
+                #[target_feature(enable = $features)]
+                pub unsafe fn depthwise_gradient(t: &Gradient) {
+                    // SAFETY: as in `sized`.
+                    unsafe { gradient_line::<$vector>(t) }
+                }
             }
         };
     }
@@ -172,74 +208,79 @@ mod x86 {
     engine!(AVX512, avx512, Avx512, "avx512f,avx2,fma", 12, [1 2 3 4 5 6 7 8 9 10 11 12]);
 }
 
-/// Adds the products of one `k`: row `i` takes `a(i)` times the registers at `b`.
-#[inline(always)]
-unsafe fn accumulate<V: Vector, const M: usize, const N: usize>(
-    acc: &mut [[V; N]; M],
-    b: *const f32,
-    a: impl Fn(usize) -> f32,
-) {
-    // SAFETY: by the caller.
-    unsafe {
-        let columns: [V; N] = std::array::from_fn(|j| V::load(b.add(j * V::N)));
-        for (i, row) in acc.iter_mut().enumerate() {
-            let x = V::splat(a(i));
-            for (sum, column) in row.iter_mut().zip(columns) {
-                *sum = x.mul_add(column, *sum);
-            }
-        }
-    }
-}
-
 /// The tile itself: `M` rows, `N` registers, all sums in registers.
 #[inline(always)]
 unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile) {
     // SAFETY: every address below is one that the caller of `Engine::tile` vouches for.
     unsafe {
+        let rows: &[Row; M] = &*t.rows.as_ptr().cast();
         let mut acc = [[V::zero(); N]; M];
-        if !t.start.is_null() {
-            for (i, row) in acc.iter_mut().enumerate() {
-                for (j, sum) in row.iter_mut().enumerate() {
-                    *sum = V::load(t.start.add(i * t.start_row + j * V::N));
-                }
+        for (row, sums) in rows.iter().zip(&mut acc) {
+            let line = match t.start {
+                Start::Zeros => continue,
+                Start::Line(line) => line,
+                Start::Output => t.c.add(row.to).cast_const(),
+            };
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = V::load(line.add(j * V::N));
             }
         }
-        // The two ways `A` is walked, apart, so that addresses need no arithmetic in the loop.
-        for s in 0..t.segs {
-            let a = t.a.add(s * t.a_seg);
-            let mut b = t.b.add(s * t.b_seg);
-            if t.a_k == 1 {
-                let lines: [*const f32; M] = std::array::from_fn(|i| a.add(i * t.a_row));
-                for k in 0..t.len {
-                    accumulate(&mut acc, b, |i| *lines[i].add(k));
-                    b = b.add(t.b_k);
+        let mut b = t.b;
+        for outer in 0..t.segs[0] {
+            for inner in 0..t.segs[1] {
+                let a = t.a.add(outer * t.a_segs[0] + inner * t.a_segs[1]);
+                let lines: [*const f32; M] = std::array::from_fn(|i| a.add(rows[i].from));
+                if t.a_k == 1 {
+                    products::<V, M, N>(&mut acc, lines, 1, b, t.b_k, t.len);
+                } else {
+                    products::<V, M, N>(&mut acc, lines, t.a_k, b, t.b_k, t.len);
                 }
-            } else {
-                debug_assert_eq!(t.a_row, 1, "rows or products lie side by side");
-                let mut a = a;
-                for _ in 0..t.len {
-                    accumulate(&mut acc, b, |i| *a.add(i));
-                    a = a.add(t.a_k);
-                    b = b.add(t.b_k);
-                }
+                b = b.add(t.b_seg);
             }
         }
         if t.columns == N * V::N {
-            for (i, row) in acc.iter().enumerate() {
-                for (j, sum) in row.iter().enumerate() {
-                    sum.store(t.c.add(i * t.c_row + j * V::N));
+            for (row, sums) in rows.iter().zip(&acc) {
+                for (j, sum) in sums.iter().enumerate() {
+                    sum.store(t.c.add(row.to + j * V::N));
                 }
             }
         } else {
             // The last panel of an odd channel count: through a buffer, so as not to write past it.
             let mut line = [0.0f32; 32];
-            for (i, row) in acc.iter().enumerate() {
-                for (j, sum) in row.iter().enumerate() {
+            for (row, sums) in rows.iter().zip(&acc) {
+                for (j, sum) in sums.iter().enumerate() {
                     sum.store(line.as_mut_ptr().add(j * V::N));
                 }
-                t.c.add(i * t.c_row)
+                t.c.add(row.to)
                     .copy_from_nonoverlapping(line.as_ptr(), t.columns);
             }
+        }
+    }
+}
+
+/// Adds the products of one segment.
+#[inline(always)]
+unsafe fn products<V: Vector, const M: usize, const N: usize>(
+    acc: &mut [[V; N]; M],
+    lines: [*const f32; M],
+    a_k: usize,
+    mut b: *const f32,
+    b_k: usize,
+    len: usize,
+) {
+    // SAFETY: by the caller.
+    unsafe {
+        let mut at = 0;
+        for _ in 0..len {
+            let columns: [V; N] = std::array::from_fn(|j| V::load(b.add(j * V::N)));
+            for (line, sums) in lines.iter().zip(acc.iter_mut()) {
+                let x = V::splat(*line.add(at));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = x.mul_add(column, *sum);
+                }
+            }
+            at += a_k;
+            b = b.add(b_k);
         }
     }
 }

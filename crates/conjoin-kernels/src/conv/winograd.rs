@@ -9,13 +9,15 @@ mod kernel;
 pub mod transform;
 mod weight;
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
-use super::direct::{panels, pieces};
+use super::packed::{panels, pieces};
 use super::shape::ConvShape;
-use super::tile::{Tile, engine};
+use super::tile::{Row, Start, Tile, engine};
 use grid::{Shared, grids, tile_len};
-use kernel::transform_kernel;
+use kernel::{Taps, transform_kernel};
 use transform::{POINTS, Transform};
 pub use weight::weight_gradient;
 
@@ -24,51 +26,75 @@ const BLOCK: usize = 24;
 
 /// Whether these kernels serve the shape.
 pub fn fits(shape: ConvShape) -> bool {
+    let whole = |channels: usize| channels.is_multiple_of(engine().lanes);
     shape.kernel == [3, 3]
-        && shape.stride == 1
-        && shape.padding <= 2
-        && shape.channels > 0
-        && shape.filters > 0
-        && shape.channels.is_multiple_of(16)
-        && shape.filters.is_multiple_of(16)
-        && shape.out_height() >= 4
-        && shape.out_width() >= 4
+        && shape.stride == [1, 1]
+        && shape.dilation == [1, 1]
+        && shape.groups == 1
+        && shape.padding.iter().all(|&padding| padding <= 2)
+        && whole(shape.channels)
+        && whole(shape.filters)
+        && shape.channels >= 16
+        && shape.filters >= 16
+        && shape.out.iter().all(|&size| size >= 4)
 }
 
 /// `y [B, Ho, Wo, O] = conv2d(x, w [O, 3, 3, C]) + bias`.
-pub fn forward(shape: ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let kernel = transform_kernel(
-        engine(),
-        shape.channels,
-        shape.filters,
-        |filter, ky, kx, channel| w[((filter * 3 + ky) * 3 + kx) * shape.channels + channel],
-    );
+pub fn forward(
+    shape: ConvShape,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [MaybeUninit<f32>],
+) {
+    let taps = Taps {
+        data: w,
+        tap: shape.channels,
+        filter: 9 * shape.channels,
+        channel: 1,
+        turned: false,
+    };
+    let kernel = transform_kernel(engine(), shape.channels, shape.filters, taps);
     convolve(shape, x, &kernel, bias, y);
 }
 
-/// `dx [B, H, W, C]`: the convolution of `dy` with the kernel turned half round.
-pub fn input_gradient(shape: ConvShape, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    let kernel = transform_kernel(
-        engine(),
-        shape.filters,
-        shape.channels,
-        |channel, ky, kx, filter| {
-            w[((filter * 3 + 2 - ky) * 3 + 2 - kx) * shape.channels + channel]
-        },
-    );
+/// `dx [B, H, W, C]`: the convolution of `dy` with the kernel turned half round, plus `bias [C]` for a
+/// transposed convolution.
+pub fn input_gradient(
+    shape: ConvShape,
+    dy: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    dx: &mut [MaybeUninit<f32>],
+) {
+    let taps = Taps {
+        data: w,
+        tap: shape.channels,
+        filter: 1,
+        channel: 9 * shape.channels,
+        turned: true,
+    };
+    let kernel = transform_kernel(engine(), shape.filters, shape.channels, taps);
     let turned = ConvShape {
-        height: shape.out_height(),
-        width: shape.out_width(),
+        height: shape.out[0],
+        width: shape.out[1],
         channels: shape.filters,
         filters: shape.channels,
-        padding: 2 - shape.padding,
+        out: [shape.height, shape.width],
+        padding: shape.padding.map(|padding| 2 - padding),
         ..shape
     };
-    convolve(turned, dy, &kernel, None, dx);
+    convolve(turned, dy, &kernel, bias, dx);
 }
 
-/// The convolution with a transformed kernel.
-fn convolve(shape: ConvShape, x: &[f32], kernel: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+/// The convolution with a transformed kernel; writes all of `y`.
+fn convolve(
+    shape: ConvShape,
+    x: &[f32],
+    kernel: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [MaybeUninit<f32>],
+) {
     let engine = engine();
     let (channels, filters) = (shape.channels, shape.filters);
     assert!(x.len() == shape.batch * shape.image() && y.len() == shape.batch * shape.out_image());
@@ -78,8 +104,14 @@ fn convolve(shape: ConvShape, x: &[f32], kernel: &[f32], bias: Option<&[f32]>, y
         .min(tiles.div_ceil(2 * rayon::current_num_threads()))
         .max(1);
     let zeros = vec![0.0f32; channels];
-    let y = Shared(y.as_mut_ptr());
+    let y = Shared(y.as_mut_ptr().cast());
     let (in_len, out_len) = (tile_len(channels), tile_len(filters));
+    let rows: Vec<Row> = (0..block)
+        .map(|i| Row {
+            from: i * in_len,
+            to: i * out_len,
+        })
+        .collect();
     (0..tiles.div_ceil(block)).into_par_iter().for_each_init(
         || {
             (
@@ -98,29 +130,25 @@ fn convolve(shape: ConvShape, x: &[f32], kernel: &[f32], bias: Option<&[f32]>, y
             for point in 0..POINTS {
                 let mut panel = point * channels * filters;
                 for (filter, width) in panels(engine, filters) {
-                    for (row, rows) in pieces(count, engine.rows) {
+                    for (row, height) in pieces(count, engine.rows) {
                         // SAFETY: rows and columns stay within the block's buffers and the kernel,
                         // whose sizes are asserted above; filters fill whole registers.
                         unsafe {
                             let tile = Tile {
-                                a: points.as_ptr().add(row * in_len + point * channels),
-                                a_row: in_len,
+                                rows: &rows[row..row + height],
+                                a: points.as_ptr().add(point * channels),
                                 a_k: 1,
-                                a_seg: 0,
+                                a_segs: [0, 0],
                                 b: kernel.as_ptr().add(panel),
                                 b_k: width,
                                 b_seg: 0,
                                 len: channels,
-                                segs: 1,
-                                start: std::ptr::null(),
-                                start_row: 0,
-                                c: products
-                                    .as_mut_ptr()
-                                    .add(row * out_len + point * filters + filter),
-                                c_row: out_len,
+                                segs: [1, 1],
+                                start: Start::Zeros,
+                                c: products.as_mut_ptr().add(point * filters + filter),
                                 columns: width,
                             };
-                            engine.tile(rows, width / engine.lanes, &tile);
+                            engine.tile(width / engine.lanes, &tile);
                         }
                     }
                     panel += width * channels;

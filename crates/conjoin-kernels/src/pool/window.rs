@@ -1,29 +1,25 @@
-//! Pooling over windows: the kernels of [`super::max_pool2d`] and [`super::avg_pool2d`].
+//! Where the windows of a pooling lie.
 
-use std::sync::Arc;
-
-use burn::backend::flex::FlexTensor;
-use rayon::prelude::*;
-
-use crate::flex::{Dense, Fused, tensor};
-use crate::simd::{Isa, Kernel, run};
+use std::ops::Range;
 
 /// Sizes of a pooling.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    dims: [usize; 4],
-    out: [usize; 2],
-    kernel: usize,
+    pub dims: [usize; 4],
+    pub out: [usize; 2],
+    pub kernel: usize,
     stride: usize,
     padding: usize,
 }
 
 impl Window {
+    #[track_caller]
     pub fn new(name: &str, dims: [usize; 4], kernel: usize, stride: usize, padding: usize) -> Self {
-        let [_, height, width, _] = dims;
+        let [_, height, width, channels] = dims;
+        assert!(channels > 0, "{name}: x {dims:?} has no channels");
         assert!(
             stride > 0 && kernel > 0,
-            "{name}: the kernel or the stride is 0"
+            "{name}: the kernel {kernel} and the stride {stride} must be above 0"
         );
         assert!(
             2 * padding <= kernel,
@@ -43,202 +39,85 @@ impl Window {
         }
     }
 
-    fn image(&self) -> usize {
-        self.dims[1] * self.dims[2] * self.dims[3]
+    /// Values of a row of pixels, and of a row of outputs.
+    pub fn line(&self) -> usize {
+        self.dims[2] * self.dims[3]
     }
 
-    fn out_image(&self) -> usize {
-        self.out[0] * self.out[1] * self.dims[3]
+    pub fn out_line(&self) -> usize {
+        self.out[1] * self.dims[3]
     }
 
-    fn out_dims(&self) -> [usize; 4] {
+    /// Values of an image, and of its output.
+    pub fn image(&self) -> usize {
+        self.dims[1] * self.line()
+    }
+
+    pub fn out_image(&self) -> usize {
+        self.out[0] * self.out_line()
+    }
+
+    pub fn out_dims(&self) -> [usize; 4] {
         [self.dims[0], self.out[0], self.out[1], self.dims[3]]
     }
 
-    /// Calls `visit(output, input, tap)` with the first channel of every pair of an output and a pixel
-    /// in its window; `tap` counts through the window, padding included.
+    /// The taps of an output's window that lie in the image, along an axis (0 or 1).
     #[inline(always)]
-    fn pairs(&self, mut visit: impl FnMut(usize, usize, u8)) {
-        let [_, height, width, channels] = self.dims;
-        for row in 0..self.out[0] {
-            for column in 0..self.out[1] {
-                let output = (row * self.out[1] + column) * channels;
-                for i in 0..self.kernel {
-                    let y = (row * self.stride + i).wrapping_sub(self.padding);
-                    for j in 0..self.kernel {
-                        let x = (column * self.stride + j).wrapping_sub(self.padding);
-                        if y < height && x < width {
-                            visit(
-                                output,
-                                (y * width + x) * channels,
-                                (i * self.kernel + j) as u8,
-                            );
-                        }
-                    }
+    pub fn taps(&self, axis: usize, output: usize) -> Range<usize> {
+        let start = output * self.stride;
+        let end = (self.dims[axis + 1] + self.padding).saturating_sub(start);
+        self.padding.saturating_sub(start)..end.min(self.kernel)
+    }
+
+    /// The pixel under a tap of an output's window, which must lie in the image.
+    #[inline(always)]
+    pub fn pixel(&self, output: usize, tap: usize) -> usize {
+        output * self.stride + tap - self.padding
+    }
+
+    /// The outputs whose windows hold a pixel.
+    #[inline(always)]
+    pub fn outputs(&self, axis: usize, pixel: usize) -> Range<usize> {
+        let at = pixel + self.padding;
+        let first = (at + 1).saturating_sub(self.kernel).div_ceil(self.stride);
+        first..(at / self.stride + 1).min(self.out[axis])
+    }
+
+    /// The tap of an output's window that lies on a pixel of [`Window::outputs`].
+    #[inline(always)]
+    pub fn tap(&self, output: usize, pixel: usize) -> usize {
+        pixel + self.padding - output * self.stride
+    }
+
+    /// Whether the windows are pairs of pixels side by side.
+    pub fn is_halving(&self) -> bool {
+        (self.kernel, self.stride, self.padding) == (2, 2, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taps_and_outputs_are_the_two_views_of_the_same_pairs() {
+        for kernel in 1..6 {
+            for stride in 1..5 {
+                for padding in 0..=kernel / 2 {
+                    let window = Window::new("test", [1, 7, 7, 1], kernel, stride, padding);
+                    let by_output = (0..window.out[0]).flat_map(|output| {
+                        let taps = window.taps(0, output);
+                        taps.map(move |tap| (window.pixel(output, tap), output, tap))
+                    });
+                    let mut by_output: Vec<_> = by_output.collect();
+                    let by_pixel = (0..7).flat_map(|pixel| {
+                        let outputs = window.outputs(0, pixel);
+                        outputs.map(move |output| (pixel, output, window.tap(output, pixel)))
+                    });
+                    by_output.sort_unstable();
+                    assert_eq!(by_output, by_pixel.collect::<Vec<_>>());
                 }
             }
         }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct MaxPool(pub Window);
-
-impl Fused<1> for MaxPool {
-    /// For every output the tap of its window that won.
-    type Saved = Arc<Vec<u8>>;
-
-    fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, Self::Saved) {
-        let window = self.0;
-        let size = window.dims[0] * window.out_image();
-        let (mut y, mut taps) = (vec![f32::NEG_INFINITY; size], vec![0u8; size]);
-        y.par_chunks_mut(window.out_image().max(1))
-            .zip(taps.par_chunks_mut(window.out_image().max(1)))
-            .zip(x.values().par_chunks(window.image().max(1)))
-            .for_each(|((y, taps), x)| run(MaxForward { window, x, y, taps }));
-        (tensor(y, window.out_dims()), Arc::new(taps))
-    }
-
-    fn backward(&self, taps: Self::Saved, dy: Dense, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let window = self.0;
-        let mut dx = vec![0.0f32; window.dims[0] * window.image()];
-        dx.par_chunks_mut(window.image().max(1))
-            .zip(taps.par_chunks(window.out_image().max(1)))
-            .zip(dy.values().par_chunks(window.out_image().max(1)))
-            .for_each(|((dx, taps), dy)| {
-                run(MaxBackward {
-                    window,
-                    dy,
-                    taps,
-                    dx,
-                });
-            });
-        [Some(tensor(dx, window.dims))]
-    }
-}
-
-struct MaxForward<'a> {
-    window: Window,
-    x: &'a [f32],
-    y: &'a mut [f32],
-    taps: &'a mut [u8],
-}
-
-impl Kernel for MaxForward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Isa>(self, _: S) {
-        let channels = self.window.dims[3];
-        self.window.pairs(|output, input, tap| {
-            let x = &self.x[input..][..channels];
-            let y = &mut self.y[output..][..channels];
-            let taps = &mut self.taps[output..][..channels];
-            for ((y, t), &x) in y.iter_mut().zip(taps).zip(x) {
-                let wins = x > *y || x.is_nan();
-                *y = if wins { x } else { *y };
-                *t = if wins { tap } else { *t };
-            }
-        });
-    }
-}
-
-struct MaxBackward<'a> {
-    window: Window,
-    dy: &'a [f32],
-    taps: &'a [u8],
-    dx: &'a mut [f32],
-}
-
-impl Kernel for MaxBackward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Isa>(self, _: S) {
-        let channels = self.window.dims[3];
-        self.window.pairs(|output, input, tap| {
-            let dy = &self.dy[output..][..channels];
-            let taps = &self.taps[output..][..channels];
-            let dx = &mut self.dx[input..][..channels];
-            for ((dx, &t), &dy) in dx.iter_mut().zip(taps).zip(dy) {
-                *dx += if t == tap { dy } else { 0.0 };
-            }
-        });
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct AvgPool(pub Window);
-
-impl AvgPool {
-    fn scale(&self) -> f32 {
-        1.0 / (self.0.kernel * self.0.kernel) as f32
-    }
-}
-
-impl Fused<1> for AvgPool {
-    type Saved = ();
-
-    fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, ()) {
-        let (window, scale) = (self.0, self.scale());
-        let mut y = vec![0.0f32; window.dims[0] * window.out_image()];
-        y.par_chunks_mut(window.out_image().max(1))
-            .zip(x.values().par_chunks(window.image().max(1)))
-            .for_each(|(to, from)| {
-                run(AddWindows {
-                    window,
-                    scale,
-                    from,
-                    to,
-                    gather: true,
-                });
-            });
-        (tensor(y, window.out_dims()), ())
-    }
-
-    fn backward(&self, (): (), dy: Dense, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let (window, scale) = (self.0, self.scale());
-        let mut dx = vec![0.0f32; window.dims[0] * window.image()];
-        dx.par_chunks_mut(window.image().max(1))
-            .zip(dy.values().par_chunks(window.out_image().max(1)))
-            .for_each(|(to, from)| {
-                run(AddWindows {
-                    window,
-                    scale,
-                    from,
-                    to,
-                    gather: false,
-                });
-            });
-        [Some(tensor(dx, window.dims))]
-    }
-}
-
-/// Adds scaled pixels to their windows' outputs (`gather`), or outputs to their pixels.
-struct AddWindows<'a> {
-    window: Window,
-    scale: f32,
-    from: &'a [f32],
-    to: &'a mut [f32],
-    gather: bool,
-}
-
-impl Kernel for AddWindows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Isa>(self, _: S) {
-        let channels = self.window.dims[3];
-        self.window.pairs(|output, input, _| {
-            let (from, to) = if self.gather {
-                (input, output)
-            } else {
-                (output, input)
-            };
-            let from = &self.from[from..][..channels];
-            for (to, from) in self.to[to..][..channels].iter_mut().zip(from) {
-                *to += from * self.scale;
-            }
-        });
     }
 }

@@ -1,11 +1,14 @@
 //! Gradients of weights and biases: sums over all valid steps of all rows.
 
 use crate::blas::{self, Mat, MatMut, Threads};
+use crate::simd::{Isa, Kernel, run};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Columns of one task of [`column_sums`].
+/// Columns of one task of [`Deltas::sums`], and rows of a weight's gradient of one of
+/// [`Deltas::weights`]: fixed, so that the bits do not depend on the threads.
 const COLUMNS: usize = 64;
+const ROWS: usize = 128;
 
 /// Gradients of pre-activations, `[steps, width]`, row-major.
 #[derive(Clone, Copy)]
@@ -27,24 +30,25 @@ impl Deltas<'_> {
         gradient: &mut [f32],
         depth: usize,
     ) {
-        let count = columns.len();
-        if self.steps == 0 {
+        debug_assert_eq!(gradient.len(), columns.len() * depth);
+        if self.steps == 0 || depth == 0 {
             return;
         }
-        blas::gemm(
-            MatMut::new(gradient, count, depth),
-            0.0,
-            Mat::strided(
-                &self.values[columns.start..],
-                self.steps,
-                count,
-                self.width,
-                1,
-            )
-            .t(),
-            Mat::strided(inputs, self.steps, depth, stride, 1),
-            Threads::All,
-        );
+        let inputs = Mat::strided(inputs, self.steps, depth, stride, 1);
+        gradient
+            .par_chunks_mut(ROWS * depth)
+            .enumerate()
+            .for_each(|(task, gradient)| {
+                let (first, count) = (columns.start + task * ROWS, gradient.len() / depth);
+                let deltas = &self.values[first..];
+                blas::gemm(
+                    MatMut::new(gradient, count, depth),
+                    0.0,
+                    Mat::strided(deltas, self.steps, count, self.width, 1).t(),
+                    inputs,
+                    Threads::One,
+                );
+            });
     }
 
     /// The sums of some columns: a bias's gradient.
@@ -52,14 +56,34 @@ impl Deltas<'_> {
         let mut sums = vec![0.0; columns.len()];
         sums.par_chunks_mut(COLUMNS)
             .enumerate()
-            .for_each(|(index, sums)| {
-                let first = columns.start + index * COLUMNS;
-                for row in self.values.chunks_exact(self.width) {
-                    for (sum, delta) in sums.iter_mut().zip(&row[first..]) {
-                        *sum += delta;
-                    }
-                }
+            .for_each(|(task, sums)| {
+                let first = columns.start + task * COLUMNS;
+                run(Sums {
+                    deltas: self,
+                    first,
+                    to: sums,
+                });
             });
         sums
+    }
+}
+
+/// The sums of as many columns as there are, from `first` on.
+struct Sums<'a> {
+    deltas: Deltas<'a>,
+    first: usize,
+    to: &'a mut [f32],
+}
+
+impl Kernel for Sums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Isa>(self, _: S) {
+        for row in self.deltas.values.chunks_exact(self.deltas.width) {
+            for (sum, delta) in self.to.iter_mut().zip(&row[self.first..]) {
+                *sum += delta;
+            }
+        }
     }
 }

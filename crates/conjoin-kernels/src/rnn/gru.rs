@@ -9,6 +9,7 @@ use super::gradient::Deltas;
 use super::gru_task::{BackwardTask, ForwardTask};
 use super::panels::{Panels, Weights};
 use super::reference;
+use super::sizes::{Sizes, operand};
 use super::steps::{Steps, split};
 use crate::flex::{self, Dense, Fused};
 use burn::backend::flex::FlexTensor;
@@ -37,6 +38,7 @@ pub(crate) enum Reset {
 /// # Panics
 /// If shapes do not fit together or a length exceeds `T`.
 #[allow(clippy::too_many_arguments)] // the definition of the operation, in PyTorch's order
+#[track_caller]
 pub fn gru(
     x: Tensor<3>,
     h0: Tensor<2>,
@@ -48,8 +50,11 @@ pub fn gru(
     reverse: bool,
     reset_after: bool,
 ) -> Tensor<3> {
-    let [batch, time, _] = x.dims();
-    assert_eq!(lengths.len(), batch, "one length a row");
+    let states = [operand("h0", &h0)];
+    let weights = [operand("w_ih", &w_ih), operand("w_hh", &w_hh)];
+    let biases = [operand("b_ih", &b_ih), operand("b_hh", &b_hh)];
+    let sizes = Sizes::new("gru", 3, &x, &states, weights, &biases);
+    sizes.check_lengths("gru", lengths);
     if !flex::supported(&x) {
         return reference::gru(x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after);
     }
@@ -59,7 +64,8 @@ pub fn gru(
         Reset::Before
     };
     let operation = Gru {
-        steps: Steps::new(lengths, time, reverse),
+        sizes,
+        steps: Steps::new(lengths, sizes.time, reverse),
         reset,
     };
     let inputs = [
@@ -77,6 +83,7 @@ pub fn gru(
 ///
 /// # Panics
 /// If shapes do not fit together.
+#[track_caller]
 pub fn gru_step(
     x: Tensor<2>,
     h: Tensor<2>,
@@ -104,6 +111,7 @@ pub fn gru_step(
 
 #[derive(Clone, Debug)]
 pub(crate) struct Gru {
+    pub sizes: Sizes,
     pub steps: Steps,
     pub reset: Reset,
 }
@@ -111,8 +119,6 @@ pub(crate) struct Gru {
 /// What the backward pass uses. "Packed" buffers hold valid steps only, see [`Steps`].
 #[derive(Clone, Debug)]
 pub(crate) struct Saved {
-    pub inputs: usize,
-    pub hidden: usize,
     /// Inputs, packed, `[steps, I]`.
     pub x: Arc<Vec<f32>>,
     /// The state before each step, packed, `[steps, H]`.
@@ -136,7 +142,8 @@ pub(crate) struct Packed {
 
 impl Gru {
     /// How many of the gates multiply the plain state, times `H`.
-    fn joint(&self, hidden: usize) -> usize {
+    fn joint(&self) -> usize {
+        let hidden = self.sizes.hidden;
         match self.reset {
             Reset::After => 3 * hidden,
             Reset::Before => 2 * hidden,
@@ -145,7 +152,8 @@ impl Gru {
 
     /// Gradients a step has: candidate, reset, update, and with [`Reset::After`] the candidate's
     /// recurrent part. In this order the input's are the first three and the state's the last.
-    pub fn deltas(&self, hidden: usize) -> usize {
+    pub fn deltas(&self) -> usize {
+        let hidden = self.sizes.hidden;
         match self.reset {
             Reset::After => 4 * hidden,
             Reset::Before => 3 * hidden,
@@ -158,13 +166,13 @@ impl Fused<6> for Gru {
 
     fn forward(&self, inputs: &[Dense; 6]) -> (FlexTensor, Saved) {
         let [x, h0, w_ih, w_hh, b_ih, b_hh] = inputs;
-        let ([batch, time, width], [_, hidden]) = (x.dims(), h0.dims());
-        assert_eq!(h0.dims(), [batch, hidden], "h0 is [B, H]");
-        assert_eq!(w_ih.dims(), [3 * hidden, width], "w_ih is [3H, I]");
-        assert_eq!(w_hh.dims(), [3 * hidden, hidden], "w_hh is [3H, H]");
-        assert_eq!(b_ih.dims(), [3 * hidden], "b_ih is [3H]");
-        assert_eq!(b_hh.dims(), [3 * hidden], "b_hh is [3H]");
-        let (steps, joint) = (&self.steps, self.joint(hidden));
+        let Sizes {
+            batch,
+            time,
+            inputs: width,
+            hidden,
+        } = self.sizes;
+        let (steps, joint) = (&self.steps, self.joint());
 
         let recurrent = w_hh.values();
         let packed = Packed {
@@ -201,8 +209,6 @@ impl Fused<6> for Gru {
             ))
             .map(|((((rows, x), h), kept), output)| ForwardTask {
                 operation: self,
-                inputs: width,
-                hidden,
                 rows,
                 x,
                 h,
@@ -216,8 +222,6 @@ impl Fused<6> for Gru {
             .for_each(|task| task.run(x.values(), h0.values(), &packed, bias));
 
         let saved = Saved {
-            inputs: width,
-            hidden,
             x: Arc::new(packed_x),
             h: Arc::new(packed_h),
             kept: Arc::new(kept),
@@ -233,9 +237,14 @@ impl Fused<6> for Gru {
         gradient: Dense,
         wanted: [bool; 6],
     ) -> [Option<FlexTensor>; 6] {
-        let (steps, width, hidden) = (&self.steps, saved.inputs, saved.hidden);
-        let (batch, time, total) = (steps.batch(), steps.time(), steps.total());
-        let (joint, count) = (self.joint(hidden), self.deltas(hidden));
+        let Sizes {
+            batch,
+            time,
+            inputs: width,
+            hidden,
+        } = self.sizes;
+        let (steps, total) = (&self.steps, self.steps.total());
+        let (joint, count) = (self.joint(), self.deltas());
         let [want_x, want_h0, want_w_ih, want_w_hh, want_b_ih, want_b_hh] = wanted;
 
         let recurrent = saved.w_hh.values();
@@ -299,29 +308,29 @@ impl Fused<6> for Gru {
                 4 * hidden,
             ),
         };
+        let of_input = || {
+            let mut all = vec![0.0; 3 * hidden * width];
+            let (upper, lower) = all.split_at_mut(2 * hidden * width);
+            deltas.weights(gates.clone(), &saved.x, width, upper, width);
+            deltas.weights(0..hidden, &saved.x, width, lower, width);
+            flex::tensor(all, [3 * hidden, width])
+        };
+        let of_state = || {
+            let mut all = vec![0.0; 3 * hidden * hidden];
+            let (upper, lower) = all.split_at_mut(2 * hidden * hidden);
+            deltas.weights(gates.clone(), &saved.h, hidden, upper, hidden);
+            let columns = inner..inner + hidden;
+            deltas.weights(columns, inner_inputs, inner_stride, lower, hidden);
+            flex::tensor(all, [3 * hidden, hidden])
+        };
+        // Side by side, so that no thread waits for the last task of one of them.
+        let (d_w_ih, d_w_hh) =
+            rayon::join(|| want_w_ih.then(of_input), || want_w_hh.then(of_state));
         [
             want_x.then(|| flex::tensor(d_x, [batch, time, width])),
             want_h0.then(|| flex::tensor(d_state, [batch, hidden])),
-            want_w_ih.then(|| {
-                let mut all = vec![0.0; 3 * hidden * width];
-                let (upper, lower) = all.split_at_mut(2 * hidden * width);
-                deltas.weights(gates.clone(), &saved.x, width, upper, width);
-                deltas.weights(0..hidden, &saved.x, width, lower, width);
-                flex::tensor(all, [3 * hidden, width])
-            }),
-            want_w_hh.then(|| {
-                let mut all = vec![0.0; 3 * hidden * hidden];
-                let (upper, lower) = all.split_at_mut(2 * hidden * hidden);
-                deltas.weights(gates.clone(), &saved.h, hidden, upper, hidden);
-                deltas.weights(
-                    inner..inner + hidden,
-                    inner_inputs,
-                    inner_stride,
-                    lower,
-                    hidden,
-                );
-                flex::tensor(all, [3 * hidden, hidden])
-            }),
+            d_w_ih,
+            d_w_hh,
             want_b_ih.then(|| bias(0)),
             want_b_hh.then(|| bias(inner)),
         ]

@@ -2,6 +2,7 @@
 //! a multiple of it where said so.
 
 use super::gru::Reset;
+use super::lanes::update;
 use crate::simd::{Isa, Kernel, sigmoid, tanh};
 
 /// Reset and update gate: what of the step does not need the candidate's recurrent part.
@@ -23,19 +24,19 @@ impl Kernel for Gates<'_> {
     #[inline(always)]
     fn run<S: Isa>(self, isa: S) {
         let hidden = self.kept.len() / 4;
-        let [b_ih, b_hh] = self.bias.map(|bias| &bias[..2 * hidden]);
+        let [b_ih, b_hh] = self.bias;
         let (gates, rest) = self.kept.split_at_mut(2 * hidden);
-        let recurrent = &self.recurrent[..2 * hidden];
-        let gates = &mut gates[..2 * hidden];
-        for j in 0..2 * hidden {
-            gates[j] = sigmoid(isa, gates[j] + recurrent[j] + b_ih[j] + b_hh[j]);
-        }
+        update(
+            2 * hidden,
+            [self.recurrent, b_ih, b_hh],
+            [gates],
+            |[recurrent, b_ih, b_hh], [gate]| [sigmoid(isa, gate + recurrent + b_ih + b_hh)],
+        );
         if self.reset == Reset::Before {
-            let (reset, old) = (&gates[..hidden], &self.old[..hidden]);
-            let product = &mut rest[hidden..2 * hidden];
-            for j in 0..hidden {
-                product[j] = reset[j] * old[j];
-            }
+            let product = &mut rest[hidden..];
+            update(hidden, [gates, self.old], [product], |[reset, old], _| {
+                [reset * old]
+            });
         }
     }
 }
@@ -60,22 +61,27 @@ impl Kernel for Candidate<'_> {
     #[inline(always)]
     fn run<S: Isa>(self, isa: S) {
         let hidden = self.kept.len() / 4;
-        let [b_ih, b_hh] = self.bias.map(|bias| &bias[2 * hidden..3 * hidden]);
+        let [b_ih, b_hh] = self.bias.map(|bias| &bias[2 * hidden..]);
         let (gates, rest) = self.kept.split_at_mut(2 * hidden);
-        let (reset, update) = gates.split_at(hidden);
+        let (reset, z) = gates.split_at(hidden);
         let (candidate, last) = rest.split_at_mut(hidden);
-        let (reset, update) = (&reset[..hidden], &update[..hidden]);
-        let (candidate, last) = (&mut candidate[..hidden], &mut last[..hidden]);
-        let (recurrent, old) = (&self.recurrent[..hidden], &self.old[..hidden]);
-        let new = &mut self.new[..hidden];
+        let inputs = [reset, z, self.recurrent, self.old, b_ih, b_hh];
         let after = self.reset == Reset::After;
-        for j in 0..hidden {
-            let inner = recurrent[j] + b_hh[j];
-            let scaled = if after { reset[j] * inner } else { inner };
-            last[j] = if after { inner } else { last[j] };
-            candidate[j] = tanh(isa, candidate[j] + b_ih[j] + scaled);
-            new[j] = candidate[j] + update[j] * (old[j] - candidate[j]);
-        }
+        update(
+            hidden,
+            inputs,
+            [candidate, last, self.new],
+            |[r, z, recurrent, old, b_ih, b_hh], [n, last, _]| {
+                let inner = recurrent + b_hh;
+                let (scaled, last) = if after {
+                    (r * inner, inner)
+                } else {
+                    (inner, last)
+                };
+                let n = tanh(isa, n + b_ih + scaled);
+                [n, last, n + z * (old - n)]
+            },
+        );
     }
 }
 
@@ -102,27 +108,29 @@ impl Kernel for Backward<'_> {
     fn run<S: Isa>(self, _: S) {
         let hidden = self.kept.len() / 4;
         let part = |index: usize| &self.kept[index * hidden..(index + 1) * hidden];
-        let (reset, update, candidate, inner) = (part(0), part(1), part(2), part(3));
         let (d_candidate, rest) = self.deltas.split_at_mut(hidden);
         let (d_reset, rest) = rest.split_at_mut(hidden);
         let (d_update, d_inner) = rest.split_at_mut(hidden);
-        let (d_candidate, d_update) = (&mut d_candidate[..hidden], &mut d_update[..hidden]);
-        let (old, d_output) = (&self.old[..hidden], &self.d_output[..hidden]);
-        let d_state = &mut self.d_state[..hidden];
-        for j in 0..hidden {
-            let (z, n) = (update[j], candidate[j]);
-            let dh = d_output[j] + d_state[j];
-            d_candidate[j] = dh * (1.0 - z) * (1.0 - n * n);
-            d_update[j] = dh * (old[j] - n) * z * (1.0 - z);
-            d_state[j] = dh * z;
-        }
+        update(
+            hidden,
+            [part(1), part(2), self.old, self.d_output],
+            [&mut *d_candidate, d_update, self.d_state],
+            |[z, n, old, d_output], [_, _, d_state]| {
+                let dh = d_output + d_state;
+                [
+                    dh * (1.0 - z) * (1.0 - n * n),
+                    dh * (old - n) * z * (1.0 - z),
+                    dh * z,
+                ]
+            },
+        );
         if self.reset == Reset::After {
-            let (d_reset, d_inner) = (&mut d_reset[..hidden], &mut d_inner[..hidden]);
-            for j in 0..hidden {
-                let r = reset[j];
-                d_reset[j] = d_candidate[j] * inner[j] * r * (1.0 - r);
-                d_inner[j] = d_candidate[j] * r;
-            }
+            update(
+                hidden,
+                [part(0), part(3), d_candidate],
+                [d_reset, d_inner],
+                |[r, inner, d_candidate], _| [d_candidate * inner * r * (1.0 - r), d_candidate * r],
+            );
         }
     }
 }
@@ -144,13 +152,13 @@ impl Kernel for ResetBackward<'_> {
     #[inline(always)]
     fn run<S: Isa>(self, _: S) {
         let hidden = self.kept.len() / 4;
-        let (reset, old) = (&self.kept[..hidden], &self.old[..hidden]);
-        let d_product = &self.d_product[..hidden];
-        let (d_reset, d_state) = (&mut self.d_reset[..hidden], &mut self.d_state[..hidden]);
-        for j in 0..hidden {
-            let r = reset[j];
-            d_reset[j] = d_product[j] * old[j] * r * (1.0 - r);
-            d_state[j] += d_product[j] * r;
-        }
+        update(
+            hidden,
+            [self.kept, self.old, self.d_product],
+            [self.d_reset, self.d_state],
+            |[r, old, d_product], [_, d_state]| {
+                [d_product * old * r * (1.0 - r), d_state + d_product * r]
+            },
+        );
     }
 }

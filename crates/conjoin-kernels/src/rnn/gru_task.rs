@@ -9,8 +9,6 @@ use std::ops::Range;
 /// The way forward.
 pub(crate) struct ForwardTask<'a> {
     pub operation: &'a Gru,
-    pub inputs: usize,
-    pub hidden: usize,
     pub rows: Range<usize>,
     pub x: &'a mut [f32],
     pub h: &'a mut [f32],
@@ -21,7 +19,8 @@ pub(crate) struct ForwardTask<'a> {
 impl ForwardTask<'_> {
     pub fn run(self, x: &[f32], h0: &[f32], packed: &Packed, bias: [&[f32]; 2]) {
         let (steps, reset) = (&self.operation.steps, self.operation.reset);
-        let (inputs, hidden) = (self.inputs, self.hidden);
+        let sizes = self.operation.sizes;
+        let (inputs, hidden) = (sizes.inputs, sizes.hidden);
         let base = steps.start(self.rows.start);
         let mut products = Vec::with_capacity(steps.start(self.rows.end) - base);
         for row in self.rows.clone() {
@@ -101,8 +100,8 @@ pub(crate) struct BackwardTask<'a> {
 
 impl BackwardTask<'_> {
     pub fn run(mut self, gradient: &[f32], packed: &Packed) {
-        let (steps, hidden) = (&self.operation.steps, self.saved.hidden);
-        let count = self.operation.deltas(hidden);
+        let (steps, sizes) = (&self.operation.steps, self.operation.sizes);
+        let (inputs, hidden, count) = (sizes.inputs, sizes.hidden, self.operation.deltas());
         let base = steps.start(self.rows.start);
         let mut products = Vec::with_capacity(steps.start(self.rows.end) - base);
         let mut d_product = vec![0.0; self.rows.len() * hidden];
@@ -147,7 +146,7 @@ impl BackwardTask<'_> {
                 let (start, local) = (steps.start(row) - base, row - self.rows.start);
                 products.extend((0..steps.length(row)).map(|step| {
                     let to = local * steps.time() + steps.position(row, step);
-                    ((start + step) * count, to * self.saved.inputs)
+                    ((start + step) * count, to * inputs)
                 }));
             }
             panels.multiply(self.deltas, self.d_x, &products, false);
@@ -156,9 +155,9 @@ impl BackwardTask<'_> {
 
     /// The reset gate of one row, where it acts before the product.
     fn reset_gate(&mut self, row: usize, step: usize, d_product: &[f32]) {
-        let (steps, hidden) = (&self.operation.steps, self.saved.hidden);
+        let (steps, hidden) = (&self.operation.steps, self.operation.sizes.hidden);
         let (at, local) = (steps.start(row) + step, row - self.rows.start);
-        let deltas = (at - steps.start(self.rows.start)) * self.operation.deltas(hidden);
+        let deltas = (at - steps.start(self.rows.start)) * self.operation.deltas();
         simd::run(ResetBackward {
             kept: &self.saved.kept[at * 4 * hidden..][..4 * hidden],
             old: &self.saved.h[at * hidden..],

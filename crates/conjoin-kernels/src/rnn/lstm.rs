@@ -8,6 +8,7 @@ use super::gradient::Deltas;
 use super::lstm_task::{BackwardTask, ForwardTask};
 use super::panels::{Panels, Weights};
 use super::reference;
+use super::sizes::{Sizes, operand};
 use super::steps::{Steps, split};
 use crate::flex::{self, Dense, Fused};
 use burn::backend::flex::FlexTensor;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 /// # Panics
 /// If shapes do not fit together or a length exceeds `T`.
 #[allow(clippy::too_many_arguments)] // the definition of the operation, in PyTorch's order
+#[track_caller]
 pub fn lstm(
     x: Tensor<3>,
     h0: Tensor<2>,
@@ -37,13 +39,14 @@ pub fn lstm(
     lengths: &[usize],
     reverse: bool,
 ) -> Tensor<3> {
-    let [batch, time, _] = x.dims();
-    assert_eq!(lengths.len(), batch, "one length a row");
+    let sizes = check("lstm", &x, [&h0, &c0, &w_ih, &w_hh], &bias);
+    sizes.check_lengths("lstm", lengths);
     if !flex::supported(&x) {
         return reference::lstm(x, h0, c0, w_ih, w_hh, bias, lengths, reverse);
     }
     let operation = Lstm {
-        steps: Steps::new(lengths, time, reverse),
+        sizes,
+        steps: Steps::new(lengths, sizes.time, reverse),
         output: Output::Sequence,
     };
     flex::apply(operation, inputs(x, h0, c0, w_ih, w_hh, bias))
@@ -54,6 +57,7 @@ pub fn lstm(
 ///
 /// # Panics
 /// If shapes do not fit together.
+#[track_caller]
 pub fn lstm_step(
     x: Tensor<2>,
     h: Tensor<2>,
@@ -62,13 +66,14 @@ pub fn lstm_step(
     w_hh: Tensor<2>,
     bias: Tensor<1>,
 ) -> (Tensor<2>, Tensor<2>) {
+    let sizes = check("lstm_step", &x, [&h, &c, &w_ih, &w_hh], &bias);
     if !flex::supported(&x) {
         return reference::lstm_step(x, h, c, w_ih, w_hh, bias);
     }
-    let ([batch, _], [_, hidden]) = (x.dims(), h.dims());
-    let steps = Steps::new(&vec![1; batch], 1, false);
+    let hidden = sizes.hidden;
     let operation = Lstm {
-        steps,
+        sizes,
+        steps: Steps::new(&vec![1; sizes.batch], 1, false),
         output: Output::State,
     };
     let state: Tensor<2> = flex::apply(
@@ -79,6 +84,18 @@ pub fn lstm_step(
         state.clone().narrow(1, 0, hidden),
         state.narrow(1, hidden, hidden),
     )
+}
+
+#[track_caller]
+fn check<const D: usize>(
+    name: &str,
+    x: &Tensor<D>,
+    [h, c, w_ih, w_hh]: [&Tensor<2>; 4],
+    bias: &Tensor<1>,
+) -> Sizes {
+    let states = [operand("h0", h), operand("c0", c)];
+    let weights = [operand("w_ih", w_ih), operand("w_hh", w_hh)];
+    Sizes::new(name, 4, x, &states, weights, &[operand("bias", bias)])
 }
 
 fn inputs(
@@ -110,21 +127,14 @@ pub(crate) enum Output {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Lstm {
+    pub sizes: Sizes,
     pub steps: Steps,
     pub output: Output,
-}
-
-/// Sizes that every pass needs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
-    pub inputs: usize,
-    pub hidden: usize,
 }
 
 /// What the backward pass uses. "Packed" buffers hold valid steps only, see [`Steps`].
 #[derive(Clone, Debug)]
 pub(crate) struct Saved {
-    pub sizes: Sizes,
     /// Inputs, packed, `[steps, I]`.
     pub x: Arc<Vec<f32>>,
     /// The state before each step, packed, `[steps, H]`.
@@ -143,19 +153,13 @@ impl Fused<6> for Lstm {
 
     fn forward(&self, inputs: &[Dense; 6]) -> (FlexTensor, Saved) {
         let [x, h0, c0, w_ih, w_hh, bias] = inputs;
-        let ([batch, time, width], [_, hidden]) = (x.dims(), h0.dims());
-        assert_eq!(h0.dims(), [batch, hidden], "h0 is [B, H]");
-        assert_eq!(c0.dims(), [batch, hidden], "c0 is [B, H]");
-        assert_eq!(w_ih.dims(), [4 * hidden, width], "w_ih is [4H, I]");
-        assert_eq!(w_hh.dims(), [4 * hidden, hidden], "w_hh is [4H, H]");
-        assert_eq!(bias.dims(), [4 * hidden], "bias is [4H]");
-        let (steps, sizes) = (
-            &self.steps,
-            Sizes {
-                inputs: width,
-                hidden,
-            },
-        );
+        let steps = &self.steps;
+        let Sizes {
+            batch,
+            time,
+            inputs: width,
+            hidden,
+        } = self.sizes;
 
         let input_panels = Panels::pack(Weights::transposed(w_ih.values(), 4 * hidden, width));
         let state_panels = Panels::pack(Weights::transposed(w_hh.values(), 4 * hidden, hidden));
@@ -184,7 +188,6 @@ impl Fused<6> for Lstm {
             ))
             .map(|(((((rows, x), h), gates), cells), output)| ForwardTask {
                 operation: self,
-                sizes,
                 rows,
                 x,
                 h,
@@ -203,7 +206,6 @@ impl Fused<6> for Lstm {
             Output::State => flex::tensor(output, [batch, 2 * hidden]),
         };
         let saved = Saved {
-            sizes,
             x: Arc::new(packed_x),
             h: Arc::new(packed_h),
             gates: Arc::new(gates),
@@ -221,14 +223,14 @@ impl Fused<6> for Lstm {
         gradient: Dense,
         wanted: [bool; 6],
     ) -> [Option<FlexTensor>; 6] {
-        let (
-            steps,
-            Sizes {
-                inputs: width,
-                hidden,
-            },
-        ) = (&self.steps, saved.sizes);
-        let (batch, time, total) = (steps.batch(), steps.time(), steps.total());
+        let steps = &self.steps;
+        let Sizes {
+            batch,
+            time,
+            inputs: width,
+            hidden,
+        } = self.sizes;
+        let total = steps.total();
         let [want_x, want_h0, want_c0, want_w_ih, want_w_hh, want_bias] = wanted;
 
         let state_panels = Panels::pack(Weights::plain(saved.w_hh.values(), 4 * hidden, hidden));
@@ -284,12 +286,17 @@ impl Fused<6> for Lstm {
             deltas.weights(0..4 * hidden, inputs, depth, &mut gradient, depth);
             flex::tensor(gradient, [4 * hidden, depth])
         };
+        // The two weights side by side, so that no thread waits for the last task of one of them.
+        let (d_w_ih, d_w_hh) = rayon::join(
+            || want_w_ih.then(|| weights(&saved.x, width)),
+            || want_w_hh.then(|| weights(&saved.h, hidden)),
+        );
         [
             want_x.then(|| flex::tensor(d_x, [batch, time, width])),
             want_h0.then(|| flex::tensor(d_hidden, [batch, hidden])),
             want_c0.then(|| flex::tensor(d_cell, [batch, hidden])),
-            want_w_ih.then(|| weights(&saved.x, width)),
-            want_w_hh.then(|| weights(&saved.h, hidden)),
+            d_w_ih,
+            d_w_hh,
             want_bias.then(|| flex::tensor(deltas.sums(0..4 * hidden), [4 * hidden])),
         ]
     }

@@ -1,6 +1,7 @@
 //! One row's LSTM step: activations forward and backward, vectorised. All slices have `H` numbers, or
 //! `4 H` in the order input, forget, cell, output gate.
 
+use super::lanes::update;
 use crate::simd::{Isa, Kernel, sigmoid, tanh};
 
 /// Turns gate sums into activations, in place, and the old state into the new one.
@@ -38,23 +39,18 @@ impl Kernel for Forward<'_> {
     fn run<S: Isa>(self, isa: S) {
         let hidden = self.gates.len() / 4;
         let [input, forget, new, out] = quarters_mut(self.gates);
-        let bias = quarters(self.bias).map(|part| &part[..hidden]);
-        let (input, forget, new, out) = (
-            &mut input[..hidden],
-            &mut forget[..hidden],
-            &mut new[..hidden],
-            &mut out[..hidden],
+        let [b_i, b_f, b_n, b_o] = quarters(self.bias);
+        update(
+            hidden,
+            [b_i, b_f, b_n, b_o, self.old_cell],
+            [input, forget, new, out, self.cell, self.output],
+            |[b_i, b_f, b_n, b_o, old], [i, f, n, o, _, _]| {
+                let (i, f) = (sigmoid(isa, i + b_i), sigmoid(isa, f + b_f));
+                let (n, o) = (tanh(isa, n + b_n), sigmoid(isa, o + b_o));
+                let cell = f * old + i * n;
+                [i, f, n, o, cell, o * tanh(isa, cell)]
+            },
         );
-        let (old_cell, cell) = (&self.old_cell[..hidden], &mut self.cell[..hidden]);
-        let output = &mut self.output[..hidden];
-        for j in 0..hidden {
-            input[j] = sigmoid(isa, input[j] + bias[0][j]);
-            forget[j] = sigmoid(isa, forget[j] + bias[1][j]);
-            new[j] = tanh(isa, new[j] + bias[2][j]);
-            out[j] = sigmoid(isa, out[j] + bias[3][j]);
-            cell[j] = forget[j] * old_cell[j] + input[j] * new[j];
-            output[j] = out[j] * tanh(isa, cell[j]);
-        }
     }
 }
 
@@ -80,23 +76,31 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Isa>(self, isa: S) {
         let hidden = self.gates.len() / 4;
-        let [input, forget, new, out] = quarters(self.gates).map(|part| &part[..hidden]);
+        let [input, forget, new, out] = quarters(self.gates);
         let [d_input, d_forget, d_new, d_out] = quarters_mut(self.d_gates);
-        let (d_input, d_forget) = (&mut d_input[..hidden], &mut d_forget[..hidden]);
-        let (d_new, d_out) = (&mut d_new[..hidden], &mut d_out[..hidden]);
-        let (cell, old_cell) = (&self.cell[..hidden], &self.old_cell[..hidden]);
-        let (d_output, d_hidden) = (&self.d_output[..hidden], &self.d_hidden[..hidden]);
-        let d_cell = &mut self.d_cell[..hidden];
-        for j in 0..hidden {
-            let (i, f, g, o) = (input[j], forget[j], new[j], out[j]);
-            let dh = d_output[j] + d_hidden[j];
-            let squashed = tanh(isa, cell[j]);
-            let dc = d_cell[j] + dh * o * (1.0 - squashed * squashed);
-            d_input[j] = dc * g * i * (1.0 - i);
-            d_forget[j] = dc * old_cell[j] * f * (1.0 - f);
-            d_new[j] = dc * i * (1.0 - g * g);
-            d_out[j] = dh * squashed * o * (1.0 - o);
-            d_cell[j] = dc * f;
-        }
+        let inputs = [
+            input,
+            forget,
+            new,
+            out,
+            self.cell,
+            self.old_cell,
+            self.d_output,
+            self.d_hidden,
+        ];
+        let outputs = [d_input, d_forget, d_new, d_out, self.d_cell];
+        update(hidden, inputs, outputs, |inputs, [.., d_cell]| {
+            let [i, f, g, o, cell, old, d_output, d_hidden] = inputs;
+            let dh = d_output + d_hidden;
+            let squashed = tanh(isa, cell);
+            let dc = d_cell + dh * o * (1.0 - squashed * squashed);
+            [
+                dc * g * i * (1.0 - i),
+                dc * old * f * (1.0 - f),
+                dc * i * (1.0 - g * g),
+                dh * squashed * o * (1.0 - o),
+                dc * f,
+            ]
+        });
     }
 }

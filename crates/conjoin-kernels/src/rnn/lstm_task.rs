@@ -1,7 +1,7 @@
 //! Groups of rows on their way through all steps of an LSTM, forward and backward. The mutable slices
 //! of a task begin at its first row; "packed" offsets count from there, too.
 
-use super::lstm::{Lstm, Output, Saved, Sizes};
+use super::lstm::{Lstm, Output, Saved};
 use super::lstm_cell::{Backward, Forward};
 use super::panels::Panels;
 use crate::simd;
@@ -10,7 +10,6 @@ use std::ops::Range;
 /// The way forward.
 pub(crate) struct ForwardTask<'a> {
     pub operation: &'a Lstm,
-    pub sizes: Sizes,
     pub rows: Range<usize>,
     pub x: &'a mut [f32],
     pub h: &'a mut [f32],
@@ -21,7 +20,8 @@ pub(crate) struct ForwardTask<'a> {
 
 impl ForwardTask<'_> {
     pub fn run(self, x: &[f32], h0: &[f32], c0: &[f32], weights: (&Panels, &Panels, &[f32])) {
-        let (steps, Sizes { inputs, hidden }) = (&self.operation.steps, self.sizes);
+        let (steps, sizes) = (&self.operation.steps, self.operation.sizes);
+        let (inputs, hidden) = (sizes.inputs, sizes.hidden);
         let (input_panels, state_panels, bias) = weights;
         let base = steps.start(self.rows.start);
         let sequence = self.operation.output == Output::Sequence;
@@ -102,7 +102,8 @@ pub(crate) struct BackwardTask<'a> {
 impl BackwardTask<'_> {
     pub fn run(self, gradient: &[f32], state_panels: &Panels, input_panels: Option<&Panels>) {
         let (steps, saved) = (&self.operation.steps, self.saved);
-        let Sizes { inputs, hidden } = saved.sizes;
+        let sizes = self.operation.sizes;
+        let (inputs, hidden) = (sizes.inputs, sizes.hidden);
         let base = steps.start(self.rows.start);
         let sequence = self.operation.output == Output::Sequence;
         let zeros = vec![0.0; hidden];

@@ -11,11 +11,13 @@ mod gradient;
 mod gru;
 mod gru_cell;
 mod gru_task;
+mod lanes;
 mod lstm;
 mod lstm_cell;
 mod lstm_task;
 mod panels;
 pub mod reference;
+mod sizes;
 mod steps;
 
 pub use gru::{gru, gru_step};

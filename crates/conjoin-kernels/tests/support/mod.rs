@@ -1,7 +1,7 @@
 //! Golden files, and comparison of tensors.
 #![allow(dead_code)] // every test file uses its part
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,6 +89,72 @@ impl Golden {
         let (shape, want) = &self.floats[&format!("{case}.{name}")];
         assert_eq!(got.dims().as_slice(), shape, "shape of {case}.{name}");
         close(&format!("{case}.{name}"), &values(got), want, 2e-5);
+    }
+}
+
+/// One case of a golden file: its operands, and comparisons with its results.
+pub struct Case<'a> {
+    golden: &'a Golden,
+    name: &'a str,
+    tolerance: f32,
+    device: Device,
+}
+
+impl<'a> Case<'a> {
+    /// The tolerance is relative to the largest number, or to 1.
+    pub fn new(golden: &'a Golden, name: &'a str, tolerance: f32) -> Self {
+        let device = Device::flex().autodiff();
+        Self {
+            golden,
+            name,
+            tolerance,
+            device,
+        }
+    }
+
+    /// An input whose gradient is wanted.
+    pub fn leaf<const D: usize>(&self, name: &str) -> Tensor<D> {
+        self.golden.leaf(self.name, name, &self.device)
+    }
+
+    /// Such an input, where the case has it.
+    pub fn optional<const D: usize>(&self, name: &str) -> Option<Tensor<D>> {
+        self.golden.has(self.name, name).then(|| self.leaf(name))
+    }
+
+    /// An input without a gradient.
+    pub fn constant<const D: usize>(&self, name: &str) -> Tensor<D> {
+        self.golden.tensor(self.name, name, &self.device)
+    }
+
+    /// A number among the options.
+    pub fn option(&self, index: usize) -> usize {
+        self.golden.floats(self.name, "options")[index] as usize
+    }
+
+    /// Compares a result.
+    pub fn equals<const D: usize>(&self, name: &str, found: Tensor<D>) {
+        let expected = self.golden.floats(self.name, name);
+        close(
+            &format!("{}.{name}", self.name),
+            &values(found),
+            expected,
+            self.tolerance,
+        );
+    }
+
+    /// Compares the output and returns the gradients for the golden gradient of the output.
+    pub fn output<const D: usize>(&self, y: Tensor<D>) -> Gradients {
+        self.equals("y", y.clone());
+        (y * self.constant("dy")).sum().backward()
+    }
+
+    /// Compares the gradient of an input.
+    pub fn gradient<const D: usize>(&self, name: &str, input: &Tensor<D>, gradients: &Gradients) {
+        self.equals(
+            &format!("d{name}"),
+            input.grad(gradients).expect("a gradient"),
+        );
     }
 }
 

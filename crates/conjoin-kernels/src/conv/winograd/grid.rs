@@ -20,8 +20,8 @@ pub struct Grid {
     /// Tiles down and across an image.
     down: usize,
     across: usize,
-    /// Pixels that the first tile begins before the image.
-    before: usize,
+    /// Rows and columns that the first tile begins before the image.
+    before: [usize; 2],
 }
 
 impl Grid {
@@ -37,9 +37,9 @@ impl Grid {
         let (row, column) = (tile / self.across % self.down, tile % self.across);
         let mut pixels = [outside; POINTS];
         for i in 0..side {
-            let y = (row * 4 + i).wrapping_sub(self.before);
+            let y = (row * 4 + i).wrapping_sub(self.before[0]);
             for j in 0..side {
-                let x = (column * 4 + j).wrapping_sub(self.before);
+                let x = (column * 4 + j).wrapping_sub(self.before[1]);
                 if y < self.height && x < self.width {
                     let at = ((image * self.height + y) * self.width + x) * self.channels;
                     pixels[i * side + j] = images.wrapping_add(at);
@@ -85,7 +85,7 @@ impl Grid {
 
 /// The tiles of the input and of the output of a convolution, and how many there are.
 pub fn grids(shape: ConvShape) -> (Grid, Grid, usize) {
-    let (height, width) = (shape.out_height(), shape.out_width());
+    let [height, width] = shape.out;
     let (down, across) = (height.div_ceil(4), width.div_ceil(4));
     let input = Grid {
         height: shape.height,
@@ -101,7 +101,7 @@ pub fn grids(shape: ConvShape) -> (Grid, Grid, usize) {
         channels: shape.filters,
         down,
         across,
-        before: 0,
+        before: [0, 0],
     };
     (input, output, shape.batch * down * across)
 }

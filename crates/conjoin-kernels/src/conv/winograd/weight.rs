@@ -1,16 +1,19 @@
 //! The gradient of the weight, by the same 36 points.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
-use super::super::direct::{panels, pieces};
+use super::super::packed::{panels, pieces};
 use super::super::shape::ConvShape;
-use super::super::tile::{Tile, engine};
+use super::super::tile::{Row, Start, Tile, engine};
 use super::grid::{grids, tile_len};
-use super::kernel::kernel_taps;
+use super::kernel::kernel_gradient;
 use super::transform::POINTS;
+use crate::unwritten::build;
 
 /// f32 values of transformed tiles that one step holds (third-level cache).
-const GROUP: usize = 1 << 20;
+const GROUP: usize = 1 << 21;
 
 /// `dw [O, 3, 3, C]`. Groups of tiles of fixed size are added in order, and a point is one task's
 /// alone: the bits do not depend on the threads.
@@ -25,67 +28,64 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let mut points = vec![0.0f32; group * in_len];
     let mut gradients = vec![0.0f32; group * out_len];
     let plane = channels * filters;
-    let mut sums = vec![0.0f32; POINTS * plane];
-    for first in (0..tiles).step_by(group) {
-        let count = group.min(tiles - first);
-        points
-            .par_chunks_exact_mut(in_len)
-            .zip(gradients.par_chunks_exact_mut(out_len))
-            .take(count)
-            .enumerate()
-            .for_each(|(i, (points, gradients))| {
-                // SAFETY: tile `first + i` is one of the grids', which fit `x` and `dy`.
-                unsafe {
-                    input.read(engine.wino_input, 6, x, first + i, &zeros, points);
-                    output.read(engine.wino_gradient, 4, dy, first + i, &zeros, gradients);
-                }
-            });
-        sums.par_chunks_exact_mut(plane)
-            .enumerate()
-            .for_each(|(point, sums)| {
-                for (filter, width) in panels(engine, filters) {
-                    for (channel, rows) in pieces(channels, engine.rows) {
-                        // SAFETY: channels and filters stay within a point of each of `count` tiles;
-                        // filters fill whole registers.
-                        unsafe {
-                            let sums = sums.as_mut_ptr().add(channel * filters + filter);
-                            let tile = Tile {
-                                a: points.as_ptr().add(point * channels + channel),
-                                a_row: 1,
-                                a_k: in_len,
-                                a_seg: 0,
-                                b: gradients.as_ptr().add(point * filters + filter),
-                                b_k: out_len,
-                                b_seg: 0,
-                                len: count,
-                                segs: 1,
-                                start: sums,
-                                start_row: filters,
-                                c: sums,
-                                c_row: filters,
-                                columns: width,
-                            };
-                            engine.tile(rows, width / engine.lanes, &tile);
+    let rows: Vec<Row> = (0..channels)
+        .map(|channel| Row {
+            from: channel,
+            to: channel * filters,
+        })
+        .collect();
+    let fill = |sums: &mut [MaybeUninit<f32>]| {
+        if tiles == 0 {
+            sums.fill(MaybeUninit::new(0.0));
+        }
+        for first in (0..tiles).step_by(group) {
+            let count = group.min(tiles - first);
+            points
+                .par_chunks_exact_mut(in_len)
+                .zip(gradients.par_chunks_exact_mut(out_len))
+                .take(count)
+                .enumerate()
+                .for_each(|(i, (points, gradients))| {
+                    // SAFETY: tile `first + i` is one of the grids', which fit `x` and `dy`.
+                    unsafe {
+                        input.read(engine.wino_input, 6, x, first + i, &zeros, points);
+                        output.read(engine.wino_gradient, 4, dy, first + i, &zeros, gradients);
+                    }
+                });
+            sums.par_chunks_exact_mut(plane)
+                .enumerate()
+                .for_each(|(point, sums)| {
+                    for (filter, width) in panels(engine, filters) {
+                        for (channel, height) in pieces(channels, engine.rows) {
+                            // SAFETY: channels and filters stay within a point of each of `count` tiles;
+                            // filters fill whole registers.
+                            unsafe {
+                                let tile = Tile {
+                                    rows: &rows[channel..channel + height],
+                                    a: points.as_ptr().add(point * channels),
+                                    a_k: in_len,
+                                    a_segs: [0, 0],
+                                    b: gradients.as_ptr().add(point * filters + filter),
+                                    b_k: out_len,
+                                    b_seg: 0,
+                                    len: count,
+                                    segs: [1, 1],
+                                    start: if first == 0 {
+                                        Start::Zeros
+                                    } else {
+                                        Start::Output
+                                    },
+                                    c: sums.as_mut_ptr().cast::<f32>().add(filter),
+                                    columns: width,
+                                };
+                                engine.tile(width / engine.lanes, &tile);
+                            }
                         }
                     }
-                }
-            });
-    }
-    let mut dw = vec![0.0f32; 9 * plane];
-    dw.par_chunks_exact_mut(9 * channels)
-        .enumerate()
-        .for_each(|(filter, dw)| {
-            for channel in 0..channels {
-                let u = |i: usize, j: usize| sums[(i * 6 + j) * plane + channel * filters + filter];
-                let rows: [[f32; 3]; 6] =
-                    std::array::from_fn(|i| kernel_taps(std::array::from_fn(|j| u(i, j))));
-                for kx in 0..3 {
-                    let taps = kernel_taps(std::array::from_fn(|i| rows[i][kx]));
-                    for (ky, value) in taps.into_iter().enumerate() {
-                        dw[(ky * 3 + kx) * channels + channel] = value;
-                    }
-                }
-            }
-        });
-    dw
+                });
+        }
+    };
+    // SAFETY: the first group of tiles writes all sums; without a tile they are cleared.
+    let sums = unsafe { build(POINTS * plane, fill) };
+    kernel_gradient(&sums, channels, filters)
 }

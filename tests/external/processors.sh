@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Other processors than this one: the kernels' tests at every instruction set that it has, then the
+# binary on emulated processors without AVX-512, and without AVX at all.
+#
+#   tests/external/processors.sh [emulated]      (only the second part)
+#
+# Needs `qemu-x86_64` (Debian and Ubuntu: apt-get install qemu-user). Some minutes.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+conjoin="${CARGO_TARGET_DIR:-$PWD/target}/release/conjoin"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+if [[ ${1:-} != emulated ]]; then
+  tests=(--test attention --test conv --test loss --test optim --test rnn --test transformer
+    --test transformer_properties --test vision --test vision_properties)
+  for level in plain avx2 avx512; do
+    if [[ $level != plain ]] && ! grep -qw "${level/avx512/avx512f}" /proc/cpuinfo; then
+      printf '== %s: this processor has no such instructions\n' "$level"
+      continue
+    fi
+    printf '== %s: tests of the kernels\n' "$level"
+    CONJOIN_SIMD=$level cargo test --release --locked "${tests[@]}"
+  done
+fi
+
+cargo build --release --locked
+short=(--stage joint --set stages.joint.epochs=0.003 --set stages.joint.evaluate.batches=1
+  --set data.valid.source.limit=4 --set data.test.source.limit=4)
+# SSE 4.2 alone; AVX without AVX2; AVX2 with FMA.
+for processor in Nehalem SandyBridge Haswell; do
+  printf '== %s: list, and a short training\n' "$processor"
+  qemu-x86_64 -cpu "$processor" "$conjoin" list > /dev/null
+  qemu-x86_64 -cpu "$processor" "$conjoin" train recipes/g2p.toml "${short[@]}" \
+    --out "$scratch/$processor"
+done
