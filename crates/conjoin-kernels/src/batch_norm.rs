@@ -7,15 +7,14 @@
 //! the same two. Sums run over fixed blocks of rows that are added in order, so that the bits do not
 //! depend on the number of threads.
 
-mod kernels;
+pub(crate) mod kernels;
 
 use std::sync::Arc;
 
-use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
 
-use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::flex::{Dense, Fused, apply, host, supported, tensor};
 use kernels::{backward_sums, input_gradient, normalise, rectified, statistics};
 
 /// Normalises `x [..., C]` by the statistics of this batch:
@@ -187,14 +186,6 @@ fn check<const D: usize>(
             dims,
             "{name}: the residual has the shape of the input"
         );
-    }
-}
-
-/// The values of a tensor that is [`supported`].
-fn host<const D: usize>(x: Tensor<D>) -> Dense {
-    match x.inner().try_into_primitive::<Flex>() {
-        Ok(tensor) => Dense::new(tensor),
-        Err(error) => unreachable!("batch_norm: a statistic on another device: {error:?}"),
     }
 }
 

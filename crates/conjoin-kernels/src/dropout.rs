@@ -122,7 +122,7 @@ impl Kernel for Mask<'_> {
 
 /// A bijection of 32 bits that passes avalanche tests: Ellis, "lowbias32" (hash-prospector).
 #[inline(always)]
-fn mix32(mut x: u32) -> u32 {
+pub(crate) fn mix32(mut x: u32) -> u32 {
     x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
     x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
     x ^ (x >> 16)
@@ -130,7 +130,7 @@ fn mix32(mut x: u32) -> u32 {
 
 /// The output function of SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
 /// Generators" (2014).
-fn mix64(x: u64) -> u64 {
+pub(crate) fn mix64(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

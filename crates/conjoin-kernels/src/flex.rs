@@ -116,6 +116,14 @@ pub fn supported<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && is_flex(&tensor.kind)
 }
 
+/// The numbers of a tensor that is [`supported`], outside of the graph.
+pub(crate) fn host<const D: usize>(x: Tensor<D>) -> Dense {
+    match x.inner().try_into_primitive::<Flex>() {
+        Ok(tensor) => Dense::new(tensor),
+        Err(error) => unreachable!("a supported tensor on another device: {error:?}"),
+    }
+}
+
 #[allow(unreachable_patterns)] // other kinds exist only when Burn is built with other devices
 fn is_flex(kind: &DispatchTensorKind) -> bool {
     match kind {

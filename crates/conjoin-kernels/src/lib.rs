@@ -7,12 +7,17 @@
 // What a kernel calls must be inlined into it, or it is compiled without the wide instructions.
 #![allow(clippy::inline_always)]
 
+pub mod activation;
 pub mod attention;
 pub mod batch_norm;
 pub mod blas;
+mod buffer;
 pub mod conv;
 pub mod dropout;
+pub mod embedding;
 pub mod flex;
+pub mod group_norm;
+pub mod layer_norm;
 pub mod linear;
 pub mod loss;
 pub mod optim;

@@ -5,30 +5,16 @@
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{Tensor, activation as burn_activation};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
+use crate::activation::{self, times_slope};
 use crate::blas::{Mat, MatMut, Threads, gemm};
 use crate::conv::column_sums;
 use crate::flex::{Dense, Fused, apply, supported, tensor};
-use crate::simd::{self, Isa, Kernel, mul_add, run};
+use crate::simd::{Isa, Kernel, run};
 
-/// What follows a linear map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    None,
-    /// `max(z, 0)`.
-    Relu,
-    /// `tanh z`.
-    Tanh,
-    /// `1 / (1 + e^-z)`.
-    Sigmoid,
-    /// `z Φ(z)` with the normal distribution function Φ, as PyTorch's default; Hendrycks and Gimpel
-    /// (2016).
-    Gelu,
-}
+pub use crate::activation::Activation;
 
 /// `y [N, O] = activation(x [N, I] · w [O, I]ᵀ + bias [O])`, the weight as PyTorch stores it.
 ///
@@ -79,13 +65,7 @@ pub fn reference(
         Some(bias) => z + bias.unsqueeze(),
         None => z,
     };
-    match activation {
-        Activation::None => z,
-        Activation::Relu => burn_activation::relu(z),
-        Activation::Tanh => burn_activation::tanh(z),
-        Activation::Sigmoid => burn_activation::sigmoid(z),
-        Activation::Gelu => burn_activation::gelu(z),
-    }
+    activation::reference(z, activation)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +81,7 @@ struct Linear {
 struct Saved {
     x: Dense,
     w: Dense,
-    /// What the activation's slope is computed from: the output, or for GELU its input.
+    /// What the activation's slope is computed from: its output or its input.
     slope_of: Option<Dense>,
 }
 
@@ -119,7 +99,7 @@ impl Linear {
         let activation = self.activation;
         let block = self.block();
         let mut before = Vec::new();
-        if activation == Activation::Gelu {
+        if activation.slope_is_of_input() {
             before = vec![0.0f32; y.len()];
         }
         let befores: Vec<&mut [f32]> = blocks(&mut before, block, y.len().div_ceil(block));
@@ -138,7 +118,7 @@ impl Linear {
         let y = tensor(y, dims);
         let slope_of = match activation {
             Activation::None => None,
-            Activation::Gelu => Some(Dense::from_vec(before, dims)),
+            _ if activation.slope_is_of_input() => Some(Dense::from_vec(before, dims)),
             _ => Some(Dense::new(y.clone())),
         };
         let (x, w) = (x.clone(), w.clone());
@@ -152,15 +132,10 @@ impl Linear {
     }
 
     fn backward(&self, saved: Saved, dy: Dense, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let activation = self.activation;
         let dz = match saved.slope_of {
             None => dy,
             Some(of) => {
-                let mut dz = dy.values().to_vec();
-                let block = self.block();
-                dz.par_chunks_mut(block)
-                    .zip(of.values().par_chunks(block))
-                    .for_each(|(dz, of)| run(Slope { dz, of, activation }));
+                let dz = times_slope(&dy, &of, self.activation);
                 Dense::from_vec(dz, [self.rows, self.outputs])
             }
         };
@@ -250,74 +225,6 @@ impl Kernel for Finish<'_> {
         if !self.before.is_empty() {
             self.before.copy_from_slice(self.values);
         }
-        match self.activation {
-            Activation::None => {}
-            Activation::Relu => {
-                for value in self.values {
-                    // A comparison that NaN fails, so that it stays.
-                    *value = if *value < 0.0 { 0.0 } else { *value };
-                }
-            }
-            Activation::Tanh => {
-                for value in self.values {
-                    *value = simd::tanh(isa, *value);
-                }
-            }
-            Activation::Sigmoid => {
-                for value in self.values {
-                    *value = simd::sigmoid(isa, *value);
-                }
-            }
-            Activation::Gelu => {
-                for value in self.values {
-                    *value *= normal_distribution(isa, *value);
-                }
-            }
-        }
+        self.activation.apply(isa, self.values);
     }
-}
-
-/// Multiplies a gradient by the activation's slope.
-struct Slope<'a> {
-    dz: &'a mut [f32],
-    /// The output, or for GELU the input.
-    of: &'a [f32],
-    activation: Activation,
-}
-
-impl Kernel for Slope<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Isa>(self, isa: S) {
-        let pairs = self.dz.iter_mut().zip(self.of);
-        match self.activation {
-            Activation::None => {}
-            Activation::Relu => pairs.for_each(|(dz, y)| *dz = if *y > 0.0 { *dz } else { 0.0 }),
-            Activation::Tanh => pairs.for_each(|(dz, y)| *dz *= mul_add(isa, -y, *y, 1.0)),
-            Activation::Sigmoid => pairs.for_each(|(dz, y)| *dz *= y * (1.0 - y)),
-            Activation::Gelu => pairs.for_each(|(dz, z)| {
-                // 1 / sqrt(2π)
-                const DENSITY: f32 = 0.398_942_3;
-                let density = DENSITY * simd::exp(isa, -0.5 * z * z);
-                *dz *= mul_add(isa, *z, density, normal_distribution(isa, *z));
-            }),
-        }
-    }
-}
-
-/// The standard normal distribution function, within 1e-7.
-///
-/// Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26, for the error function
-/// of `|z| / sqrt 2`.
-#[inline(always)]
-fn normal_distribution<S: Isa>(isa: S, z: f32) -> f32 {
-    let x = z.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / mul_add(isa, x, 0.327_591_1, 1.0);
-    let mut series = 1.061_405_4;
-    for coefficient in [-1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6] {
-        series = mul_add(isa, series, t, coefficient);
-    }
-    let tail = 0.5 * series * t * simd::exp(isa, -x * x);
-    if z < 0.0 { tail } else { 1.0 - tail }
 }

@@ -1,4 +1,4 @@
-//! Softmax cross-entropy with label smoothing and an ignored target, fused.
+//! Softmax cross-entropy with label smoothing, an ignored target and weights of classes, fused.
 //!
 //! Shapes: `N` rows (positions of all sequences), `V` classes (the vocabulary).
 
@@ -28,10 +28,67 @@ pub fn softmax_cross_entropy(
     ignore: Option<i64>,
     smoothing: f64,
 ) -> Tensor<1> {
+    cross_entropy(
+        "softmax_cross_entropy",
+        logits,
+        targets,
+        None,
+        ignore,
+        smoothing,
+    )
+}
+
+/// [`softmax_cross_entropy`] with a weight for each class, `weights [V]`, as PyTorch's: the loss of a row
+/// is `(1 - e) w_y (-log p_y) + e / V Σ_c w_c (-log p_c)`, and the result the sum of losses over the sum of
+/// `w_y`, of the rows that count. The weights get no gradient. Where they sum to 0 the loss is 0.
+///
+/// # Panics
+/// If a target that counts is not a class, or there is not one weight a class.
+#[track_caller]
+pub fn weighted_softmax_cross_entropy(
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    weights: Tensor<1>,
+    ignore: Option<i64>,
+    smoothing: f64,
+) -> Tensor<1> {
+    cross_entropy(
+        "weighted_softmax_cross_entropy",
+        logits,
+        targets,
+        Some(weights),
+        ignore,
+        smoothing,
+    )
+}
+
+#[track_caller]
+fn cross_entropy(
+    name: &str,
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    weights: Option<Tensor<1>>,
+    ignore: Option<i64>,
+    smoothing: f64,
+) -> Tensor<1> {
     let [rows, classes] = logits.dims();
-    assert_eq!(targets.dims(), [rows], "one target a row");
-    if !flex::supported(&logits) {
-        return reference(logits, targets, ignore, smoothing);
+    assert_eq!(
+        targets.dims(),
+        [rows],
+        "{name}: targets has not one target a row (found, then expected)"
+    );
+    if let Some(weights) = &weights {
+        assert_eq!(
+            weights.dims(),
+            [classes],
+            "{name}: weights has not one weight a class (found, then expected)"
+        );
+    }
+    if !(flex::supported(&logits) && weights.as_ref().is_none_or(flex::supported)) {
+        return match weights {
+            Some(weights) => weighted_reference(logits, targets, weights, ignore, smoothing),
+            None => reference(logits, targets, ignore, smoothing),
+        };
     }
     let targets: Vec<Option<usize>> = targets
         .into_data()
@@ -45,13 +102,24 @@ pub fn softmax_cross_entropy(
                 .filter(|class| *class < classes);
             assert!(
                 class.is_some(),
-                "target {target} is none of {classes} classes"
+                "{name}: target {target} is none of {classes} classes"
             );
             class
         })
         .collect();
+    let weights = weights.map(|weights| Arc::new(flex::host(weights).values().to_vec()));
+    let counted = targets.iter().flatten();
+    let total: f64 = match &weights {
+        None => counted.count() as f64,
+        Some(weights) => counted.map(|class| f64::from(weights[*class])).sum(),
+    };
     let operation = CrossEntropy {
+        scale: if total == 0.0 { 0.0 } else { 1.0 / total },
         targets: Arc::new(targets),
+        sum: weights.as_ref().map_or(0.0, |weights| {
+            weights.iter().map(|weight| f64::from(*weight)).sum::<f64>() as f32
+        }),
+        weights,
         smoothing: smoothing as f32,
     };
     flex::apply(operation, [logits.into_dispatch()])
@@ -78,21 +146,44 @@ pub fn reference(
     losses.mask_fill(ignored, 0.0).sum() / counted.clamp_min(1.0)
 }
 
+/// [`weighted_softmax_cross_entropy`] on Burn's own operations.
+pub fn weighted_reference(
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    weights: Tensor<1>,
+    ignore: Option<i64>,
+    smoothing: f64,
+) -> Tensor<1> {
+    let [rows, classes] = logits.dims();
+    let weights = weights.detach();
+    let ignored = match ignore {
+        Some(ignore) => targets.clone().equal_elem(ignore),
+        None => targets.clone().not_equal(targets.clone()),
+    };
+    let targets = targets.mask_fill(ignored.clone(), 0);
+    let of_target = weights.clone().select(0, targets.clone());
+    let of_target = of_target.mask_fill(ignored.clone(), 0.0);
+    let log_p = log_softmax(logits, 1);
+    let on_target = log_p.clone().gather(1, targets.reshape([rows, 1]));
+    let on_target = on_target.reshape([rows]) * of_target.clone();
+    let spread = (log_p * weights.unsqueeze()).sum_dim(1).reshape([rows]);
+    let spread = spread * (smoothing / classes as f64);
+    let losses = -(on_target * (1.0 - smoothing) + spread).mask_fill(ignored, 0.0);
+    let total = of_target.sum();
+    let nothing = total.clone().equal_elem(0.0);
+    losses.sum().mask_fill(nothing.clone(), 0.0) / total.mask_fill(nothing, 1.0)
+}
+
 #[derive(Clone, Debug)]
 struct CrossEntropy {
     /// The class of each row; none where the row is ignored.
     targets: Arc<Vec<Option<usize>>>,
+    /// A weight for each class, and their sum.
+    weights: Option<Arc<Vec<f32>>>,
+    sum: f32,
+    /// One over the rows that count, or over the sum of their weights; 0 if that is 0.
+    scale: f64,
     smoothing: f32,
-}
-
-impl CrossEntropy {
-    /// One over the rows that count; 0 if none does.
-    fn scale(&self) -> f32 {
-        match self.targets.iter().flatten().count() {
-            0 => 0.0,
-            counted => 1.0 / counted as f32,
-        }
-    }
 }
 
 impl Fused<1> for CrossEntropy {
@@ -114,6 +205,7 @@ impl Fused<1> for CrossEntropy {
                     logits,
                     classes,
                     targets,
+                    weights: self.weights.as_ref().map(|weights| (&weights[..], self.sum)),
                     smoothing: self.smoothing,
                     normalisers,
                     results: losses,
@@ -121,7 +213,7 @@ impl Fused<1> for CrossEntropy {
             });
         // In double precision and in order, so that neither size nor threads matter.
         let total: f64 = losses.iter().copied().map(f64::from).sum();
-        let loss = (total * f64::from(self.scale())) as f32;
+        let loss = (total * self.scale) as f32;
         (
             flex::tensor(vec![loss], [1]),
             (logits.clone(), Arc::new(normalisers)),
@@ -138,7 +230,7 @@ impl Fused<1> for CrossEntropy {
             return [None];
         }
         let [rows, classes] = logits.dims();
-        let scale = self.scale() * gradient.values().iter().sum::<f32>();
+        let scale = self.scale as f32 * gradient.values().iter().sum::<f32>();
         let mut d_logits = vec![0.0; rows * classes];
         let task = (TASK / classes.max(1)).max(1);
         d_logits
@@ -151,6 +243,7 @@ impl Fused<1> for CrossEntropy {
                     logits,
                     classes,
                     targets,
+                    weights: self.weights.as_ref().map(|weights| (&weights[..], self.sum)),
                     smoothing: self.smoothing,
                     normalisers,
                     scale,
@@ -166,6 +259,8 @@ struct Losses<'a> {
     logits: &'a [f32],
     classes: usize,
     targets: &'a [Option<usize>],
+    /// Weights of the classes, and their sum.
+    weights: Option<(&'a [f32], f32)>,
     smoothing: f32,
     normalisers: &'a mut [f32],
     results: &'a mut [f32],
@@ -187,13 +282,26 @@ impl Kernel for Losses<'_> {
                 |x| exp(isa, x - most),
             );
             *normaliser = most + sum.ln();
-            let mut wanted = logits[target];
             // Without smoothing the other logits stay out: they may be minus infinity.
-            if self.smoothing > 0.0 {
-                let spread = reduce::sum(logits, |x| x) / self.classes as f32;
-                wanted += self.smoothing * (spread - wanted);
+            let smooth = self.smoothing > 0.0;
+            match self.weights {
+                None => {
+                    let mut wanted = logits[target];
+                    if smooth {
+                        let spread = reduce::sum(logits, |x| x) / self.classes as f32;
+                        wanted += self.smoothing * (spread - wanted);
+                    }
+                    *loss = *normaliser - wanted;
+                }
+                Some((weights, sum)) => {
+                    *loss = weights[target] * (*normaliser - logits[target]);
+                    if smooth {
+                        let spread = sum * *normaliser - reduce::dot(weights, logits);
+                        let spread = spread / self.classes as f32;
+                        *loss += self.smoothing * (spread - *loss);
+                    }
+                }
             }
-            *loss = *normaliser - wanted;
         }
     }
 }
@@ -203,6 +311,8 @@ struct Gradients<'a> {
     logits: &'a [f32],
     classes: usize,
     targets: &'a [Option<usize>],
+    /// Weights of the classes, and their sum.
+    weights: Option<(&'a [f32], f32)>,
     smoothing: f32,
     normalisers: &'a [f32],
     scale: f32,
@@ -222,10 +332,24 @@ impl Kernel for Gradients<'_> {
             .zip(self.d_logits.chunks_exact_mut(self.classes));
         for ((logits, target), (normaliser, d_logits)) in rows.zip(results) {
             let Some(target) = *target else { continue };
-            for (d_logit, logit) in d_logits.iter_mut().zip(logits) {
-                *d_logit = self.scale * (exp(isa, logit - normaliser) - everywhere);
+            match self.weights {
+                None => {
+                    for (d_logit, logit) in d_logits.iter_mut().zip(logits) {
+                        *d_logit = self.scale * (exp(isa, logit - normaliser) - everywhere);
+                    }
+                    d_logits[target] -= self.scale * (1.0 - self.smoothing);
+                }
+                Some((weights, sum)) => {
+                    // With wanted[c] = (1 - e) w_y [c = y] + e / V w_c the slope is p Σ wanted - wanted.
+                    let wanted = self.scale * (1.0 - self.smoothing) * weights[target];
+                    let all = wanted + self.scale * everywhere * sum;
+                    for c in 0..self.classes {
+                        let p = exp(isa, logits[c] - normaliser);
+                        d_logits[c] = all * p - self.scale * everywhere * weights[c];
+                    }
+                    d_logits[target] -= wanted;
+                }
             }
-            d_logits[target] -= self.scale * (1.0 - self.smoothing);
         }
     }
 }

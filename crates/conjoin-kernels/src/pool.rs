@@ -49,11 +49,34 @@ pub fn max_pool2d_reference(
 /// # Panics
 /// As [`max_pool2d`], without the limit of 16.
 pub fn avg_pool2d(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
+    average(x, kernel, stride, padding, true)
+}
+
+/// [`avg_pool2d`] over the pixels of the image alone, as PyTorch's with `count_include_pad=False`: a
+/// window over the border is divided by fewer.
+///
+/// # Panics
+/// As [`avg_pool2d`].
+pub fn avg_pool2d_inside(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
+    average(x, kernel, stride, padding, false)
+}
+
+fn average(
+    x: Tensor<4>,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    padding_counts: bool,
+) -> Tensor<4> {
     let window = Window::new("avg_pool2d", x.dims(), kernel, stride, padding);
+    let pool = AvgPool {
+        window,
+        padding_counts,
+    };
     if supported(&x) {
-        apply(AvgPool(window), [x.into_dispatch()])
+        apply(pool, [x.into_dispatch()])
     } else {
-        avg_pool2d_reference(x, kernel, stride, padding)
+        average_reference(x, kernel, stride, padding, padding_counts)
     }
 }
 
@@ -64,10 +87,30 @@ pub fn avg_pool2d_reference(
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
+    average_reference(x, kernel, stride, padding, true)
+}
+
+/// [`avg_pool2d_inside`] by Burn's own operations, for any device.
+pub fn avg_pool2d_inside_reference(
+    x: Tensor<4>,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Tensor<4> {
+    average_reference(x, kernel, stride, padding, false)
+}
+
+fn average_reference(
+    x: Tensor<4>,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    padding_counts: bool,
+) -> Tensor<4> {
     let options = AvgPoolOptions::new([kernel; 2])
         .with_stride([stride; 2])
         .with_padding([padding; 2])
-        .with_count_include_pad(true);
+        .with_count_include_pad(padding_counts);
     channels_last(x, |x| module::avg_pool2d(x, options))
 }
 

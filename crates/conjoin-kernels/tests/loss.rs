@@ -109,7 +109,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
 }
 
 #[test]
-#[should_panic(expected = "target 6 is none of 6 classes")]
+#[should_panic(expected = "softmax_cross_entropy: target 6 is none of 6 classes")]
 fn a_target_that_is_no_class_is_named() {
     let logits = random([1, 6], 1, &device());
     let _ = softmax_cross_entropy(logits, classes(&[6]), None, 0.0);

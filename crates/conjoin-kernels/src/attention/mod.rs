@@ -1,13 +1,15 @@
-//! Attention of decoder steps over the states of an encoder.
+//! Attention: of decoder steps over the states of an encoder, and of many heads in transformers.
 //!
 //! Shapes: `B` rows, `U` decoder steps, `T` encoder steps padded on the right, `D` numbers a query and
 //! a key, `A` of them where they are projected to a common size, `E` numbers a value.
 
 mod additive;
+mod heads;
 pub mod reference;
 mod softmax;
 
 pub use additive::additive_scores;
+pub use heads::{MultiHead, multi_head_attention};
 pub use softmax::masked_softmax;
 
 use burn::tensor::Tensor;

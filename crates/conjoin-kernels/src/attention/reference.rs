@@ -1,6 +1,8 @@
 //! Attention on Burn's own operations: what runs on other devices, and what tests compare the fused
 //! operations with. Arguments and results as in the functions of the same names one level up.
 
+use super::MultiHead;
+use super::heads::Dropout;
 use burn::tensor::activation::{softmax, tanh};
 use burn::tensor::{Bool, Tensor, TensorData};
 
@@ -37,4 +39,67 @@ fn padding(shape: [usize; 3], lengths: &[usize], like: &Tensor<3>) -> Tensor<3, 
         .collect();
     let padding = TensorData::new(padding, [batch, 1, time]);
     Tensor::<3, Bool>::from_data(padding, &like.device()).expand(shape)
+}
+
+/// See [`multi_head_attention`](super::multi_head_attention).
+pub fn multi_head_attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    options: MultiHead,
+) -> Tensor<3> {
+    let ([batch, queries, size], [_, keys, _], [.., values]) = (q.dims(), k.dims(), v.dims());
+    let heads = options.heads;
+    if batch * queries * keys == 0 {
+        // No weights: sums of nothing, which keep the graph.
+        let nothing = (q.sum() + k.sum() + v.sum()) * 0.0;
+        return nothing
+            .reshape([1, 1, 1])
+            .expand([batch, queries, values]);
+    }
+    let device = q.device();
+    let split = |x: Tensor<3>| {
+        let [batch, time, size] = x.dims();
+        x.reshape([batch, time, heads, size / heads]).swap_dims(1, 2)
+    };
+    let scale = options
+        .scale
+        .unwrap_or(1.0 / ((size / heads) as f64).sqrt());
+    let full = [batch, heads, queries, keys];
+    let mut scores = (split(q) * scale).matmul(split(k).swap_dims(2, 3));
+    if let Some(mask) = options.mask {
+        scores = scores + mask.expand(full);
+    }
+    let lengths = options.lengths.unwrap_or_else(|| vec![keys; batch]);
+    let hidden: Vec<bool> = lengths
+        .iter()
+        .flat_map(|&length| {
+            (0..queries).flat_map(move |t| {
+                (0..keys).map(move |s| s >= length || (options.causal && s > t))
+            })
+        })
+        .collect();
+    let hidden = TensorData::new(hidden, [batch, 1, queries, keys]);
+    let hidden = Tensor::<4, Bool>::from_data(hidden, &device)
+        .expand(full)
+        .bool_or(scores.clone().equal_elem(f32::NEG_INFINITY));
+    // As above: large enough to vanish, and finite.
+    let weights = softmax(scores.mask_fill(hidden.clone(), -1e30), 3).mask_fill(hidden, 0.0);
+    let weights = match options.dropout.filter(|(p, _)| *p > 0.0) {
+        None => weights,
+        Some((p, seed)) => {
+            let dropout = Dropout::new(p, seed);
+            let factors: Vec<f32> = (0..batch * heads * queries)
+                .flat_map(|row| {
+                    let row = dropout.row(row);
+                    (0..keys).map(move |key| dropout.factor(row, key))
+                })
+                .collect();
+            weights * Tensor::from_data(TensorData::new(factors, full), &device)
+        }
+    };
+    weights
+        .matmul(split(v))
+        .swap_dims(1, 2)
+        .reshape([batch, queries, values])
 }

@@ -8,7 +8,7 @@ use crate::simd::{Isa, Kernel, mul_add, run};
 const BLOCK: usize = 1 << 14;
 
 /// Values of a block of whole rows.
-fn block_len(channels: usize) -> usize {
+pub fn block_len(channels: usize) -> usize {
     (BLOCK / channels.max(1)).max(1) * channels.max(1)
 }
 
@@ -50,14 +50,14 @@ fn block_sums<'a>(
 
 /// Adds up a block: with `squares`, `d` and `d²` for `d = x - mean`; otherwise `other` and
 /// `other · (x - mean) · scale`.
-struct Sums<'a> {
-    x: &'a [f32],
-    other: &'a [f32],
-    mean: &'a [f32],
-    scale: &'a [f32],
-    first: &'a mut [f32],
-    second: &'a mut [f32],
-    squares: bool,
+pub struct Sums<'a> {
+    pub x: &'a [f32],
+    pub other: &'a [f32],
+    pub mean: &'a [f32],
+    pub scale: &'a [f32],
+    pub first: &'a mut [f32],
+    pub second: &'a mut [f32],
+    pub squares: bool,
 }
 
 impl Kernel for Sums<'_> {
@@ -156,14 +156,15 @@ pub fn normalise(
     y
 }
 
-struct Normalise<'a> {
-    x: &'a [f32],
-    mean: &'a [f32],
-    scale: &'a [f32],
-    beta: &'a [f32],
-    residual: Option<&'a [f32]>,
-    relu: bool,
-    y: &'a mut [f32],
+/// A block of [`normalise`].
+pub struct Normalise<'a> {
+    pub x: &'a [f32],
+    pub mean: &'a [f32],
+    pub scale: &'a [f32],
+    pub beta: &'a [f32],
+    pub residual: Option<&'a [f32]>,
+    pub relu: bool,
+    pub y: &'a mut [f32],
 }
 
 impl Kernel for Normalise<'_> {
@@ -271,14 +272,15 @@ pub fn input_gradient(
     dx
 }
 
-struct InputGradient<'a> {
-    x: &'a [f32],
-    dz: &'a [f32],
-    mean: &'a [f32],
-    scale: &'a [f32],
-    slope: &'a [f32],
-    offset: &'a [f32],
-    dx: &'a mut [f32],
+/// A block of [`input_gradient`]: `dx = dz · scale + (x - mean) · slope + offset`.
+pub struct InputGradient<'a> {
+    pub x: &'a [f32],
+    pub dz: &'a [f32],
+    pub mean: &'a [f32],
+    pub scale: &'a [f32],
+    pub slope: &'a [f32],
+    pub offset: &'a [f32],
+    pub dx: &'a mut [f32],
 }
 
 impl Kernel for InputGradient<'_> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
+use crate::buffer::build_one;
 use crate::flex::{Dense, Fused, tensor};
 use crate::simd::{Isa, Kernel, run};
 
@@ -168,56 +169,90 @@ impl Kernel for MaxBackward<'_> {
 }
 
 #[derive(Clone, Debug)]
-pub struct AvgPool(pub Window);
-
-impl AvgPool {
-    fn scale(&self) -> f32 {
-        1.0 / (self.0.kernel * self.0.kernel) as f32
-    }
+pub struct AvgPool {
+    pub window: Window,
+    /// Whether zeros of the padding count.
+    pub padding_counts: bool,
 }
 
 impl Fused<1> for AvgPool {
     type Saved = ();
 
     fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, ()) {
-        let (window, scale) = (self.0, self.scale());
-        let mut y = vec![0.0f32; window.dims[0] * window.out_image()];
-        y.par_chunks_mut(window.out_image().max(1))
-            .zip(x.values().par_chunks(window.image().max(1)))
-            .for_each(|(to, from)| {
+        let window = self.window;
+        let scales = self.scales();
+        let image = window.image();
+        let values = x.values();
+        let y = build_one(
+            window.dims[0] * window.out_image(),
+            window.out_image(),
+            |first, to| {
+                let from = &values[first / window.out_image() * image..][..image];
+                let scales = &scales;
                 run(AddWindows {
                     window,
-                    scale,
+                    scales,
                     from,
                     to,
                     gather: true,
                 });
-            });
+            },
+        );
         (tensor(y, window.out_dims()), ())
     }
 
     fn backward(&self, (): (), dy: Dense, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let (window, scale) = (self.0, self.scale());
-        let mut dx = vec![0.0f32; window.dims[0] * window.image()];
-        dx.par_chunks_mut(window.image().max(1))
-            .zip(dy.values().par_chunks(window.out_image().max(1)))
-            .for_each(|(to, from)| {
-                run(AddWindows {
-                    window,
-                    scale,
-                    from,
-                    to,
-                    gather: false,
-                });
+        let window = self.window;
+        let scales = self.scales();
+        let image = window.out_image();
+        let values = dy.values();
+        let dx = build_one(window.dims[0] * window.image(), window.image(), |first, to| {
+            let from = &values[first / window.image() * image..][..image];
+            let scales = &scales;
+            run(AddWindows {
+                window,
+                scales,
+                from,
+                to,
+                gather: false,
             });
+        });
         [Some(tensor(dx, window.dims))]
+    }
+}
+
+impl AvgPool {
+    /// One over the pixels that count, for every window of an image.
+    fn scales(&self) -> Vec<f32> {
+        let Window {
+            dims,
+            out,
+            kernel,
+            stride,
+            padding,
+        } = self.window;
+        let counted = |axis: usize| {
+            (0..out[axis]).map(move |i| {
+                let (first, last) = (i * stride, i * stride + kernel);
+                let inside = first.max(padding)..last.min(dims[axis + 1] + padding);
+                if self.padding_counts {
+                    kernel
+                } else {
+                    inside.len()
+                }
+            })
+        };
+        counted(0)
+            .flat_map(|rows| counted(1).map(move |columns| 1.0 / (rows * columns).max(1) as f32))
+            .collect()
     }
 }
 
 /// Adds scaled pixels to their windows' outputs (`gather`), or outputs to their pixels.
 struct AddWindows<'a> {
     window: Window,
-    scale: f32,
+    /// A factor for each output pixel.
+    scales: &'a [f32],
     from: &'a [f32],
     to: &'a mut [f32],
     gather: bool,
@@ -230,6 +265,7 @@ impl Kernel for AddWindows<'_> {
     fn run<S: Isa>(self, _: S) {
         let channels = self.window.dims[3];
         self.window.pairs(|output, input, _| {
+            let scale = self.scales[output / channels];
             let (from, to) = if self.gather {
                 (input, output)
             } else {
@@ -237,7 +273,7 @@ impl Kernel for AddWindows<'_> {
             };
             let from = &self.from[from..][..channels];
             for (to, from) in self.to[to..][..channels].iter_mut().zip(from) {
-                *to += from * self.scale;
+                *to += from * scale;
             }
         });
     }

@@ -1,0 +1,195 @@
+//! Large results without a pass over memory that clears them first.
+//!
+//! A result is split into pieces, each of which one task clears and fills while it lies in the cache.
+
+use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::mem::{MaybeUninit, take};
+
+/// Values of a task where rows or elements are independent.
+pub(crate) const BLOCK: usize = 1 << 14;
+
+/// The sizes of the pieces of `len` values, `piece` each but for the last.
+pub(crate) fn pieces(len: usize, piece: usize) -> impl ExactSizeIterator<Item = usize> {
+    let piece = piece.max(1);
+    (0..len.div_ceil(piece)).map(move |i| piece.min(len - i * piece))
+}
+
+/// Makes `N` vectors at once: `sizes[i]` holds the lengths of what task `i` fills in each; it gets
+/// them cleared to 0.
+pub(crate) fn build<const N: usize>(
+    sizes: &[[usize; N]],
+    fill: impl Fn(usize, [&mut [f32]; N]) + Sync,
+) -> [Vec<f32>; N] {
+    let lens: [usize; N] = std::array::from_fn(|n| sizes.iter().map(|size| size[n]).sum());
+    let mut vectors = lens.map(Vec::<f32>::with_capacity);
+    let mut rests = vectors.each_mut().map(Vec::spare_capacity_mut);
+    let tasks: Vec<[&mut [MaybeUninit<f32>]; N]> = sizes
+        .iter()
+        .map(|size| {
+            std::array::from_fn(|n| {
+                let (piece, rest) = take(&mut rests[n]).split_at_mut(size[n]);
+                rests[n] = rest;
+                piece
+            })
+        })
+        .collect();
+    tasks
+        .into_par_iter()
+        .enumerate()
+        .for_each(|(i, pieces)| fill(i, pieces.map(cleared)));
+    for (vector, len) in vectors.iter_mut().zip(lens) {
+        // SAFETY: the pieces are the first `len` values, and every one has been cleared.
+        unsafe { vector.set_len(len) };
+    }
+    vectors
+}
+
+/// [`build`] of one vector of `len` values in pieces of `piece`; tasks get the index of their first.
+pub(crate) fn build_one(
+    len: usize,
+    piece: usize,
+    fill: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let sizes: Vec<[usize; 1]> = pieces(len, piece).map(|size| [size]).collect();
+    let [values] = build(&sizes, |i, [values]| fill(i * piece.max(1), values));
+    values
+}
+
+/// Writes 0 everywhere.
+fn cleared(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    for value in values.iter_mut() {
+        value.write(0.0);
+    }
+    // SAFETY: every value has just been written.
+    unsafe { values.assume_init_mut() }
+}
+
+/// A block of columns of some rows of a matrix, owned by one task.
+#[derive(Debug)]
+pub(crate) struct Columns<'a> {
+    first: *mut f32,
+    rows: usize,
+    stride: usize,
+    width: usize,
+    matrix: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: a `Columns` is the only access to its elements, like the slices that it hands out.
+unsafe impl Send for Columns<'_> {}
+
+impl Columns<'_> {
+    /// The block's part of a row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[inline(always)]
+    pub(crate) fn row(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        // SAFETY: `grid` gives every block its own columns of its own rows, within the allocation and
+        // cleared; the borrow of `self` keeps two slices from living at once.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.stride), self.width) }
+    }
+
+    fn clear(&mut self) {
+        for row in 0..self.rows {
+            // SAFETY: as in `row`; raw writes do not ask for initialised memory.
+            unsafe { self.first.add(row * self.stride).write_bytes(0, self.width) };
+        }
+    }
+}
+
+/// Makes `N` row-major matrices at once, split into pieces of rows and `groups` blocks of columns.
+///
+/// Matrix `n` has blocks of `widths[n]` columns, and `rows[i][n]` rows in piece `i`. Task
+/// `i * groups + g` fills block `g` of piece `i` of each, which it gets cleared to 0; `scratch` makes
+/// what a thread keeps between tasks.
+pub(crate) fn build_grid<const N: usize, T>(
+    widths: [usize; N],
+    rows: &[[usize; N]],
+    groups: usize,
+    scratch: impl Fn() -> T + Sync + Send,
+    fill: impl Fn(&mut T, usize, [Columns<'_>; N]) + Sync,
+) -> [Vec<f32>; N] {
+    let lens: [usize; N] = std::array::from_fn(|n| {
+        rows.iter().map(|rows| rows[n]).sum::<usize>() * groups * widths[n]
+    });
+    let mut matrices = lens.map(Vec::<f32>::with_capacity);
+    let mut tasks: Vec<[Columns<'_>; N]> = Vec::with_capacity(rows.len() * groups);
+    let mut firsts = matrices.each_mut().map(Vec::as_mut_ptr);
+    for rows in rows {
+        for group in 0..groups {
+            tasks.push(std::array::from_fn(|n| Columns {
+                // SAFETY: within the allocation: `group < groups`, and the pieces before this one
+                // have been passed.
+                first: unsafe { firsts[n].add(group * widths[n]) },
+                rows: rows[n],
+                stride: groups * widths[n],
+                width: widths[n],
+                matrix: PhantomData,
+            }));
+        }
+        for n in 0..N {
+            // SAFETY: at most one past the end, after the last piece.
+            firsts[n] = unsafe { firsts[n].add(rows[n] * groups * widths[n]) };
+        }
+    }
+    tasks
+        .into_par_iter()
+        .enumerate()
+        .for_each_init(scratch, |scratch, (i, mut columns)| {
+            columns.iter_mut().for_each(Columns::clear);
+            fill(scratch, i, columns);
+        });
+    for (matrix, len) in matrices.iter_mut().zip(lens) {
+        // SAFETY: the blocks of all tasks together are the whole matrix, and each has been cleared.
+        unsafe { matrix.set_len(len) };
+    }
+    matrices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_fill_every_value_and_are_cleared() {
+        assert_eq!(pieces(7, 3).collect::<Vec<_>>(), [3, 3, 1]);
+        assert_eq!(pieces(0, 3).count(), 0);
+        let values = build_one(7, 3, |first, values| {
+            assert!(values.iter().all(|v| *v == 0.0));
+            for (i, value) in values.iter_mut().enumerate().skip(1) {
+                *value = (first + i) as f32;
+            }
+        });
+        assert_eq!(values, [0.0, 1.0, 2.0, 0.0, 4.0, 5.0, 0.0]);
+        let [a, b] = build(&[[1, 0], [2, 3]], |i, [a, b]| {
+            a.fill(i as f32 + 1.0);
+            b.fill(9.0);
+        });
+        assert_eq!((a, b), (vec![1.0, 2.0, 2.0], vec![9.0; 3]));
+    }
+
+    #[test]
+    fn blocks_of_columns_cover_the_matrix() {
+        let [a, b] = build_grid(
+            [2, 1],
+            &[[1, 2], [2, 0]],
+            2,
+            || (),
+            |(), task, [mut a, mut b]| {
+                for row in 0..a.rows {
+                    a.row(row)[0] = (10 * task + row + 1) as f32;
+                }
+                for row in 0..b.rows {
+                    b.row(row).fill(task as f32 + 5.0);
+                }
+            },
+        );
+        assert_eq!(
+            a,
+            [1.0, 0.0, 11.0, 0.0, 21.0, 0.0, 31.0, 0.0, 22.0, 0.0, 32.0, 0.0]
+        );
+        assert_eq!(b, [5.0, 6.0, 5.0, 6.0]);
+    }
+}
