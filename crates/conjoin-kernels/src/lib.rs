@@ -24,4 +24,5 @@ pub mod optim;
 pub mod pool;
 mod reduce;
 pub mod rnn;
+pub mod rotary;
 pub mod simd;
