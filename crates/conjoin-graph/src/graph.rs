@@ -113,7 +113,13 @@ impl Graph {
                 .clone()
                 .into_iter()
                 .filter_map(|resolution| resolution.bound.get(&spec.name))
-                .reduce(|most, bound| if bound.wired() > most.wired() { bound } else { most });
+                .reduce(|most, bound| {
+                    if bound.wired() > most.wired() {
+                        bound
+                    } else {
+                        most
+                    }
+                });
             let Some(bound) = bound else { continue };
             let scope = Scope {
                 device: device.clone(),

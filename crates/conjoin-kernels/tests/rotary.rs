@@ -35,7 +35,12 @@ fn strided_and_empty_inputs_are_taken() {
     let device = Device::flex();
     let x = random([5, 3, 8], 1, &device).swap_dims(0, 1);
     let expected = rotary::reference(x.clone(), 2, 3, BASE);
-    close("strided", &values(rotary(x, 2, 3, BASE)), &values(expected), 2e-6);
+    close(
+        "strided",
+        &values(rotary(x, 2, 3, BASE)),
+        &values(expected),
+        2e-6,
+    );
     for shape in [[0, 3, 8], [2, 0, 8]] {
         let empty = Tensor::<3>::zeros(shape, &device);
         assert_eq!(rotary(empty, 2, 0, BASE).dims(), shape);

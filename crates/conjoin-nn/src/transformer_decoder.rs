@@ -75,9 +75,8 @@ struct Pass<'a> {
 
 impl Layer {
     fn new(init: &Init, options: &TransformerOptions, memory: Option<usize>) -> Self {
-        let attention = |name, memory| {
-            MultiHeadAttention::new(&init.child(name), &options.attention(memory))
-        };
+        let attention =
+            |name, memory| MultiHeadAttention::new(&init.child(name), &options.attention(memory));
         let norm = |name| LayerNorm::new(&init.child(name), options.size);
         let [linear1, linear2] = linears(init, options);
         Self {

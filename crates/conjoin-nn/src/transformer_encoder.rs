@@ -44,13 +44,7 @@ impl Layer {
         }
     }
 
-    fn forward(
-        &self,
-        x: &mut Residual,
-        positions: &Positions,
-        lengths: &[usize],
-        mode: &mut Mode,
-    ) {
+    fn forward(&self, x: &mut Residual, positions: &Positions, lengths: &[usize], mode: &mut Mode) {
         let visible = Visible {
             lengths,
             causal: false,

@@ -122,7 +122,12 @@ fn decoder(name: &str, options: &TransformerOptions, memory_size: Option<usize>)
     let golden = Golden::read(name);
     let stack = golden.load(TransformerDecoder::new(&init(), options, memory_size, true));
     let x = golden.input::<3>("x");
-    let memory = memory_size.map(|_| (golden.input::<3>("memory"), golden.lengths_of("memory_lengths")));
+    let memory = memory_size.map(|_| {
+        (
+            golden.input::<3>("memory"),
+            golden.lengths_of("memory_lengths"),
+        )
+    });
     let seen = memory
         .as_ref()
         .map(|(states, lengths)| Memory { states, lengths });

@@ -177,8 +177,7 @@ mod tests {
             } else {
                 ""
             };
-            let text =
-                format!(r#"{{"layers": 1, "heads": 2, "positions": "{positions}"{limit}}}"#);
+            let text = format!(r#"{{"layers": 1, "heads": 2, "positions": "{positions}"{limit}}}"#);
             let config: TransformerEncoderConfig = options(&text);
             let node = build(&config, &bound(&config, 8));
             let x = random::<3>([1, 3, 8]);
@@ -237,7 +236,11 @@ mod tests {
             let config: TransformerEncoderConfig = options(text);
             let mut found = Vec::new();
             build(&config, &bound(&config, 8)).visit(&mut |param| {
-                found.push((param.path.to_owned(), param.shape.clone(), param.value().to_f32()));
+                found.push((
+                    param.path.to_owned(),
+                    param.shape.clone(),
+                    param.value().to_f32(),
+                ));
             });
             found
         };
@@ -262,7 +265,10 @@ mod tests {
                 assert_eq!(shape, size);
             }
         }
-        let rest: Vec<&str> = params[24..].iter().map(|(name, ..)| name.as_str()).collect();
+        let rest: Vec<&str> = params[24..]
+            .iter()
+            .map(|(name, ..)| name.as_str())
+            .collect();
         assert_eq!(rest, ["norm.weight", "norm.bias"]);
         // Xavier's bound for 8 inputs and 24 outputs; layers do not begin alike.
         let bound = (6.0_f32 / 32.0).sqrt();

@@ -46,8 +46,8 @@ fn steps_equal_one_pass() {
             assert_eq!(config.stepping(), Stepping::Stateful);
             let node = build(&config, &bound(&config, size));
             let x: Value = random([2, steps, 8]).into();
-            let memory = size
-                .map(|size| Value::with_lengths(random([2, 4, size]), Some([4, 2].into())));
+            let memory =
+                size.map(|size| Value::with_lengths(random([2, 4, size]), Some([4, 2].into())));
             let mut context = Context::evaluation();
             let whole = given(x.clone(), memory.as_ref());
             let whole = node.forward(&whole, &mut context).unwrap();
@@ -143,7 +143,12 @@ fn a_decoder_with_memory_runs_without_it_as_a_language_model() {
     node.visit(&mut |param| names.push((param.path.to_owned(), param.shape.clone())));
     let shape = |end: &str| {
         let name = format!("layers.1.multihead_attn.{end}");
-        names.iter().find(|(path, _)| *path == name).unwrap().1.clone()
+        names
+            .iter()
+            .find(|(path, _)| *path == name)
+            .unwrap()
+            .1
+            .clone()
     };
     assert_eq!(shape("q_proj_weight"), [8, 8]);
     assert_eq!(shape("k_proj_weight"), [8, 5]);
