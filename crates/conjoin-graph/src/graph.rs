@@ -99,7 +99,8 @@ type Stepped<'a> = (
 
 impl Graph {
     /// Builds the nodes of one or more resolutions of the same node list. A node used by several
-    /// is built for the first; the caller has checked that the others agree.
+    /// is built for the first of those that wire most of its inputs, because weights may depend on
+    /// an optional one; the caller has checked that the others agree.
     pub fn build<'a>(
         nodes: &[NodeSpec],
         resolutions: impl IntoIterator<Item = &'a Resolution> + Clone,
@@ -111,7 +112,14 @@ impl Graph {
             let bound = resolutions
                 .clone()
                 .into_iter()
-                .find_map(|resolution| resolution.bound.get(&spec.name));
+                .filter_map(|resolution| resolution.bound.get(&spec.name))
+                .reduce(|most, bound| {
+                    if bound.wired() > most.wired() {
+                        bound
+                    } else {
+                        most
+                    }
+                });
             let Some(bound) = bound else { continue };
             let scope = Scope {
                 device: device.clone(),

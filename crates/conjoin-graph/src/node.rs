@@ -168,7 +168,7 @@ impl Outputs {
 /// What earlier positions left behind in a node that is run step by step. The first dimension of
 /// each value is the batch, so that a beam search can pick rows.
 #[derive(Debug, Clone, Default)]
-pub struct State(pub BTreeMap<&'static str, Value>);
+pub struct State(pub BTreeMap<String, Value>);
 
 impl State {
     pub fn select_rows(&mut self, rows: &[usize]) {

@@ -235,6 +235,11 @@ impl Bound {
         self.contracts.get(port)
     }
 
+    /// Inputs that are wired.
+    pub fn wired(&self) -> usize {
+        self.contracts.len()
+    }
+
     /// The dimension bound to a name of the node's ports; the name itself where nothing bound it.
     pub fn dim(&self, name: &'static str) -> Dim {
         self.dims

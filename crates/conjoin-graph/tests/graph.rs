@@ -6,8 +6,8 @@ use conjoin_graph::graph::Keep;
 use conjoin_graph::spec::{self, resolve};
 use conjoin_graph::weights::{self, ImportConfig, WeightsError};
 use conjoin_graph::{
-    BuiltinNode, Contract, Graph, NodeKind, NodeSpec, Pass, PortRef, ProblemKind, Route, Value,
-    Vocabulary, Wire, Wiring,
+    BuiltinNode, Contract, Graph, NodeKind, NodeSpec, Pass, PortRef, ProblemKind, Resolution,
+    Route, Value, Vocabulary, Wire, Wiring,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -330,6 +330,44 @@ fn imports_account_for_every_key() {
     let missing = Path::new("no/such/file");
     let error = weights::import(decoder().boxed_clone(), &config, missing).unwrap_err();
     assert!(matches!(error, WeightsError::Read { .. }), "{error}");
+}
+
+#[test]
+fn a_node_has_the_weights_of_its_fullest_use() {
+    let device = Device::flex();
+    let nodes = [
+        node("letters", r#"{"kind":"embedding","size":6}"#),
+        node("said", r#"{"kind":"embedding","size":4}"#),
+        node(
+            "decoder",
+            r#"{"kind":"transformer-decoder","layers":1,"heads":2}"#,
+        ),
+    ];
+    let mut wires = wiring(&[
+        ("letters.tokens", "data.letters"),
+        ("said.tokens", "data.said"),
+        ("decoder.sequence", "said.features"),
+    ]);
+    let wanted = [port("decoder.states")];
+    let alone = resolve(&nodes, &wires, &columns(), Some(&wanted));
+    let route = Route::new(&nodes, &wires, &alone);
+    wires.insert(port("decoder.memory"), Wire::new(port("letters.features")));
+    let joined = resolve(&nodes, &wires, &columns(), Some(&wanted));
+    let parameters = |resolutions: &[&Resolution]| {
+        let graph = Graph::build(&nodes, resolutions.iter().copied(), &device, 3).unwrap();
+        let decoder = weights::tensors(graph.node("decoder").unwrap());
+        (graph, decoder)
+    };
+    let (_, few) = parameters(&[&alone]);
+    let (graph, all) = parameters(&[&alone, &joined]);
+    assert_eq!(all, parameters(&[&joined, &alone]).1);
+    assert!(all.len() > few.len());
+    // The use without memory runs on the same node.
+    let trace = graph
+        .forward(&route, &batch(&device), &Pass::default())
+        .unwrap();
+    let states = trace.get(&port("decoder.states")).unwrap();
+    assert_eq!(states.shape(), [2, 3, 4]);
 }
 
 #[test]

@@ -24,5 +24,6 @@ pub mod optim;
 pub mod pool;
 mod reduce;
 pub mod rnn;
+pub mod rotary;
 pub mod simd;
 mod unwritten;

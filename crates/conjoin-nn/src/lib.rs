@@ -1,4 +1,4 @@
-//! Differentiable modules: embedding, linear, recurrent, attention, convolution.
+//! Differentiable modules: embedding, linear, recurrent, attention, transformer, convolution.
 //!
 //! Modules know Burn and the kernels, and nothing of graphs, recipes or data. All of them follow the
 //! same three habits:
@@ -11,15 +11,24 @@
 
 pub mod activation;
 pub mod attention;
+pub mod cache;
 pub mod conv;
 pub mod conv_encoder;
 pub mod embedding;
+mod feed_forward;
 pub mod init;
+pub mod layer_norm;
 pub mod linear;
 pub mod mode;
+pub mod multi_head;
+pub mod position;
 pub mod recurrent;
+pub mod residual;
 pub mod rng;
 pub mod sequence;
+pub mod transformer;
+pub mod transformer_decoder;
+pub mod transformer_encoder;
 
 pub use activation::Activation;
 pub use attention::{Attended, Attention, AttentionOptions, Score};
@@ -27,6 +36,13 @@ pub use conv::{BatchNorm, ConvNorm};
 pub use conv_encoder::{ConvEncoder, ConvEncoderOptions, Reduce};
 pub use embedding::Embedding;
 pub use init::{Fill, Init};
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mode::{Mode, Statistic};
+pub use multi_head::{KeysValues, MultiHeadAttention, MultiHeadOptions, Visible};
+pub use position::{PositionKind, Positions};
 pub use recurrent::{Cell, Recurrent, RecurrentOptions, RecurrentState};
+pub use residual::{NormOrder, Residual};
+pub use transformer::TransformerOptions;
+pub use transformer_decoder::{Decoded, DecoderLayerState, Memory, TransformerDecoder};
+pub use transformer_encoder::TransformerEncoder;

@@ -27,6 +27,18 @@ impl Linear {
         activation: Activation,
     ) -> Self {
         let fill = activation.fill(input, output);
+        Self::filled(init, input, output, bias, activation, fill)
+    }
+
+    /// Weights are filled as told, the bias with zeros.
+    pub fn filled(
+        init: &Init,
+        input: usize,
+        output: usize,
+        bias: bool,
+        activation: Activation,
+        fill: Fill,
+    ) -> Self {
         Self {
             weight: init.param("weight", [output, input], fill),
             bias: bias.then(|| init.param("bias", [output], Fill::Constant(0.0))),

@@ -45,13 +45,18 @@ impl Mode {
 
     /// Inverted dropout in training, nothing otherwise (Srivastava et al. 2014).
     pub fn dropout<const D: usize>(&mut self, x: Tensor<D>, probability: f64) -> Tensor<D> {
-        match self.noise {
-            Some(noise) if probability > 0.0 => {
-                self.draws += 1;
-                dropout(x, probability, noise.bits(self.draws))
-            }
-            _ => x,
+        match self.draw(probability) {
+            Some(seed) => dropout(x, probability, seed),
+            None => x,
         }
+    }
+
+    /// A seed for an operation that drops with this probability itself; `None` where nothing is
+    /// dropped.
+    pub fn draw(&mut self, probability: f64) -> Option<u64> {
+        let noise = self.noise.filter(|_| probability > 0.0)?;
+        self.draws += 1;
+        Some(noise.bits(self.draws))
     }
 
     /// Hands over the next value of a running statistic; the module itself stays as it is.

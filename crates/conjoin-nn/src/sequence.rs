@@ -1,6 +1,6 @@
 //! Rows of different lengths, padded at the end of dimension 1.
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 
 /// The vector at each row's last valid position: `[B, T, D]` to `[B, D]`. A row of length 0 gives
 /// its first position.
@@ -22,10 +22,38 @@ pub fn at(x: Tensor<3>, position: usize) -> Tensor<2> {
     x.narrow(1, position, 1).squeeze_dim(1)
 }
 
+/// `x [B, T, D]` with zeros behind each row's length.
+pub fn clear_padding(x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+    let [rows, time, size] = x.dims();
+    if lengths.iter().all(|&length| length >= time) {
+        return x;
+    }
+    let behind: Vec<bool> = lengths
+        .iter()
+        .flat_map(|&length| (0..time).map(move |t| t >= length))
+        .collect();
+    let data = TensorData::new(behind, [rows, time, 1]);
+    let mask = Tensor::<3, Bool>::from_data(data, &x.device());
+    x.mask_fill(mask.expand([rows, time, size]), 0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use burn::tensor::Device;
+
+    #[test]
+    fn clears_what_lies_behind_the_lengths() {
+        let x = Tensor::<3>::from_data(
+            [[[1.0], [f32::NAN], [3.0]], [[4.0], [5.0], [6.0]]],
+            &Device::flex(),
+        );
+        let cleared = clear_padding(x, &[1, 3]).into_data();
+        assert_eq!(
+            cleared.try_to_vec::<f32>().unwrap(),
+            [1.0, 0.0, 0.0, 4.0, 5.0, 6.0]
+        );
+    }
 
     #[test]
     fn picks_the_last_valid_position() {

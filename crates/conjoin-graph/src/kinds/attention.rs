@@ -163,7 +163,7 @@ impl Forward for AttentionNode {
             None => self.attention.keys(&inputs.tensor("memory")?),
         };
         if let Some(keys) = &keys {
-            state.0.insert("keys", keys.clone().into());
+            state.0.insert("keys".to_owned(), keys.clone().into());
         }
         self.run(inputs, keys)
     }

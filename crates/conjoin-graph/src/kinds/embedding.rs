@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 pub struct EmbeddingConfig {
     /// Features of a vector.
     pub size: usize,
+    /// Multiply vectors by the square root of `size` and begin with smaller ones (Vaswani et al.
+    /// 2017): the same at first, but they then move that much faster.
+    #[serde(default)]
+    pub scale: bool,
     /// Probability of dropping a feature in training.
     #[serde(default)]
     pub dropout: f64,
@@ -51,8 +55,13 @@ impl NodeConfig for EmbeddingConfig {
     fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
         let vocabulary = vocabulary(inputs, "tokens")?;
         let init = init(scope).child("table");
+        let make = if self.scale {
+            Embedding::scaled
+        } else {
+            Embedding::new
+        };
         Ok(Box::new(EmbeddingNode {
-            table: Embedding::new(&init, vocabulary.len(), self.size, vocabulary.pad),
+            table: make(&init, vocabulary.len(), self.size, vocabulary.pad),
             dropout: self.dropout,
         }))
     }
@@ -103,6 +112,27 @@ mod tests {
         assert_eq!(features.shape(), [2, 3, 4]);
         assert_eq!(features.lengths, lengths);
         assert_eq!(features.to_f32()[16..], [0.0; 8]);
+    }
+
+    #[test]
+    fn scaled_vectors_are_the_same_at_first() {
+        let read = |text: &str| {
+            let config: EmbeddingConfig = options(text);
+            let node = build(&config, &bind(&config, &[("tokens", letters())]));
+            let mut weight = Vec::new();
+            node.visit(&mut |param| weight = param.value().to_f32());
+            let inputs = inputs([("tokens", tokens([1, 2], &[1, 2]).into())]);
+            let out = node.forward(&inputs, &mut Context::evaluation()).unwrap();
+            (weight, out.0["features"].to_f32())
+        };
+        let (plain, expected) = read(r#"{"size": 16}"#);
+        let (small, found) = read(r#"{"size": 16, "scale": true}"#);
+        for (plain, small) in plain.iter().zip(small) {
+            assert!((plain / 4.0 - small).abs() < 1e-6);
+        }
+        for (expected, found) in expected.iter().zip(found) {
+            assert!((expected - found).abs() < 1e-6);
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ mod embedding;
 mod linear;
 mod recurrent;
 mod shared;
+mod transformer;
+mod transformer_decoder;
+mod transformer_encoder;
 
 conjoin_data::closed_kinds! {
     /// Built-in node kinds.
@@ -24,6 +27,10 @@ conjoin_data::closed_kinds! {
         Recurrent(recurrent::RecurrentConfig) = "recurrent",
         /// Attention from queries over a memory, merged with the queries.
         Attention(attention::AttentionConfig) = "attention",
+        /// Transformer layers over a sequence whose positions all see each other.
+        TransformerEncoder(transformer_encoder::TransformerEncoderConfig) = "transformer-encoder",
+        /// Transformer layers over a sequence whose positions see those before them, and a memory.
+        TransformerDecoder(transformer_decoder::TransformerDecoderConfig) = "transformer-decoder",
         /// Affine map of the last dimension with an activation.
         Linear(linear::LinearConfig) = "linear",
         /// Affine map of features to logits over the vocabulary of a column.
@@ -39,6 +46,8 @@ impl BuiltinNode {
             Self::Embedding(config) => config,
             Self::Recurrent(config) => config,
             Self::Attention(config) => config,
+            Self::TransformerEncoder(config) => config,
+            Self::TransformerDecoder(config) => config,
             Self::Linear(config) => config,
             Self::Classifier(config) => config,
             Self::ConvEncoder(config) => config,

@@ -225,11 +225,11 @@ fn pack(after: RecurrentState, state: &mut State) -> Tensor<2> {
     let last = hidden[hidden.len() - 1].clone();
     state
         .0
-        .insert("hidden", Tensor::stack::<3>(hidden, 1).into());
+        .insert("hidden".to_owned(), Tensor::stack::<3>(hidden, 1).into());
     if !memory.is_empty() {
         state
             .0
-            .insert("memory", Tensor::stack::<3>(memory, 1).into());
+            .insert("memory".to_owned(), Tensor::stack::<3>(memory, 1).into());
     }
     last
 }

@@ -78,7 +78,11 @@ impl Golden {
     }
 
     pub fn lengths(&self) -> Vec<usize> {
-        let (_, values) = self.array("in.lengths");
+        self.lengths_of("lengths")
+    }
+
+    pub fn lengths_of(&self, name: &str) -> Vec<usize> {
+        let (_, values) = self.array(&format!("in.{name}"));
         values.iter().map(|&v| v as usize).collect()
     }
 
