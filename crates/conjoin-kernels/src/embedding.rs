@@ -19,11 +19,7 @@ use crate::simd::{Isa, Kernel, run};
 /// # Panics
 /// If an index, or `padding`, is none of the `V` rows.
 #[track_caller]
-pub fn embedding(
-    weight: Tensor<2>,
-    indices: Tensor<2, Int>,
-    padding: Option<usize>,
-) -> Tensor<3> {
+pub fn embedding(weight: Tensor<2>, indices: Tensor<2, Int>, padding: Option<usize>) -> Tensor<3> {
     let ([rows, width], [batch, time]) = (weight.dims(), indices.dims());
     if let Some(padding) = padding {
         assert!(
@@ -60,11 +56,7 @@ pub fn embedding(
 }
 
 /// [`embedding`] by Burn's own operations, for any device.
-pub fn reference(
-    weight: Tensor<2>,
-    indices: Tensor<2, Int>,
-    padding: Option<usize>,
-) -> Tensor<3> {
+pub fn reference(weight: Tensor<2>, indices: Tensor<2, Int>, padding: Option<usize>) -> Tensor<3> {
     let (width, [batch, time]) = (weight.dims()[1], indices.dims());
     let looked_up = |weight: Tensor<2>| {
         let flat = indices.clone().reshape([batch * time]);

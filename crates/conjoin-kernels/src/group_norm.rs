@@ -296,12 +296,11 @@ impl<const D: usize> Fused<3> for GroupNorm<D> {
                     *total += sum;
                 }
             }
-            tensor(total.into_iter().map(|sum| sum as f32).collect(), [channels])
+            tensor(
+                total.into_iter().map(|sum| sum as f32).collect(),
+                [channels],
+            )
         });
-        [
-            dx,
-            wanted[1].then_some(weight),
-            wanted[2].then_some(bias),
-        ]
+        [dx, wanted[1].then_some(weight), wanted[2].then_some(bias)]
     }
 }

@@ -205,7 +205,10 @@ impl Fused<1> for CrossEntropy {
                     logits,
                     classes,
                     targets,
-                    weights: self.weights.as_ref().map(|weights| (&weights[..], self.sum)),
+                    weights: self
+                        .weights
+                        .as_ref()
+                        .map(|weights| (&weights[..], self.sum)),
                     smoothing: self.smoothing,
                     normalisers,
                     results: losses,
@@ -243,7 +246,10 @@ impl Fused<1> for CrossEntropy {
                     logits,
                     classes,
                     targets,
-                    weights: self.weights.as_ref().map(|weights| (&weights[..], self.sum)),
+                    weights: self
+                        .weights
+                        .as_ref()
+                        .map(|weights| (&weights[..], self.sum)),
                     smoothing: self.smoothing,
                     normalisers,
                     scale,

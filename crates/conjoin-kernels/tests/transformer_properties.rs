@@ -318,7 +318,12 @@ fn a_query_that_sees_nothing_gives_zero_and_takes_no_gradient() {
         assert!(all[result][..width].iter().all(|x| *x == 0.0));
         assert!(all[result][width..].iter().any(|x| *x != 0.0));
     }
-    assert!(all[0][32..40].iter().chain(&all[1][32..40]).all(|x| *x == 0.0));
+    assert!(
+        all[0][32..40]
+            .iter()
+            .chain(&all[1][32..40])
+            .all(|x| *x == 0.0)
+    );
 }
 
 #[test]
@@ -340,7 +345,11 @@ fn not_a_number_is_not_hidden() {
 #[test]
 fn large_scores_stay_finite() {
     let case = |scale| {
-        let (q, k, v) = (leaf([1, 70, 8], 1), leaf([1, 70, 8], 2), leaf([1, 70, 8], 3));
+        let (q, k, v) = (
+            leaf([1, 70, 8], 1),
+            leaf([1, 70, 8], 2),
+            leaf([1, 70, 8], 3),
+        );
         let options = MultiHead {
             scale: Some(scale),
             ..MultiHead::new(1)
@@ -358,7 +367,13 @@ fn a_mean_far_from_zero_keeps_its_variance() {
     let (weight, bias) = (noise([8], 2), noise([8], 3));
     let near = values(group_norm(x.clone(), 2, weight.clone(), bias.clone(), 0.0));
     // A power of two of at most 2^10, so that the sum loses at most 10 bits of the input.
-    let far = values(group_norm(x.clone() + 1024.0, 2, weight.clone(), bias.clone(), 0.0));
+    let far = values(group_norm(
+        x.clone() + 1024.0,
+        2,
+        weight.clone(),
+        bias.clone(),
+        0.0,
+    ));
     close("group norm", &far, &near, 3e-4);
     let near = values(layer_norm(x.clone(), weight.clone(), bias.clone(), 0.0));
     let far = values(layer_norm(x + 1024.0, weight, bias, 0.0));
@@ -419,9 +434,19 @@ fn empty_batches_give_empty_results_and_zero_gradients() {
     const NONE: Vec<f32> = Vec::new();
     let (weight, bias) = (leaf([4], 1), leaf([4], 2));
     let x = leaf([0, 3, 4], 3);
-    let all = results!(layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5), x, weight, bias);
+    let all = results!(
+        layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5),
+        x,
+        weight,
+        bias
+    );
     assert_eq!(all, [vec![], vec![], vec![0.0; 4], vec![0.0; 4]]);
-    let all = results!(group_norm(x.clone(), 2, weight.clone(), bias.clone(), 1e-5), x, weight, bias);
+    let all = results!(
+        group_norm(x.clone(), 2, weight.clone(), bias.clone(), 1e-5),
+        x,
+        weight,
+        bias
+    );
     assert_eq!(all, [vec![], vec![], vec![0.0; 4], vec![0.0; 4]]);
     let y = multi_head_attention(x.clone(), x.clone(), x.clone(), MultiHead::new(2));
     assert_eq!(results!(y, x), [NONE, NONE]);
@@ -445,7 +470,10 @@ fn operations_run_without_autodiff() {
     assert!(!y.is_autodiff() && y.dims() == [2, 3, 8]);
     let (y, sum) = layer_norm_residual(x.clone(), x.clone(), line.clone(), line.clone(), 1e-5);
     assert!(!y.is_autodiff() && sum.dims() == [2, 3, 8]);
-    assert_eq!(group_norm(x.clone(), 4, line.clone(), line, 1e-5).dims(), [2, 3, 8]);
+    assert_eq!(
+        group_norm(x.clone(), 4, line.clone(), line, 1e-5).dims(),
+        [2, 3, 8]
+    );
     assert_eq!(activation::silu(x).dims(), [2, 3, 8]);
 }
 

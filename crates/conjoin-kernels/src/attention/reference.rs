@@ -53,14 +53,13 @@ pub fn multi_head_attention(
     if batch * queries * keys == 0 {
         // No weights: sums of nothing, which keep the graph.
         let nothing = (q.sum() + k.sum() + v.sum()) * 0.0;
-        return nothing
-            .reshape([1, 1, 1])
-            .expand([batch, queries, values]);
+        return nothing.reshape([1, 1, 1]).expand([batch, queries, values]);
     }
     let device = q.device();
     let split = |x: Tensor<3>| {
         let [batch, time, size] = x.dims();
-        x.reshape([batch, time, heads, size / heads]).swap_dims(1, 2)
+        x.reshape([batch, time, heads, size / heads])
+            .swap_dims(1, 2)
     };
     let scale = options
         .scale
@@ -74,9 +73,8 @@ pub fn multi_head_attention(
     let hidden: Vec<bool> = lengths
         .iter()
         .flat_map(|&length| {
-            (0..queries).flat_map(move |t| {
-                (0..keys).map(move |s| s >= length || (options.causal && s > t))
-            })
+            (0..queries)
+                .flat_map(move |t| (0..keys).map(move |s| s >= length || (options.causal && s > t)))
         })
         .collect();
     let hidden = TensorData::new(hidden, [batch, 1, queries, keys]);

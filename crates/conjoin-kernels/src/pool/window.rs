@@ -206,17 +206,21 @@ impl Fused<1> for AvgPool {
         let scales = self.scales();
         let image = window.out_image();
         let values = dy.values();
-        let dx = build_one(window.dims[0] * window.image(), window.image(), |first, to| {
-            let from = &values[first / window.image() * image..][..image];
-            let scales = &scales;
-            run(AddWindows {
-                window,
-                scales,
-                from,
-                to,
-                gather: false,
-            });
-        });
+        let dx = build_one(
+            window.dims[0] * window.image(),
+            window.image(),
+            |first, to| {
+                let from = &values[first / window.image() * image..][..image];
+                let scales = &scales;
+                run(AddWindows {
+                    window,
+                    scales,
+                    from,
+                    to,
+                    gather: false,
+                });
+            },
+        );
         [Some(tensor(dx, window.dims))]
     }
 }

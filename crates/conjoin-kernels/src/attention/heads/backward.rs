@@ -111,7 +111,12 @@ impl Kernel for Task<'_> {
         let from = heads.rows(operands.q, heads.queries, width, [b, h, first]);
         pack(from, width, heads.scale, queries);
         let d_context = sized(&mut scratch.d_context, self.rows * value_padded);
-        let from = heads.rows(operands.d_context, heads.queries, value_width, [b, h, first]);
+        let from = heads.rows(
+            operands.d_context,
+            heads.queries,
+            value_width,
+            [b, h, first],
+        );
         pack(from, value_width, 1.0, d_context);
         let context = heads.rows(operands.context, heads.queries, value_width, [b, h, first]);
         let deltas = sized(&mut scratch.deltas, self.rows);
@@ -134,9 +139,9 @@ impl Kernel for Task<'_> {
             let count = KEYS.min(seen - j);
             let from = heads.rows(operands.k, heads.keys, width, [b, h, j]);
             pack(from, width, 1.0, &mut keys[..count * padded]);
-            turn(from, count, width, turned_keys, KEYS);
+            turn(isa, from, count, width, turned_keys, KEYS);
             let from = heads.rows(operands.v, heads.keys, value_width, [b, h, j]);
-            turn(from, count, value_width, turned_values, KEYS);
+            turn(isa, from, count, value_width, turned_values, KEYS);
             d_keys.fill(0.0);
             d_values.fill(0.0);
             for start in (0..self.rows).step_by(QUERIES) {
@@ -148,7 +153,6 @@ impl Kernel for Task<'_> {
                 let q = &queries[start * padded..][..rows * padded];
                 let d_context = &d_context[start * value_padded..][..rows * value_padded];
                 heads.scores(
-                    isa,
                     [b, h, t],
                     rows,
                     [j, count],
@@ -166,7 +170,7 @@ impl Kernel for Task<'_> {
                     stride: KEYS,
                 };
                 let sizes = [rows, count, value_width];
-                multiply::<S, false, false>(isa, sizes, left, right, d_scores, KEYS);
+                multiply::<false, false>(sizes, left, right, d_scores, KEYS);
                 for row in 0..rows {
                     let at = ((b * heads.queries + t + row) * heads.heads + h) * 2;
                     gradient_row(
@@ -181,30 +185,24 @@ impl Kernel for Task<'_> {
                 }
                 let turned = |data| Rows { data, stride: KEYS };
                 let sizes = [count, value_width, rows];
-                multiply::<S, true, true>(
-                    isa,
-                    sizes,
-                    turned(weights),
-                    left,
-                    d_values,
-                    value_padded,
-                );
+                multiply::<true, true>(sizes, turned(weights), left, d_values, value_padded);
                 let right = Rows {
                     data: q,
                     stride: padded,
                 };
                 let sizes = [count, width, rows];
-                multiply::<S, true, true>(isa, sizes, turned(d_scores), right, d_keys, padded);
+                multiply::<true, true>(sizes, turned(d_scores), right, d_keys, padded);
                 let right = Rows {
                     data: keys,
                     stride: padded,
                 };
                 let d_queries = &mut d_queries[start * padded..][..rows * padded];
                 let sizes = [rows, width, count];
-                multiply::<S, false, true>(isa, sizes, turned(d_scores), right, d_queries, padded);
+                multiply::<false, true>(sizes, turned(d_scores), right, d_queries, padded);
             }
             for row in 0..count {
-                dk.row(j + row).copy_from_slice(&d_keys[row * padded..][..width]);
+                dk.row(j + row)
+                    .copy_from_slice(&d_keys[row * padded..][..width]);
                 dv.row(j + row)
                     .copy_from_slice(&d_values[row * value_padded..][..value_width]);
             }

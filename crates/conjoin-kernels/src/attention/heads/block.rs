@@ -3,7 +3,7 @@
 use super::tiles::{Rows, multiply, pad};
 use crate::dropout::{mix32, mix64};
 use crate::flex::Dense;
-use crate::simd::{Isa, exp};
+use crate::simd::{Isa, exp_down};
 use std::sync::Arc;
 
 /// Queries of a block.
@@ -58,7 +58,11 @@ impl Dropout {
     #[inline(always)]
     pub fn factor(self, row: [u32; 2], j: usize) -> f32 {
         let bits = mix32(mix32(j as u32 ^ row[0]).wrapping_add(row[1]));
-        if bits < self.threshold { 0.0 } else { self.scale }
+        if bits < self.threshold {
+            0.0
+        } else {
+            self.scale
+        }
     }
 }
 
@@ -74,7 +78,9 @@ impl Heads {
 
     /// The keys that count in a row of the batch.
     pub fn length(&self, b: usize) -> usize {
-        self.lengths.as_ref().map_or(self.keys, |lengths| lengths[b])
+        self.lengths
+            .as_ref()
+            .map_or(self.keys, |lengths| lengths[b])
     }
 
     /// How many of the keys from `first` on query `t` sees, at most `KEYS`.
@@ -142,9 +148,8 @@ impl Heads {
     /// see a key.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)] // a block is described by this much
-    pub fn scores<S: Isa>(
+    pub fn scores(
         &self,
-        isa: S,
         [b, h, t]: [usize; 3],
         rows: usize,
         [first, keys]: [usize; 2],
@@ -161,7 +166,7 @@ impl Heads {
             data: turned,
             stride: KEYS,
         };
-        multiply::<S, false, false>(isa, [rows, keys, self.width], left, right, scores, KEYS);
+        multiply::<false, false>([rows, keys, self.width], left, right, scores, KEYS);
         for row in 0..rows {
             let scores = &mut scores[row * KEYS..][..pad(keys)];
             let visible = self.visible(b, t + row, first).min(keys);
@@ -175,7 +180,7 @@ impl Heads {
 #[inline(always)]
 pub fn weights<S: Isa>(isa: S, scores: &mut [f32], [most, inverse]: [f32; 2]) {
     for score in scores {
-        *score = exp(isa, *score - most) * inverse;
+        *score = exp_down(isa, *score - most) * inverse;
     }
 }
 

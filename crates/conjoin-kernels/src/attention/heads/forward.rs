@@ -7,7 +7,7 @@ use super::block::{Heads, KEYS, QUERIES, sized};
 use super::tiles::{Rows, multiply, pack, pad, turn};
 use crate::buffer::{Columns, build_grid, pieces};
 use crate::flex::Dense;
-use crate::simd::{Isa, Kernel, exp, run};
+use crate::simd::{Isa, Kernel, exp_down, run};
 
 /// Partial sums of a row.
 const LANES: usize = 16;
@@ -84,9 +84,12 @@ impl Kernel for Task<'_> {
         let seen = heads.reach(b, first + self.rows);
         let [q, k, v] = self.operands;
         let keys = sized(&mut self.scratch.keys, seen.div_ceil(KEYS) * block);
-        for (j, to) in (0..seen).step_by(KEYS).zip(keys.chunks_exact_mut(block.max(1))) {
+        for (j, to) in (0..seen)
+            .step_by(KEYS)
+            .zip(keys.chunks_exact_mut(block.max(1)))
+        {
             let from = heads.rows(k, heads.keys, width, [b, h, j]);
-            turn(from, KEYS.min(seen - j), width, to, KEYS);
+            turn(isa, from, KEYS.min(seen - j), width, to, KEYS);
         }
         let values = sized(&mut self.scratch.values, seen * padded);
         let from = heads.rows(v, heads.keys, heads.value_width, [b, h, 0]);
@@ -106,7 +109,6 @@ impl Kernel for Task<'_> {
                 let count = KEYS.min(seen - j);
                 let turned = &keys[j / KEYS * block..][..block];
                 heads.scores(
-                    isa,
                     [b, h, t],
                     rows,
                     [j, count],
@@ -135,7 +137,7 @@ impl Kernel for Task<'_> {
                     stride: KEYS,
                 };
                 let sizes = [rows, heads.value_width, count];
-                multiply::<S, false, true>(isa, sizes, left, right, context, padded);
+                multiply::<false, true>(sizes, left, right, context, padded);
             }
             for row in 0..rows {
                 let [most, sum] = running[row];
@@ -163,7 +165,11 @@ fn update<S: Isa>(isa: S, scores: &mut [f32], running: &mut [f32; 2], context: &
     let mut tops = [before; LANES];
     for block in scores.as_chunks::<LANES>().0 {
         for l in 0..LANES {
-            tops[l] = if block[l] > tops[l] { block[l] } else { tops[l] };
+            tops[l] = if block[l] > tops[l] {
+                block[l]
+            } else {
+                tops[l]
+            };
         }
     }
     for half in [8, 4, 2, 1] {
@@ -185,7 +191,7 @@ fn update<S: Isa>(isa: S, scores: &mut [f32], running: &mut [f32; 2], context: &
     } else {
         for block in scores.as_chunks_mut::<LANES>().0 {
             for l in 0..LANES {
-                block[l] = exp(isa, block[l] - most);
+                block[l] = exp_down(isa, block[l] - most);
                 sums[l] += block[l];
             }
         }
@@ -196,7 +202,11 @@ fn update<S: Isa>(isa: S, scores: &mut [f32], running: &mut [f32; 2], context: &
         }
     }
     // The same maximum, and the first block, need no scaling.
-    let scale = if most > before { exp(isa, before - most) } else { 1.0 };
+    let scale = if most > before {
+        exp_down(isa, before - most)
+    } else {
+        1.0
+    };
     if scale != 1.0 && sum != 0.0 {
         for value in context {
             *value *= scale;

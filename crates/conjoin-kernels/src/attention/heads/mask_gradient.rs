@@ -18,7 +18,11 @@ pub fn mask_gradient(
     [mb, mh, mt, ms]: [usize; 4],
 ) -> Vec<f32> {
     let all = |index: usize, size: usize, full: usize| {
-        if size == full { index..index + 1 } else { 0..full }
+        if size == full {
+            index..index + 1
+        } else {
+            0..full
+        }
     };
     let mut tasks = Vec::new();
     for (b, h) in (0..mb).flat_map(|b| (0..mh).map(move |h| (b, h))) {
@@ -101,11 +105,10 @@ impl Kernel for Task<'_> {
                 for j in (0..seen).step_by(KEYS) {
                     let count = KEYS.min(seen - j);
                     let from = heads.rows(operands.k, heads.keys, width, [b, h, j]);
-                    turn(from, count, width, keys, KEYS);
+                    turn(isa, from, count, width, keys, KEYS);
                     let from = heads.rows(operands.v, heads.keys, value_width, [b, h, j]);
-                    turn(from, count, value_width, values, KEYS);
+                    turn(isa, from, count, value_width, values, KEYS);
                     heads.scores(
-                        isa,
                         [b, h, t],
                         rows,
                         [j, count],
@@ -123,7 +126,7 @@ impl Kernel for Task<'_> {
                         stride: KEYS,
                     };
                     let sizes = [rows, count, value_width];
-                    multiply::<S, false, false>(isa, sizes, left, right, d_scores, KEYS);
+                    multiply::<false, false>(sizes, left, right, d_scores, KEYS);
                     for row in 0..rows {
                         let at = ((b * heads.queries + t + row) * heads.heads + h) * 2;
                         let context = &context.data[row * context.stride..][..value_width];

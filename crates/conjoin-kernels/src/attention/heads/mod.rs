@@ -22,8 +22,8 @@ use burn::tensor::Tensor;
 use super::reference;
 use crate::flex::{Dense, Fused, apply, supported, tensor};
 use backward::Operands;
-use block::Heads;
 pub(super) use block::Dropout;
+use block::Heads;
 
 /// Options of [`multi_head_attention`]: `MultiHead { causal: true, ..MultiHead::new(4) }`.
 #[derive(Clone, Debug)]
@@ -223,12 +223,7 @@ impl Fused<3> for Heads {
         self.run_forward([q, k, v], None)
     }
 
-    fn backward(
-        &self,
-        saved: Saved,
-        dy: Dense,
-        [q, k, v]: [bool; 3],
-    ) -> [Option<FlexTensor>; 3] {
+    fn backward(&self, saved: Saved, dy: Dense, [q, k, v]: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let [q, k, v, _] = self.run_backward(&saved, &dy, [q, k, v, false]);
         [q, k, v]
     }
