@@ -33,10 +33,10 @@ pub fn backward(heads: &Heads, operands: Operands<'_>) -> [Vec<f32>; 3] {
     let [dq, dk, dv] = build_grid(
         [heads.width, heads.width, heads.value_width],
         &rows,
-        heads.heads,
+        heads.count,
         Scratch::default,
         |scratch, task, gradients| {
-            let (piece, h) = (task / heads.heads, task % heads.heads);
+            let (piece, h) = (task / heads.count, task % heads.count);
             run(Task {
                 heads,
                 at: [piece / chunks, h, piece % chunks * chunk],
@@ -47,7 +47,7 @@ pub fn backward(heads: &Heads, operands: Operands<'_>) -> [Vec<f32>; 3] {
             });
         },
     );
-    let line = heads.keys * heads.heads;
+    let line = heads.keys * heads.count;
     let joined = |parts: Vec<f32>, width: usize| join(parts, [heads.batch, chunks, line * width]);
     [dq, joined(dk, heads.width), joined(dv, heads.value_width)]
 }
@@ -172,11 +172,11 @@ impl Kernel for Task<'_> {
                 let sizes = [rows, count, value_width];
                 multiply::<false, false>(sizes, left, right, d_scores, KEYS);
                 for row in 0..rows {
-                    let at = ((b * heads.queries + t + row) * heads.heads + h) * 2;
+                    let at = ((b * heads.queries + t + row) * heads.count + h) * 2;
                     gradient_row(
                         isa,
                         heads,
-                        [(b * heads.heads + h) * heads.queries + t + row, j],
+                        [(b * heads.count + h) * heads.queries + t + row, j],
                         [operands.statistics[at], operands.statistics[at + 1]],
                         deltas[start + row],
                         &mut weights[row * KEYS..][..pad(count)],

@@ -15,7 +15,8 @@ pub const KEYS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Heads {
     pub batch: usize,
-    pub heads: usize,
+    /// `H`.
+    pub count: usize,
     pub queries: usize,
     pub keys: usize,
     /// Numbers of a head's query and key.
@@ -71,7 +72,7 @@ impl Heads {
     /// A function of the sizes alone, so that results do not depend on threads.
     pub fn chunk(&self) -> usize {
         const TASKS: usize = 16;
-        let chunks = TASKS.div_ceil((self.batch * self.heads).max(1));
+        let chunks = TASKS.div_ceil((self.batch * self.count).max(1));
         let blocks = self.queries.div_ceil(QUERIES).max(1);
         blocks.div_ceil(chunks) * QUERIES
     }
@@ -108,7 +109,7 @@ impl Heads {
         width: usize,
         [b, h, t]: [usize; 3],
     ) -> Rows<'a> {
-        let stride = self.heads * width;
+        let stride = self.count * width;
         let first = (b * time + t) * stride + h * width;
         Rows {
             // An empty matrix has no first row.

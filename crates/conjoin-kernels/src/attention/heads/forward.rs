@@ -28,10 +28,10 @@ pub fn forward(
     let [context, statistics] = build_grid(
         widths,
         &rows,
-        heads.heads,
+        heads.count,
         Scratch::default,
         |scratch, task, [context, statistics]| {
-            let (piece, h) = (task / heads.heads, task % heads.heads);
+            let (piece, h) = (task / heads.count, task % heads.count);
             run(Task {
                 heads,
                 at: [piece / chunks, h, piece % chunks * chunk],
@@ -122,7 +122,7 @@ impl Kernel for Task<'_> {
                     let context = &mut context[row * padded..][..padded];
                     update(isa, scores, &mut running[row], context);
                     if let Some(dropout) = heads.dropout {
-                        let key = dropout.row((b * heads.heads + h) * heads.queries + t + row);
+                        let key = dropout.row((b * heads.count + h) * heads.queries + t + row);
                         for (i, weight) in scores.iter_mut().enumerate() {
                             *weight *= dropout.factor(key, j + i);
                         }

@@ -45,12 +45,10 @@ pub fn multiply<const TURNED: bool, const ADD: bool>(
             && n <= c_stride,
         "an operand of a product is too small"
     );
-    let (a_row, a_k) = if TURNED { (1, a.stride) } else { (a.stride, 1) };
     // A kernel of its own: inlined into its callers it would be compiled many times over.
-    run(Product {
+    run(Product::<TURNED> {
         a: a.data.as_ptr(),
-        a_row,
-        a_k,
+        a_stride: a.stride,
         b: b.data.as_ptr(),
         b_stride: b.stride,
         c: c.as_mut_ptr(),
@@ -62,10 +60,9 @@ pub fn multiply<const TURNED: bool, const ADD: bool>(
 
 /// The operands of [`multiply`], which are as large as it has checked, and `n` whole registers; strides
 /// count numbers.
-struct Product {
+struct Product<const TURNED: bool> {
     a: *const f32,
-    a_row: usize,
-    a_k: usize,
+    a_stride: usize,
     b: *const f32,
     b_stride: usize,
     c: *mut f32,
@@ -74,7 +71,7 @@ struct Product {
     sizes: [usize; 3],
 }
 
-impl Kernel for Product {
+impl<const TURNED: bool> Kernel for Product<TURNED> {
     type Output = ();
 
     #[inline(always)]
@@ -86,15 +83,15 @@ impl Kernel for Product {
             // Six rows at a time make enough independent sums to hide the latency of a multiply-add and
             // leave registers for the operands. `B` is read again for each six, and stays in the cache.
             while row + 6 <= m {
-                strip::<S, 6>(isa, &self, row);
+                strip::<S, TURNED, 6>(isa, &self, row);
                 row += 6;
             }
             if row + 4 <= m {
-                strip::<S, 4>(isa, &self, row);
+                strip::<S, TURNED, 4>(isa, &self, row);
                 row += 4;
             }
             while row < m {
-                strip::<S, 1>(isa, &self, row);
+                strip::<S, TURNED, 1>(isa, &self, row);
                 row += 1;
             }
         }
@@ -106,25 +103,29 @@ impl Kernel for Product {
 /// # Safety
 /// The rows lie within the operands.
 #[inline(always)]
-unsafe fn strip<S: Isa, const M: usize>(isa: S, product: &Product, row: usize) {
+unsafe fn strip<S: Isa, const TURNED: bool, const M: usize>(
+    isa: S,
+    product: &Product<TURNED>,
+    row: usize,
+) {
     let n = product.sizes[1];
     let mut column = 0;
     // SAFETY: the rows by the caller; the columns are below `n`, whole registers at a time.
     unsafe {
         if S::ACCUMULATORS >= 24 {
             while column + 4 * S::LANES <= n {
-                tile::<S, M, 4>(isa, product, row, column);
+                tile::<S, TURNED, M, 4>(isa, product, row, column);
                 column += 4 * S::LANES;
             }
         }
         if S::ACCUMULATORS >= 12 {
             while column + 2 * S::LANES <= n {
-                tile::<S, M, 2>(isa, product, row, column);
+                tile::<S, TURNED, M, 2>(isa, product, row, column);
                 column += 2 * S::LANES;
             }
         }
         while column < n {
-            tile::<S, M, 1>(isa, product, row, column);
+            tile::<S, TURNED, M, 1>(isa, product, row, column);
             column += S::LANES;
         }
     }
@@ -135,9 +136,9 @@ unsafe fn strip<S: Isa, const M: usize>(isa: S, product: &Product, row: usize) {
 /// # Safety
 /// They lie within the operands.
 #[inline(always)]
-unsafe fn tile<S: Isa, const M: usize, const N: usize>(
+unsafe fn tile<S: Isa, const TURNED: bool, const M: usize, const N: usize>(
     isa: S,
-    product: &Product,
+    product: &Product<TURNED>,
     row: usize,
     column: usize,
 ) {
@@ -154,20 +155,28 @@ unsafe fn tile<S: Isa, const M: usize, const N: usize>(
                 }
             }
         }
-        let mut a = product.a.add(row * product.a_row);
+        // Addresses that share an index, or lie side by side: no chain of sums between them.
+        let (a_row, a_k) = if TURNED {
+            (1, product.a_stride)
+        } else {
+            (product.a_stride, 1)
+        };
+        let mut a = [product.a; M];
+        for i in 0..M {
+            a[i] = product.a.add((row + i) * a_row);
+        }
         let mut b = product.b.add(column);
-        for _ in 0..product.sizes[2] {
+        for p in 0..product.sizes[2] {
             let mut right = [isa.splat(0.0); N];
             for j in 0..N {
                 right[j] = isa.load(std::slice::from_raw_parts(b.add(j * S::LANES), S::LANES));
             }
             for i in 0..M {
-                let left = isa.splat(*a.add(i * product.a_row));
+                let left = isa.splat(*a[i].add(p * a_k));
                 for j in 0..N {
                     sums[i][j] = isa.mul_add(left, right[j], sums[i][j]);
                 }
             }
-            a = a.wrapping_add(product.a_k);
             b = b.wrapping_add(product.b_stride);
         }
         for i in 0..M {
