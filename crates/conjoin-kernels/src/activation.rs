@@ -3,7 +3,7 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation as burn_activation};
 
-use crate::buffer::{BLOCK, build_one};
+use crate::buffer::build_from;
 use crate::flex::{Dense, Fused, apply, supported, tensor};
 use crate::simd::{self, Isa, Kernel, mul_add, run};
 
@@ -84,11 +84,9 @@ impl<const D: usize> Fused<1> for Pointwise<D> {
     type Saved = Dense;
 
     fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, Dense) {
-        let values = x.values();
-        let y = build_one(values.len(), BLOCK, |first, y| {
-            y.copy_from_slice(&values[first..][..y.len()]);
+        let y = build_from(x.values(), |_, values| {
             run(Activate {
-                values: y,
+                values,
                 activation: self.activation,
             });
         });
@@ -111,9 +109,8 @@ impl<const D: usize> Fused<1> for Pointwise<D> {
 
 /// The gradient `dy` times the slope at `of` (see [`Activation::slope_is_of_input`]).
 pub(crate) fn times_slope(dy: &Dense, of: &Dense, activation: Activation) -> Vec<f32> {
-    let (dy, of) = (dy.values(), of.values());
-    build_one(dy.len(), BLOCK, |first, dz| {
-        dz.copy_from_slice(&dy[first..][..dz.len()]);
+    let of = of.values();
+    build_from(dy.values(), |first, dz| {
         let of = &of[first..][..dz.len()];
         run(Slope { dz, of, activation });
     })
@@ -227,7 +224,7 @@ impl Kernel for Slope<'_> {
 #[inline(always)]
 fn tanh_distribution<S: Isa>(isa: S, z: f32) -> (f32, f32) {
     // 2 sqrt(2/π), for (1 + tanh u) / 2 = sigmoid 2u
-    const DOUBLE: f32 = 1.595_769_1;
+    const DOUBLE: f32 = 1.595_769;
     const CUBIC: f32 = 0.044_715;
     let square = z * z;
     let share = simd::sigmoid(isa, DOUBLE * z * mul_add(isa, square, CUBIC, 1.0));

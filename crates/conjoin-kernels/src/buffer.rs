@@ -56,6 +56,26 @@ pub(crate) fn build_one(
     values
 }
 
+/// A copy of `from`, changed in place: `change` gets the index of the first of each stretch, which lies in
+/// the nearest cache.
+pub(crate) fn build_from(from: &[f32], change: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    const STRETCH: usize = 1 << 11;
+    let mut values = Vec::<f32>::with_capacity(from.len());
+    values.spare_capacity_mut()[..from.len()]
+        .par_chunks_mut(BLOCK)
+        .enumerate()
+        .for_each(|(block, values)| {
+            for (i, values) in values.chunks_mut(STRETCH).enumerate() {
+                let first = block * BLOCK + i * STRETCH;
+                let from = &from[first..][..values.len()];
+                change(first, values.write_copy_of_slice(from));
+            }
+        });
+    // SAFETY: the stretches are the first `from.len()` values, and every one has been written.
+    unsafe { values.set_len(from.len()) };
+    values
+}
+
 /// Writes 0 everywhere.
 fn cleared(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
     for value in values.iter_mut() {
@@ -168,6 +188,18 @@ mod tests {
             b.fill(9.0);
         });
         assert_eq!((a, b), (vec![1.0, 2.0, 2.0], vec![9.0; 3]));
+    }
+
+    #[test]
+    fn copies_are_changed_in_place_everywhere() {
+        let from: Vec<f32> = (0..40_001_u16).map(f32::from).collect();
+        let values = build_from(&from, |first, values| {
+            for (i, value) in values.iter_mut().enumerate() {
+                *value += (first + i) as f32;
+            }
+        });
+        assert!(from.iter().zip(&values).all(|(x, y)| 2.0 * x == *y));
+        assert_eq!(values.len(), from.len());
     }
 
     #[test]

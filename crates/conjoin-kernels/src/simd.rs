@@ -100,6 +100,17 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn store(self, vector: Self::Vector, to: &mut [f32]);
     /// `a * b + c`, lane by lane.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// Writes the columns of eight rows of eight numbers to rows that begin `stride` apart.
+    #[inline(always)]
+    fn turn8(self, rows: [&[f32]; 8], to: &mut [f32], stride: usize) {
+        for column in 0..8 {
+            let to = &mut to[column * stride..][..8];
+            for (to, row) in to.iter_mut().zip(rows) {
+                *to = row[column];
+            }
+        }
+    }
 }
 
 /// The set that every processor has; eight lanes, left to the compiler.
@@ -137,9 +148,42 @@ impl Isa for Plain {
 mod x86 {
     use super::{Isa, Kernel};
     use std::arch::x86_64::{
-        __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps,
+        __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_set1_ps,
+        _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
         _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps,
     };
+
+    /// The columns of eight rows of eight numbers.
+    ///
+    /// # Safety
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn columns(rows: [&[f32]; 8]) -> [__m256; 8] {
+        // SAFETY: AVX by the caller; every load is of a slice of eight.
+        unsafe {
+            let mut r = [_mm256_set1_ps(0.0); 8];
+            for (r, row) in r.iter_mut().zip(rows) {
+                *r = _mm256_loadu_ps(row[..8].as_ptr());
+            }
+            // Pairs of rows, then fours (columns c and c + 4 of them), then all eight.
+            let mut fours = [_mm256_set1_ps(0.0); 8];
+            for half in [0, 4] {
+                let low = _mm256_unpacklo_ps(r[half], r[half + 1]);
+                let high = _mm256_unpackhi_ps(r[half], r[half + 1]);
+                let next_low = _mm256_unpacklo_ps(r[half + 2], r[half + 3]);
+                let next_high = _mm256_unpackhi_ps(r[half + 2], r[half + 3]);
+                fours[half] = _mm256_shuffle_ps::<0x44>(low, next_low);
+                fours[half + 1] = _mm256_shuffle_ps::<0xEE>(low, next_low);
+                fours[half + 2] = _mm256_shuffle_ps::<0x44>(high, next_high);
+                fours[half + 3] = _mm256_shuffle_ps::<0xEE>(high, next_high);
+            }
+            for c in 0..4 {
+                r[c] = _mm256_permute2f128_ps::<0x20>(fours[c], fours[c + 4]);
+                r[c + 4] = _mm256_permute2f128_ps::<0x31>(fours[c], fours[c + 4]);
+            }
+            r
+        }
+    }
 
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
@@ -190,6 +234,15 @@ mod x86 {
                 #[inline(always)]
                 fn mul_add(self, a: $vector, b: $vector, c: $vector) -> $vector {
                     unsafe { $fma(a, b, c) }
+                }
+
+                #[inline(always)]
+                fn turn8(self, rows: [&[f32]; 8], to: &mut [f32], stride: usize) {
+                    let columns = unsafe { columns(rows) };
+                    for (c, column) in columns.into_iter().enumerate() {
+                        let to = &mut to[c * stride..][..8];
+                        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), column) };
+                    }
                 }
             }
         };
@@ -260,6 +313,17 @@ pub fn exp<S: Isa>(isa: S, x: f32) -> f32 {
     let value = mul_add(isa, minus_one, half_power, half_power) * 2.0;
     let value = if x < LOW { 0.0 } else { value };
     if x > HIGH { f32::INFINITY } else { value }
+}
+
+/// [`exp`] of a number that is at most 0, which is cheaper; NaN stays NaN.
+#[inline(always)]
+pub fn exp_down<S: Isa>(isa: S, x: f32) -> f32 {
+    const LOW: f32 = -86.0;
+    let inside = if x < LOW { LOW } else { x };
+    let (half_power, minus_one) = exp_parts(isa, inside);
+    let power = half_power + half_power;
+    let value = mul_add(isa, minus_one, power, power);
+    if x < LOW { 0.0 } else { value }
 }
 
 /// `tanh x` within 4 units in the last place, also near 0 (through `e^2x - 1`); NaN stays NaN.
@@ -357,13 +421,56 @@ mod tests {
         worst
     }
 
+    /// [`exp_down`] of what is at most 0 and in range.
+    #[derive(Clone, Copy)]
+    struct Down;
+
+    impl Function for Down {
+        #[inline(always)]
+        fn apply<S: Isa>(&self, isa: S, x: f32) -> f32 {
+            exp_down(isa, (-x.abs()).max(-86.0))
+        }
+    }
+
     #[test]
     fn exp_and_tanh_are_accurate_at_every_level() {
         let unit = f64::from(f32::EPSILON) / 2.0;
         let exp_error = worst(Exp, f64::exp) / unit;
         let tanh_error = worst(Tanh, f64::tanh) / unit;
+        let down_error = worst(Down, |x| (-x.abs()).max(-86.0).exp()) / unit;
         assert!(exp_error < 3.0, "exp is off by {exp_error} units");
         assert!(tanh_error < 8.0, "tanh is off by {tanh_error} units");
+        assert!(down_error < 3.0, "exp_down is off by {down_error} units");
+    }
+
+    struct Turn<'a>(&'a [f32], &'a mut [f32]);
+
+    impl Kernel for Turn<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Isa>(self, isa: S) {
+            let rows = std::array::from_fn(|i| &self.0[i * 9..]);
+            isa.turn8(rows, self.1, 10);
+        }
+    }
+
+    #[test]
+    fn rows_turn_into_columns_at_every_level() {
+        let from: Vec<f32> = (0..80).map(|i| i as f32).collect();
+        for level in LEVELS {
+            let mut to = [-1.0; 80];
+            run_at(level, Turn(&from, &mut to));
+            for (i, value) in to.into_iter().enumerate() {
+                let (column, row) = (i / 10, i % 10);
+                let wanted = if row < 8 {
+                    (row * 9 + column) as f32
+                } else {
+                    -1.0
+                };
+                assert_eq!(value, wanted);
+            }
+        }
     }
 
     #[test]

@@ -33,10 +33,10 @@ pub fn backward(heads: &Heads, operands: Operands<'_>) -> [Vec<f32>; 3] {
     let [dq, dk, dv] = build_grid(
         [heads.width, heads.width, heads.value_width],
         &rows,
-        heads.heads,
+        heads.count,
         Scratch::default,
         |scratch, task, gradients| {
-            let (piece, h) = (task / heads.heads, task % heads.heads);
+            let (piece, h) = (task / heads.count, task % heads.count);
             run(Task {
                 heads,
                 at: [piece / chunks, h, piece % chunks * chunk],
@@ -47,7 +47,7 @@ pub fn backward(heads: &Heads, operands: Operands<'_>) -> [Vec<f32>; 3] {
             });
         },
     );
-    let line = heads.keys * heads.heads;
+    let line = heads.keys * heads.count;
     let joined = |parts: Vec<f32>, width: usize| join(parts, [heads.batch, chunks, line * width]);
     [dq, joined(dk, heads.width), joined(dv, heads.value_width)]
 }
@@ -139,9 +139,9 @@ impl Kernel for Task<'_> {
             let count = KEYS.min(seen - j);
             let from = heads.rows(operands.k, heads.keys, width, [b, h, j]);
             pack(from, width, 1.0, &mut keys[..count * padded]);
-            turn(from, count, width, turned_keys, KEYS);
+            turn(isa, from, count, width, turned_keys, KEYS);
             let from = heads.rows(operands.v, heads.keys, value_width, [b, h, j]);
-            turn(from, count, value_width, turned_values, KEYS);
+            turn(isa, from, count, value_width, turned_values, KEYS);
             d_keys.fill(0.0);
             d_values.fill(0.0);
             for start in (0..self.rows).step_by(QUERIES) {
@@ -153,7 +153,6 @@ impl Kernel for Task<'_> {
                 let q = &queries[start * padded..][..rows * padded];
                 let d_context = &d_context[start * value_padded..][..rows * value_padded];
                 heads.scores(
-                    isa,
                     [b, h, t],
                     rows,
                     [j, count],
@@ -171,13 +170,13 @@ impl Kernel for Task<'_> {
                     stride: KEYS,
                 };
                 let sizes = [rows, count, value_width];
-                multiply::<S, false, false>(isa, sizes, left, right, d_scores, KEYS);
+                multiply::<false, false>(sizes, left, right, d_scores, KEYS);
                 for row in 0..rows {
-                    let at = ((b * heads.queries + t + row) * heads.heads + h) * 2;
+                    let at = ((b * heads.queries + t + row) * heads.count + h) * 2;
                     gradient_row(
                         isa,
                         heads,
-                        [(b * heads.heads + h) * heads.queries + t + row, j],
+                        [(b * heads.count + h) * heads.queries + t + row, j],
                         [operands.statistics[at], operands.statistics[at + 1]],
                         deltas[start + row],
                         &mut weights[row * KEYS..][..pad(count)],
@@ -186,27 +185,20 @@ impl Kernel for Task<'_> {
                 }
                 let turned = |data| Rows { data, stride: KEYS };
                 let sizes = [count, value_width, rows];
-                multiply::<S, true, true>(
-                    isa,
-                    sizes,
-                    turned(weights),
-                    left,
-                    d_values,
-                    value_padded,
-                );
+                multiply::<true, true>(sizes, turned(weights), left, d_values, value_padded);
                 let right = Rows {
                     data: q,
                     stride: padded,
                 };
                 let sizes = [count, width, rows];
-                multiply::<S, true, true>(isa, sizes, turned(d_scores), right, d_keys, padded);
+                multiply::<true, true>(sizes, turned(d_scores), right, d_keys, padded);
                 let right = Rows {
                     data: keys,
                     stride: padded,
                 };
                 let d_queries = &mut d_queries[start * padded..][..rows * padded];
                 let sizes = [rows, width, count];
-                multiply::<S, false, true>(isa, sizes, turned(d_scores), right, d_queries, padded);
+                multiply::<false, true>(sizes, turned(d_scores), right, d_queries, padded);
             }
             for row in 0..count {
                 dk.row(j + row)

@@ -3,7 +3,7 @@
 use super::tiles::{Rows, multiply, pad};
 use crate::dropout::{mix32, mix64};
 use crate::flex::Dense;
-use crate::simd::{Isa, exp};
+use crate::simd::{Isa, exp_down};
 use std::sync::Arc;
 
 /// Queries of a block.
@@ -15,7 +15,8 @@ pub const KEYS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Heads {
     pub batch: usize,
-    pub heads: usize,
+    /// `H`.
+    pub count: usize,
     pub queries: usize,
     pub keys: usize,
     /// Numbers of a head's query and key.
@@ -71,7 +72,7 @@ impl Heads {
     /// A function of the sizes alone, so that results do not depend on threads.
     pub fn chunk(&self) -> usize {
         const TASKS: usize = 16;
-        let chunks = TASKS.div_ceil((self.batch * self.heads).max(1));
+        let chunks = TASKS.div_ceil((self.batch * self.count).max(1));
         let blocks = self.queries.div_ceil(QUERIES).max(1);
         blocks.div_ceil(chunks) * QUERIES
     }
@@ -108,7 +109,7 @@ impl Heads {
         width: usize,
         [b, h, t]: [usize; 3],
     ) -> Rows<'a> {
-        let stride = self.heads * width;
+        let stride = self.count * width;
         let first = (b * time + t) * stride + h * width;
         Rows {
             // An empty matrix has no first row.
@@ -148,9 +149,8 @@ impl Heads {
     /// see a key.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)] // a block is described by this much
-    pub fn scores<S: Isa>(
+    pub fn scores(
         &self,
-        isa: S,
         [b, h, t]: [usize; 3],
         rows: usize,
         [first, keys]: [usize; 2],
@@ -167,7 +167,7 @@ impl Heads {
             data: turned,
             stride: KEYS,
         };
-        multiply::<S, false, false>(isa, [rows, keys, self.width], left, right, scores, KEYS);
+        multiply::<false, false>([rows, keys, self.width], left, right, scores, KEYS);
         for row in 0..rows {
             let scores = &mut scores[row * KEYS..][..pad(keys)];
             let visible = self.visible(b, t + row, first).min(keys);
@@ -181,7 +181,7 @@ impl Heads {
 #[inline(always)]
 pub fn weights<S: Isa>(isa: S, scores: &mut [f32], [most, inverse]: [f32; 2]) {
     for score in scores {
-        *score = exp(isa, *score - most) * inverse;
+        *score = exp_down(isa, *score - most) * inverse;
     }
 }
 

@@ -7,7 +7,7 @@ use super::block::{Heads, KEYS, QUERIES, sized};
 use super::tiles::{Rows, multiply, pack, pad, turn};
 use crate::buffer::{Columns, build_grid, pieces};
 use crate::flex::Dense;
-use crate::simd::{Isa, Kernel, exp, run};
+use crate::simd::{Isa, Kernel, exp_down, run};
 
 /// Partial sums of a row.
 const LANES: usize = 16;
@@ -28,10 +28,10 @@ pub fn forward(
     let [context, statistics] = build_grid(
         widths,
         &rows,
-        heads.heads,
+        heads.count,
         Scratch::default,
         |scratch, task, [context, statistics]| {
-            let (piece, h) = (task / heads.heads, task % heads.heads);
+            let (piece, h) = (task / heads.count, task % heads.count);
             run(Task {
                 heads,
                 at: [piece / chunks, h, piece % chunks * chunk],
@@ -89,7 +89,7 @@ impl Kernel for Task<'_> {
             .zip(keys.chunks_exact_mut(block.max(1)))
         {
             let from = heads.rows(k, heads.keys, width, [b, h, j]);
-            turn(from, KEYS.min(seen - j), width, to, KEYS);
+            turn(isa, from, KEYS.min(seen - j), width, to, KEYS);
         }
         let values = sized(&mut self.scratch.values, seen * padded);
         let from = heads.rows(v, heads.keys, heads.value_width, [b, h, 0]);
@@ -109,7 +109,6 @@ impl Kernel for Task<'_> {
                 let count = KEYS.min(seen - j);
                 let turned = &keys[j / KEYS * block..][..block];
                 heads.scores(
-                    isa,
                     [b, h, t],
                     rows,
                     [j, count],
@@ -123,7 +122,7 @@ impl Kernel for Task<'_> {
                     let context = &mut context[row * padded..][..padded];
                     update(isa, scores, &mut running[row], context);
                     if let Some(dropout) = heads.dropout {
-                        let key = dropout.row((b * heads.heads + h) * heads.queries + t + row);
+                        let key = dropout.row((b * heads.count + h) * heads.queries + t + row);
                         for (i, weight) in scores.iter_mut().enumerate() {
                             *weight *= dropout.factor(key, j + i);
                         }
@@ -138,7 +137,7 @@ impl Kernel for Task<'_> {
                     stride: KEYS,
                 };
                 let sizes = [rows, heads.value_width, count];
-                multiply::<S, false, true>(isa, sizes, left, right, context, padded);
+                multiply::<false, true>(sizes, left, right, context, padded);
             }
             for row in 0..rows {
                 let [most, sum] = running[row];
@@ -192,7 +191,7 @@ fn update<S: Isa>(isa: S, scores: &mut [f32], running: &mut [f32; 2], context: &
     } else {
         for block in scores.as_chunks_mut::<LANES>().0 {
             for l in 0..LANES {
-                block[l] = exp(isa, block[l] - most);
+                block[l] = exp_down(isa, block[l] - most);
                 sums[l] += block[l];
             }
         }
@@ -204,7 +203,7 @@ fn update<S: Isa>(isa: S, scores: &mut [f32], running: &mut [f32; 2], context: &
     }
     // The same maximum, and the first block, need no scaling.
     let scale = if most > before {
-        exp(isa, before - most)
+        exp_down(isa, before - most)
     } else {
         1.0
     };

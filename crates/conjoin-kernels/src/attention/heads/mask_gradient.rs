@@ -26,7 +26,7 @@ pub fn mask_gradient(
     };
     let mut tasks = Vec::new();
     for (b, h) in (0..mb).flat_map(|b| (0..mh).map(move |h| (b, h))) {
-        let (rows, rows_heads) = (all(b, mb, heads.batch), all(h, mh, heads.heads));
+        let (rows, rows_heads) = (all(b, mb, heads.batch), all(h, mh, heads.count));
         if mt == heads.queries {
             let blocks = pieces(mt, QUERIES).enumerate();
             tasks.extend(blocks.map(|(i, len)| {
@@ -105,11 +105,10 @@ impl Kernel for Task<'_> {
                 for j in (0..seen).step_by(KEYS) {
                     let count = KEYS.min(seen - j);
                     let from = heads.rows(operands.k, heads.keys, width, [b, h, j]);
-                    turn(from, count, width, keys, KEYS);
+                    turn(isa, from, count, width, keys, KEYS);
                     let from = heads.rows(operands.v, heads.keys, value_width, [b, h, j]);
-                    turn(from, count, value_width, values, KEYS);
+                    turn(isa, from, count, value_width, values, KEYS);
                     heads.scores(
-                        isa,
                         [b, h, t],
                         rows,
                         [j, count],
@@ -127,16 +126,16 @@ impl Kernel for Task<'_> {
                         stride: KEYS,
                     };
                     let sizes = [rows, count, value_width];
-                    multiply::<S, false, false>(isa, sizes, left, right, d_scores, KEYS);
+                    multiply::<false, false>(sizes, left, right, d_scores, KEYS);
                     for row in 0..rows {
-                        let at = ((b * heads.queries + t + row) * heads.heads + h) * 2;
+                        let at = ((b * heads.queries + t + row) * heads.count + h) * 2;
                         let context = &context.data[row * context.stride..][..value_width];
                         let d_context = &d_context[row * value_padded..][..value_width];
                         let d_scores = &mut d_scores[row * KEYS..][..pad(count)];
                         gradient_row(
                             isa,
                             heads,
-                            [(b * heads.heads + h) * heads.queries + t + row, j],
+                            [(b * heads.count + h) * heads.queries + t + row, j],
                             [operands.statistics[at], operands.statistics[at + 1]],
                             reduce::dot(context, d_context),
                             &mut weights[row * KEYS..][..pad(count)],

@@ -146,7 +146,7 @@ fn checked(q: [usize; 3], k: [usize; 3], v: [usize; 3], options: &MultiHead) -> 
     let width = q[2] / heads;
     Heads {
         batch: q[0],
-        heads,
+        count: heads,
         queries: q[1],
         keys: k[1],
         width,
@@ -172,7 +172,7 @@ pub struct Saved {
 impl Heads {
     fn run_forward(&self, [q, k, v]: [&Dense; 3], mask: Option<&Dense>) -> (FlexTensor, Saved) {
         let (context, statistics) = forward::forward(self, [q, k, v], mask);
-        let dims = [self.batch, self.queries, self.heads * self.value_width];
+        let dims = [self.batch, self.queries, self.count * self.value_width];
         let context = Dense::from_vec(context, dims);
         let saved = Saved {
             operands: [q.clone(), k.clone(), v.clone()],
@@ -202,10 +202,10 @@ impl Heads {
         let mut gradients = [None, None, None, None];
         if wanted[..3].contains(&true) {
             let [dq, dk, dv] = backward::backward(self, operands);
-            let width = self.heads * self.width;
+            let width = self.count * self.width;
             gradients[0] = wanted[0].then(|| tensor(dq, [self.batch, self.queries, width]));
             gradients[1] = wanted[1].then(|| tensor(dk, [self.batch, self.keys, width]));
-            let dims = [self.batch, self.keys, self.heads * self.value_width];
+            let dims = [self.batch, self.keys, self.count * self.value_width];
             gradients[2] = wanted[2].then(|| tensor(dv, dims));
         }
         if let (true, Some(dims)) = (wanted[3], self.mask) {

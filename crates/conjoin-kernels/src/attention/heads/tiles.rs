@@ -3,7 +3,7 @@
 //! `B` and `C` have rows of whole registers ([`pad`]); what lies in the padding is never used. `A` is
 //! read value by value, so it needs neither padding nor a certain order.
 
-use crate::simd::Isa;
+use crate::simd::{Isa, Kernel, run};
 
 /// Widths are padded to this many numbers, the widest register.
 const REGISTER: usize = 16;
@@ -22,9 +22,10 @@ pub struct Rows<'a> {
 
 /// `C [m, n] = A [m, k] · B [k, n]`, or `C += …` with `ADD`; `A` is stored as `[k, m]` with `TURNED`.
 /// Columns up to `pad(n)` are written.
-#[inline(always)]
-pub fn multiply<S: Isa, const TURNED: bool, const ADD: bool>(
-    isa: S,
+///
+/// # Panics
+/// If an operand is smaller than that.
+pub fn multiply<const TURNED: bool, const ADD: bool>(
     [m, n, k]: [usize; 3],
     a: Rows<'_>,
     b: Rows<'_>,
@@ -32,95 +33,157 @@ pub fn multiply<S: Isa, const TURNED: bool, const ADD: bool>(
     c_stride: usize,
 ) {
     let n = pad(n);
-    let mut column = 0;
-    // Four rows: enough independent sums to hide the latency of a multiply-add.
-    if S::ACCUMULATORS >= 16 {
-        while column + 4 * S::LANES <= n {
-            strip::<S, TURNED, ADD, 4>(isa, [m, k, column], a, b, c, c_stride);
-            column += 4 * S::LANES;
+    let reach = |rows: usize, stride: usize, width: usize| match rows {
+        0 => 0,
+        _ => (rows - 1) * stride + width,
+    };
+    let (a_rows, a_width) = if TURNED { (k, m) } else { (m, k) };
+    assert!(
+        reach(a_rows, a.stride, a_width) <= a.data.len()
+            && reach(k, b.stride, n) <= b.data.len()
+            && reach(m, c_stride, n) <= c.len()
+            && n <= c_stride,
+        "an operand of a product is too small"
+    );
+    // A kernel of its own: inlined into its callers it would be compiled many times over.
+    run(Product::<TURNED> {
+        a: a.data.as_ptr(),
+        a_stride: a.stride,
+        b: b.data.as_ptr(),
+        b_stride: b.stride,
+        c: c.as_mut_ptr(),
+        c_stride,
+        add: ADD,
+        sizes: [m, n, k],
+    });
+}
+
+/// The operands of [`multiply`], which are as large as it has checked, and `n` whole registers; strides
+/// count numbers.
+struct Product<const TURNED: bool> {
+    a: *const f32,
+    a_stride: usize,
+    b: *const f32,
+    b_stride: usize,
+    c: *mut f32,
+    c_stride: usize,
+    add: bool,
+    sizes: [usize; 3],
+}
+
+impl<const TURNED: bool> Kernel for Product<TURNED> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Isa>(self, isa: S) {
+        let m = self.sizes[0];
+        let mut row = 0;
+        // SAFETY: the rows are below `m`.
+        unsafe {
+            // Six rows at a time make enough independent sums to hide the latency of a multiply-add and
+            // leave registers for the operands. `B` is read again for each six, and stays in the cache.
+            while row + 6 <= m {
+                strip::<S, TURNED, 6>(isa, &self, row);
+                row += 6;
+            }
+            if row + 4 <= m {
+                strip::<S, TURNED, 4>(isa, &self, row);
+                row += 4;
+            }
+            while row < m {
+                strip::<S, TURNED, 1>(isa, &self, row);
+                row += 1;
+            }
         }
-    }
-    if S::ACCUMULATORS >= 8 {
-        while column + 2 * S::LANES <= n {
-            strip::<S, TURNED, ADD, 2>(isa, [m, k, column], a, b, c, c_stride);
-            column += 2 * S::LANES;
-        }
-    }
-    while column < n {
-        strip::<S, TURNED, ADD, 1>(isa, [m, k, column], a, b, c, c_stride);
-        column += S::LANES;
     }
 }
 
-/// `N` registers of columns of the product.
+/// `M` rows of the product.
+///
+/// # Safety
+/// The rows lie within the operands.
 #[inline(always)]
-fn strip<S: Isa, const TURNED: bool, const ADD: bool, const N: usize>(
+unsafe fn strip<S: Isa, const TURNED: bool, const M: usize>(
     isa: S,
-    [m, k, column]: [usize; 3],
-    a: Rows<'_>,
-    b: Rows<'_>,
-    c: &mut [f32],
-    c_stride: usize,
+    product: &Product<TURNED>,
+    row: usize,
 ) {
-    let mut row = 0;
-    while row + 4 <= m {
-        tile::<S, TURNED, ADD, 4, N>(isa, [row, column, k], a, b, c, c_stride);
-        row += 4;
-    }
-    while row < m {
-        tile::<S, TURNED, ADD, 1, N>(isa, [row, column, k], a, b, c, c_stride);
-        row += 1;
+    let n = product.sizes[1];
+    let mut column = 0;
+    // SAFETY: the rows by the caller; the columns are below `n`, whole registers at a time.
+    unsafe {
+        if S::ACCUMULATORS >= 24 {
+            while column + 4 * S::LANES <= n {
+                tile::<S, TURNED, M, 4>(isa, product, row, column);
+                column += 4 * S::LANES;
+            }
+        }
+        if S::ACCUMULATORS >= 12 {
+            while column + 2 * S::LANES <= n {
+                tile::<S, TURNED, M, 2>(isa, product, row, column);
+                column += 2 * S::LANES;
+            }
+        }
+        while column < n {
+            tile::<S, TURNED, M, 1>(isa, product, row, column);
+            column += S::LANES;
+        }
     }
 }
 
 /// `M` rows and `N` registers of the product, summed in registers.
+///
+/// # Safety
+/// They lie within the operands.
 #[inline(always)]
-fn tile<S: Isa, const TURNED: bool, const ADD: bool, const M: usize, const N: usize>(
+unsafe fn tile<S: Isa, const TURNED: bool, const M: usize, const N: usize>(
     isa: S,
-    [row, column, k]: [usize; 3],
-    a: Rows<'_>,
-    b: Rows<'_>,
-    c: &mut [f32],
-    c_stride: usize,
+    product: &Product<TURNED>,
+    row: usize,
+    column: usize,
 ) {
     let mut sums = [[isa.splat(0.0); N]; M];
-    if ADD {
-        for i in 0..M {
-            let c = &c[(row + i) * c_stride + column..][..N * S::LANES];
-            for j in 0..N {
-                sums[i][j] = isa.load(&c[j * S::LANES..]);
+    // SAFETY: every access is to a row below `row + M`, a step below `k` and columns below
+    // `column + N * LANES`, which the caller vouches for.
+    unsafe {
+        let c = product.c.add(row * product.c_stride + column);
+        if product.add {
+            for i in 0..M {
+                for j in 0..N {
+                    let c = c.add(i * product.c_stride + j * S::LANES);
+                    sums[i][j] = isa.load(std::slice::from_raw_parts(c, S::LANES));
+                }
             }
         }
-    }
-    let lines: [&[f32]; M] = std::array::from_fn(|i| {
-        if TURNED {
-            &a.data[..0]
+        // Addresses that share an index, or lie side by side: no chain of sums between them.
+        let (a_row, a_k) = if TURNED {
+            (1, product.a_stride)
         } else {
-            &a.data[(row + i) * a.stride..][..k]
-        }
-    });
-    for p in 0..k {
-        let b = &b.data[p * b.stride + column..][..N * S::LANES];
-        let b: [S::Vector; N] = std::array::from_fn(
-            #[inline(always)]
-            |j| isa.load(&b[j * S::LANES..]),
-        );
-        let turned = if TURNED {
-            &a.data[p * a.stride + row..][..M]
-        } else {
-            &[]
+            (product.a_stride, 1)
         };
+        let mut a = [product.a; M];
         for i in 0..M {
-            let a = isa.splat(if TURNED { turned[i] } else { lines[i][p] });
-            for j in 0..N {
-                sums[i][j] = isa.mul_add(a, b[j], sums[i][j]);
-            }
+            a[i] = product.a.add((row + i) * a_row);
         }
-    }
-    for i in 0..M {
-        let c = &mut c[(row + i) * c_stride + column..][..N * S::LANES];
-        for j in 0..N {
-            isa.store(sums[i][j], &mut c[j * S::LANES..]);
+        let mut b = product.b.add(column);
+        for p in 0..product.sizes[2] {
+            let mut right = [isa.splat(0.0); N];
+            for j in 0..N {
+                right[j] = isa.load(std::slice::from_raw_parts(b.add(j * S::LANES), S::LANES));
+            }
+            for i in 0..M {
+                let left = isa.splat(*a[i].add(p * a_k));
+                for j in 0..N {
+                    sums[i][j] = isa.mul_add(left, right[j], sums[i][j]);
+                }
+            }
+            b = b.wrapping_add(product.b_stride);
+        }
+        for i in 0..M {
+            for j in 0..N {
+                let c = c.add(i * product.c_stride + j * S::LANES);
+                isa.store(sums[i][j], std::slice::from_raw_parts_mut(c, S::LANES));
+            }
         }
     }
 }
@@ -142,16 +205,28 @@ pub fn pack(from: Rows<'_>, width: usize, scale: f32, to: &mut [f32]) {
 /// Turns `rows` rows of `width` numbers into `width` rows that begin `stride` apart; columns up to
 /// `pad(rows)` are cleared.
 #[inline(always)]
-pub fn turn(from: Rows<'_>, rows: usize, width: usize, to: &mut [f32], stride: usize) {
+pub fn turn<S: Isa>(
+    isa: S,
+    from: Rows<'_>,
+    rows: usize,
+    width: usize,
+    to: &mut [f32],
+    stride: usize,
+) {
     const SIDE: usize = 8;
     let mut row = 0;
     while row + SIDE <= rows {
         let lines: [&[f32]; SIDE] =
             std::array::from_fn(|i| &from.data[(row + i) * from.stride..][..width]);
-        for (column, to) in to.chunks_mut(stride).take(width).enumerate() {
-            let to = &mut to[row..][..SIDE];
-            for i in 0..SIDE {
-                to[i] = lines[i][column];
+        let mut column = 0;
+        while column + SIDE <= width {
+            let to = &mut to[column * stride + row..];
+            isa.turn8(lines.map(|line| &line[column..]), to, stride);
+            column += SIDE;
+        }
+        for column in column..width {
+            for (to, line) in to[column * stride + row..].iter_mut().zip(lines) {
+                *to = line[column];
             }
         }
         row += SIDE;
