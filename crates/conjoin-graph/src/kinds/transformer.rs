@@ -37,12 +37,12 @@ pub fn check(options: &TransformerOptions, max_length: Option<usize>) -> Result<
     dropout_probability(options.dropout)?;
     let refuse = |message: String| Err(NodeError::Options(message));
     let (size, heads) = (options.size, options.heads);
-    if size == 0 || size % heads != 0 {
+    if size == 0 || !size.is_multiple_of(heads) {
         return refuse(format!(
             "heads: expected a divisor of the {size} features of input \"sequence\", found {heads}"
         ));
     }
-    if options.positions == PositionKind::Rotary && (size / heads) % 2 != 0 {
+    if options.positions == PositionKind::Rotary && !(size / heads).is_multiple_of(2) {
         return refuse(format!(
             "positions: \"rotary\" expects an even number of features a head, found {} ({size} \
              features, {heads} heads)",

@@ -131,8 +131,11 @@ impl NodeConfig for TransformerDecoderConfig {
     }
 }
 
-/// The memory and the valid positions of each row, where it is wired.
-fn memory(inputs: &Inputs) -> Result<Option<(Tensor<3>, Arc<[usize]>)>, NodeError> {
+/// A memory and the valid positions of each row.
+type States = (Tensor<3>, Arc<[usize]>);
+
+/// The memory, where it is wired.
+fn memory(inputs: &Inputs) -> Result<Option<States>, NodeError> {
     match inputs.find("memory") {
         None => Ok(None),
         Some(value) => Ok(Some((inputs.tensor("memory")?, value.row_lengths()))),
