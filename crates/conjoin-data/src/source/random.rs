@@ -292,19 +292,19 @@ mod tests {
         for (column, message) in [
             (
                 r#"{"kind": "image", "shape": [4, 5]}"#,
-                "columns.c.shape: found [4, 5], expected [height, width, channels], all above 0",
+                "option `columns.c.shape`: found [4, 5], expected [height, width, channels], all above 0",
             ),
             (
                 r#"{"kind": "features"}"#,
-                "columns.c.shape: found [], expected at least one size, all above 0",
+                "option `columns.c.shape`: found [], expected at least one size, all above 0",
             ),
             (
                 r#"{"kind": "label", "size": 1}"#,
-                "columns.c.size: found 1, expected at least 2 classes",
+                "option `columns.c.size`: found 1, expected at least 2 classes",
             ),
             (
                 r#"{"kind": "tokens", "size": 9, "length": [3, 2]}"#,
-                "columns.c.length: found [3, 2], expected [fewest, most] with 1 <= fewest <= most",
+                "option `columns.c.length`: found [3, 2], expected [fewest, most] with 1 <= fewest <= most",
             ),
         ] {
             let found = refused(&format!(r#"{{"c": {column}}}"#));
@@ -312,7 +312,7 @@ mod tests {
         }
         assert_eq!(
             refused("{}"),
-            "columns: found none, expected at least one column"
+            "option `columns`: found none, expected at least one column"
         );
     }
 }

@@ -75,7 +75,7 @@ fn chart(runs: &[ComparedRun], term: &str) -> LineChart {
             }),
         }
     }
-    let longest = runs.iter().map(|run| run.log.steps.len()).max();
+    let longest = series.iter().flat_map(|s| &s.pieces).map(Vec::len).max();
     LineChart {
         title: format!("Loss {term} of each arm"),
         x_label: "samples".to_owned(),
