@@ -31,9 +31,8 @@ def run_conjoin(arguments, name: str, environment: dict) -> dict:
     system = SYSTEMS[name]
     out = WORK / f"{name}-run"
     shutil.rmtree(out, ignore_errors=True)
-    epochs = f"stages.{system.stage}.epochs={system.epochs * arguments.length}"
     command = [arguments.conjoin, "train", system.recipe, "--out", str(out), "--arm", system.arm]
-    for change in [*system.changes, epochs]:
+    for change in system.with_epochs(arguments.length):
         command += ["--set", change]
     _, memory = finish(command, environment)
     events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

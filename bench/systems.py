@@ -14,6 +14,15 @@ class System:
     stage: str
     epochs: float
     changes: tuple[str, ...] = ()
+    # An arm that gives its stage epochs of its own.
+    arm_has_epochs: bool = False
+
+    def with_epochs(self, factor: float) -> list[str]:
+        """All changes, with the stage's length times a factor."""
+        place = f"arms.{self.arm}.epochs.{self.stage}" if self.arm_has_epochs else (
+            f"stages.{self.stage}.epochs"
+        )
+        return [*self.changes, f"{place}={self.epochs * factor}"]
 
     def stage_of(self, recipe: dict) -> dict:
         return next(stage for stage in recipe["stages"] if stage["name"] == self.stage)
@@ -35,6 +44,7 @@ SYSTEMS = {
             "stages.joint.evaluate.batches=1",
             "data.test.source.limit=64",
         ),
+        arm_has_epochs=True,
     ),
     "fashion": System(
         "recipes/fashion.toml", "scratch", "scratch", 0.2, ("data.test.source.take=[0,250]",)

@@ -21,12 +21,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CONJOIN_CMUDICT");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let (dictionary, licence) = match env::var_os("CONJOIN_CMUDICT").map(PathBuf::from) {
-        Some(path) => (path.clone(), path.with_file_name(LICENCE)),
-        None => {
-            let folder = package_folder(&out.join("probe"))?;
-            (folder.join("resources/cmudict.dict"), folder.join(LICENCE))
-        }
+    let named = env::var_os("CONJOIN_CMUDICT").map(PathBuf::from);
+    let (dictionary, licence) = if let Some(path) = named {
+        (path.clone(), path.with_file_name(LICENCE))
+    } else {
+        let folder = package_folder(&out.join("probe"))?;
+        (folder.join("resources/cmudict.dict"), folder.join(LICENCE))
     };
     for (file, name) in [(dictionary, "cmudict.dict"), (licence, LICENCE)] {
         let text = fs::read(&file).map_err(|e| {

@@ -93,9 +93,10 @@ impl Attend {
             ..MultiHead::new(self.heads)
         };
         let y = operation(q.clone(), k.clone(), v.clone(), options);
-        match mask {
-            Some(mask) => results!(y, q, k, v, mask),
-            None => results!(y, q, k, v),
+        if let Some(mask) = mask {
+            results!(y, q, k, v, mask)
+        } else {
+            results!(y, q, k, v)
         }
     }
 }

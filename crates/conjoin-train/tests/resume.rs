@@ -93,8 +93,11 @@ fn live(plan: &Arc<Plan>, root: &Path, crash: Option<usize>) -> Result<Outcome, 
     run_with(plan, root, options).0
 }
 
+/// The files of one checkpoint.
+type Weights = BTreeMap<String, Vec<u8>>;
+
 /// Every checkpoint of a finished run, and the steps that its metrics record.
-fn results(root: &Path) -> (BTreeMap<u64, BTreeMap<String, Vec<u8>>>, Vec<u64>) {
+fn results(root: &Path) -> (BTreeMap<u64, Weights>, Vec<u64>) {
     let store = conjoin_train::checkpoint::Store::new(root.join("checkpoints"));
     let checkpoints = store.steps().unwrap().into_iter();
     let checkpoints = checkpoints

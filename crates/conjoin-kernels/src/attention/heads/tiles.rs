@@ -3,6 +3,9 @@
 //! `B` and `C` have rows of whole registers ([`pad`]); what lies in the padding is never used. `A` is
 //! read value by value, so it needs neither padding nor a certain order.
 
+// Indices of constant range name registers; iterators would hide which.
+#![allow(clippy::needless_range_loop)]
+
 use crate::simd::{Isa, Kernel, run};
 
 /// Widths are padded to this many numbers, the widest register.
