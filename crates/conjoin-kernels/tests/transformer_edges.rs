@@ -3,32 +3,14 @@
 
 mod support;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use conjoin_kernels::activation::{self, Activation, activate};
 use conjoin_kernels::attention::{MultiHead, multi_head_attention};
 use conjoin_kernels::embedding::embedding;
 use conjoin_kernels::group_norm::group_norm;
 use conjoin_kernels::layer_norm::{layer_norm, layer_norm_residual};
-use support::{close, random, same_bits, values};
-
-fn device() -> Device {
-    Device::flex().autodiff()
-}
-
-fn leaf<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    random(shape, seed, &device()).require_grad()
-}
-
-fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    random(shape, seed, &device())
-}
-
-fn integers<const D: usize>(shape: [usize; D], below: usize, seed: u64) -> Tensor<D, Int> {
-    let numbers = support::numbers(shape.iter().product(), seed);
-    let index = |x: f32| ((x.abs() * below as f32) as usize).min(below - 1) as i64;
-    let numbers: Vec<i64> = numbers.into_iter().map(index).collect();
-    Tensor::from_data(TensorData::new(numbers, shape), &device())
-}
+use support::tracked::{device, integers, leaf, noise};
+use support::{close, same_bits, values};
 
 /// The output and the gradients of the leaves of an output weighted by noise.
 macro_rules! results {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use conjoin_kernels::activation::{self, Activation, activate};
 use conjoin_kernels::attention::{self, MultiHead, multi_head_attention};
 use conjoin_kernels::embedding::{self, embedding};
@@ -12,26 +12,8 @@ use conjoin_kernels::layer_norm::{self, layer_norm, layer_norm_residual};
 use conjoin_kernels::loss::{weighted_reference, weighted_softmax_cross_entropy};
 use conjoin_kernels::pool::{avg_pool2d_inside, avg_pool2d_inside_reference};
 use proptest::prelude::*;
-use support::{close, random, same_bits, values};
-
-fn device() -> Device {
-    Device::flex().autodiff()
-}
-
-fn leaf<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    random(shape, seed, &device()).require_grad()
-}
-
-fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    random(shape, seed, &device())
-}
-
-fn integers<const D: usize>(shape: [usize; D], below: usize, seed: u64) -> Tensor<D, Int> {
-    let numbers = support::numbers(shape.iter().product(), seed);
-    let index = |x: f32| ((x.abs() * below as f32) as usize).min(below - 1) as i64;
-    let numbers: Vec<i64> = numbers.into_iter().map(index).collect();
-    Tensor::from_data(TensorData::new(numbers, shape), &device())
-}
+use support::tracked::{integers, leaf, noise};
+use support::{close, same_bits, values};
 
 /// The output and the gradients of the leaves of an output weighted by noise.
 macro_rules! results {

@@ -1,6 +1,8 @@
 //! Golden files, and comparison of tensors.
 #![allow(dead_code)] // every test file uses its part
 
+pub mod tracked;
+
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, BTreeSet};
