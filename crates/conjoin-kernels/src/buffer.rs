@@ -51,8 +51,26 @@ pub(crate) fn build_one(
     piece: usize,
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let sizes: Vec<[usize; 1]> = pieces(len, piece).map(|size| [size]).collect();
-    let [values] = build(&sizes, |i, [values]| fill(i * piece.max(1), values));
+    build_one_with(len, piece, || (), |(), first, values| fill(first, values))
+}
+
+/// [`build_one`] with `scratch`, which makes what a thread keeps between tasks.
+pub(crate) fn build_one_with<T>(
+    len: usize,
+    piece: usize,
+    scratch: impl Fn() -> T + Sync + Send,
+    fill: impl Fn(&mut T, usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let piece = piece.max(1);
+    let mut values = Vec::<f32>::with_capacity(len);
+    values.spare_capacity_mut()[..len]
+        .par_chunks_mut(piece)
+        .enumerate()
+        .for_each_init(scratch, |scratch, (i, values)| {
+            fill(scratch, i * piece, cleared(values));
+        });
+    // SAFETY: the pieces are the first `len` values, and every one has been cleared.
+    unsafe { values.set_len(len) };
     values
 }
 

@@ -25,5 +25,6 @@ pub mod pool;
 mod reduce;
 pub mod rnn;
 pub mod rotary;
+mod scratch;
 pub mod simd;
 mod unwritten;

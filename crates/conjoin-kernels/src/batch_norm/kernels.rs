@@ -2,12 +2,10 @@
 
 use rayon::prelude::*;
 
+use crate::buffer::{BLOCK, build_one};
 use crate::simd::{Isa, Kernel, mul_add, run};
 
-/// Values of a block: rows are grouped so that a block has about this many.
-const BLOCK: usize = 1 << 14;
-
-/// Values of a block of whole rows.
+/// Values of a block of whole rows, about [`BLOCK`].
 pub fn block_len(channels: usize) -> usize {
     (BLOCK / channels.max(1)).max(1) * channels.max(1)
 }
@@ -136,24 +134,17 @@ pub fn normalise(
     residual: Option<&[f32]>,
     relu: bool,
 ) -> Vec<f32> {
-    let len = block_len(mean.len());
-    let mut y = vec![0.0f32; x.len()];
-    y.par_chunks_mut(len)
-        .zip(x.par_chunks(len))
-        .enumerate()
-        .for_each(|(block, (y, x))| {
-            let residual = residual.map(|r| &r[block * len..][..y.len()]);
-            run(Normalise {
-                x,
-                mean,
-                scale,
-                beta,
-                residual,
-                relu,
-                y,
-            });
+    build_one(x.len(), block_len(mean.len()), |first, y| {
+        run(Normalise {
+            x: &x[first..][..y.len()],
+            mean,
+            scale,
+            beta,
+            residual: residual.map(|r| &r[first..][..y.len()]),
+            relu,
+            y,
         });
-    y
+    })
 }
 
 /// A block of [`normalise`].
@@ -200,14 +191,10 @@ impl Kernel for Normalise<'_> {
 
 /// `dy` where `y > 0`, else 0.
 pub fn rectified(dy: &[f32], y: &[f32]) -> Vec<f32> {
-    let mut dz = vec![0.0f32; dy.len()];
-    dz.par_chunks_mut(BLOCK)
-        .zip(dy.par_chunks(BLOCK))
-        .zip(y.par_chunks(BLOCK))
-        .for_each(|((dz, dy), y)| {
-            run(Rectified { dy, y, dz });
-        });
-    dz
+    build_one(dy.len(), BLOCK, |first, dz| {
+        let (dy, y) = (&dy[first..][..dz.len()], &y[first..][..dz.len()]);
+        run(Rectified { dy, y, dz });
+    })
 }
 
 struct Rectified<'a> {
@@ -253,23 +240,17 @@ pub fn input_gradient(
             )
         })
         .unzip();
-    let len = block_len(channels);
-    let mut dx = vec![0.0f32; x.len()];
-    dx.par_chunks_mut(len)
-        .zip(x.par_chunks(len))
-        .zip(dz.par_chunks(len))
-        .for_each(|((dx, x), dz)| {
-            run(InputGradient {
-                x,
-                dz,
-                mean,
-                scale: &scale,
-                slope: &slope,
-                offset: &offset,
-                dx,
-            });
+    build_one(x.len(), block_len(channels), |first, dx| {
+        run(InputGradient {
+            x: &x[first..][..dx.len()],
+            dz: &dz[first..][..dx.len()],
+            mean,
+            scale: &scale,
+            slope: &slope,
+            offset: &offset,
+            dx,
         });
-    dx
+    })
 }
 
 /// A block of [`input_gradient`]: `dx = dz · scale + (x - mean) · slope + offset`.
