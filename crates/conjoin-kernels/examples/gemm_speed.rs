@@ -23,14 +23,34 @@ const SHAPES: [(&str, [usize; 3], [bool; 2]); 22] = [
     ("linear, input's gradient", [1280, 512, 256], [false, false]),
     ("linear, weight's gradient", [256, 512, 1280], [true, false]),
     ("vocabulary forward", [1280, 41, 256], [false, true]),
-    ("vocabulary, input's gradient", [1280, 256, 41], [false, false]),
-    ("vocabulary, weight's gradient", [41, 256, 1280], [true, false]),
+    (
+        "vocabulary, input's gradient",
+        [1280, 256, 41],
+        [false, false],
+    ),
+    (
+        "vocabulary, weight's gradient",
+        [41, 256, 1280],
+        [true, false],
+    ),
     ("gates, weight's gradient", [1024, 256, 1150], [true, false]),
     ("transformer, forward", [2304, 1024, 256], [false, true]),
-    ("transformer, input's gradient", [2304, 256, 1024], [false, false]),
-    ("transformer, weight's gradient", [1024, 256, 2304], [true, false]),
+    (
+        "transformer, input's gradient",
+        [2304, 256, 1024],
+        [false, false],
+    ),
+    (
+        "transformer, weight's gradient",
+        [1024, 256, 2304],
+        [true, false],
+    ),
     ("classifier forward", [128, 10, 1152], [false, true]),
-    ("classifier, weight's gradient", [10, 1152, 128], [true, false]),
+    (
+        "classifier, weight's gradient",
+        [10, 1152, 128],
+        [true, false],
+    ),
     ("few rows", [8, 1024, 256], [false, true]),
     ("one row", [1, 1024, 256], [false, true]),
     ("a head's scores", [64, 64, 32], [false, true]),
@@ -43,11 +63,13 @@ fn main() {
         .and_then(|runs| runs.parse().ok())
         .unwrap_or(30);
     let instruction = conjoin_kernels::simd::has_bf16();
-    println!("threads {}, bfloat16 instruction {instruction}", rayon::current_num_threads());
+    println!(
+        "threads {}, bfloat16 instruction {instruction}",
+        rayon::current_num_threads()
+    );
     for (name, [m, n, k], [turn_a, turn_b]) in SHAPES {
-        let numbers = |n: usize| -> Vec<f32> {
-            (0..n).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect()
-        };
+        let numbers =
+            |n: usize| -> Vec<f32> { (0..n).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect() };
         let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
         let a = match turn_a {
             true => Mat::new(&a, k, m).t(),
@@ -63,7 +85,14 @@ fn main() {
         let mut time = |precision| {
             let begun = Instant::now();
             for _ in 0..repeats {
-                gemm(precision, MatMut::new(&mut c, m, n), 0.0, a, b, Threads::All);
+                gemm(
+                    precision,
+                    MatMut::new(&mut c, m, n),
+                    0.0,
+                    a,
+                    b,
+                    Threads::All,
+                );
             }
             begun.elapsed().as_secs_f64() / repeats as f64
         };

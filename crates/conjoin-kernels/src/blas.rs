@@ -222,7 +222,7 @@ mod tests {
             let mut c = c0.clone();
             // A is stored transposed, B too, and C is a block of wider rows.
             gemm(
-Precision::F32,
+                Precision::F32,
                 MatMut::strided(&mut c, m, n, n + 3),
                 beta,
                 Mat::new(&a, k, m).t(),
@@ -244,7 +244,7 @@ Precision::F32,
     fn an_empty_sum_scales_c() {
         let mut c = [2.0, 4.0];
         gemm(
-Precision::F32,
+            Precision::F32,
             MatMut::new(&mut c, 1, 2),
             0.5,
             Mat::new(&[], 1, 0),
@@ -253,7 +253,7 @@ Precision::F32,
         );
         assert_eq!(c, [1.0, 2.0]);
         gemm(
-Precision::F32,
+            Precision::F32,
             MatMut::new(&mut c, 1, 2),
             0.0,
             Mat::new(&[], 1, 0),
@@ -276,7 +276,7 @@ Precision::F32,
                 let mut c = vec![0.0; m * n];
                 let task = || {
                     gemm(
-Precision::F32,
+                        Precision::F32,
                         MatMut::new(&mut c, m, n),
                         0.0,
                         Mat::new(&a, m, k),

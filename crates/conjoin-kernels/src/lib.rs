@@ -28,6 +28,5 @@ mod reduce;
 pub mod rnn;
 pub mod rotary;
 pub mod simd;
-mod unwritten;
 
 pub use precision::Precision;

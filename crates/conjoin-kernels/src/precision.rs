@@ -64,7 +64,8 @@ mod tests {
             (inner, Precision::current())
         });
         assert_eq!(seen, (F32, Bf16));
-        let panicked = std::panic::catch_unwind(|| Bf16.scope(|| std::panic::resume_unwind(Box::new(()))));
+        let panicked =
+            std::panic::catch_unwind(|| Bf16.scope(|| std::panic::resume_unwind(Box::new(()))));
         assert!(panicked.is_err());
         assert_eq!(Precision::current(), F32);
     }

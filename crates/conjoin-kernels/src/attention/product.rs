@@ -40,20 +40,22 @@ struct Product {
 /// An operand: its numbers, its rows and columns, and whether it is multiplied as it is or turned.
 type Operand<'a> = (&'a [f32], [usize; 2], bool);
 
+/// One row's matrix of an operand.
+fn matrix((data, [rows, cols], turned): Operand<'_>, row: usize) -> Mat<'_> {
+    let size = rows * cols;
+    let mat = Mat::new(&data[row * size..][..size], rows, cols);
+    if turned { mat.t() } else { mat }
+}
+
 impl Product {
     /// The product of each row, `[rows, cols]`.
     fn each(&self, [rows, cols]: [usize; 2], a: Operand<'_>, b: Operand<'_>) -> FlexTensor {
         let mut c = vec![0.0; self.batch * rows * cols];
-        let mat = |(data, [rows, cols], turned): Operand<'_>, row: usize| {
-            let size = rows * cols;
-            let mat = Mat::new(&data[row * size..][..size], rows, cols);
-            if turned { mat.t() } else { mat }
-        };
         c.par_chunks_mut((rows * cols).max(1))
             .enumerate()
             .for_each(|(row, c)| {
                 let to = MatMut::new(c, rows, cols);
-                let (a, b) = (mat(a, row), mat(b, row));
+                let (a, b) = (matrix(a, row), matrix(b, row));
                 gemm(self.precision, to, 0.0, a, b, Threads::One);
             });
         tensor(c, [self.batch, rows, cols])
@@ -101,8 +103,12 @@ mod tests {
         let device = Device::flex().autodiff();
         for turned in [false, true] {
             let dims = if turned { [3, 7, 37] } else { [3, 37, 7] };
-            let random = |dims| Tensor::<3>::random(dims, Distribution::Uniform(-1.0, 1.0), &device);
-            let (a, b) = (random([3, 5, 37]).require_grad(), random(dims).require_grad());
+            let random =
+                |dims| Tensor::<3>::random(dims, Distribution::Uniform(-1.0, 1.0), &device);
+            let (a, b) = (
+                random([3, 5, 37]).require_grad(),
+                random(dims).require_grad(),
+            );
             let run = |precision: Precision| {
                 let c = precision.scope(|| product(a.clone(), b.clone(), turned));
                 let gradients = c.clone().powi_scalar(2).sum().backward();

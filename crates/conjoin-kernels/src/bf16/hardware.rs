@@ -309,7 +309,16 @@ pub fn gemm(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) 
         let panels = split * panels / splits..(split + 1) * panels / splits;
         // SAFETY: blocks and splits cut C into parts that do not overlap; its constructor has checked
         // that all lie within the slice, that of A its rows.
-        unsafe { block(&a, &right, rows, panels, (to.get(), &|row| row * stride), beta) };
+        unsafe {
+            block(
+                &a,
+                &right,
+                rows,
+                panels,
+                (to.get(), &|row| row * stride),
+                beta,
+            )
+        };
     };
     match threads {
         Threads::One => (0..blocks * splits).for_each(task),

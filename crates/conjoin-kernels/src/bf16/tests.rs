@@ -70,7 +70,9 @@ fn products() -> Vec<Product> {
 /// The sum of products of rounded operands in double precision, and that of their magnitudes.
 fn exact(a: &[f32], b: &[f32], [n, k]: [usize; 2], i: usize, j: usize) -> (f64, f64) {
     let product = |p| f64::from(round(a[i * k + p])) * f64::from(round(b[p * n + j]));
-    (0..k).map(product).fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()))
+    (0..k)
+        .map(product)
+        .fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()))
 }
 
 #[test]
@@ -107,11 +109,13 @@ fn agrees_with_double_precision_for_every_storage_and_remainder() {
             let stored_b = stored(&b, [k, n], right);
             for product in products() {
                 for beta in [0.0, 1.0, 0.5] {
-                    let mut c = if beta == 0.0 { vec![f32::NAN; m * n] } else { c0.clone() };
-                    let (a_mat, b_mat) = (
-                        mat(&stored_a, [m, k], left),
-                        mat(&stored_b, [k, n], right),
-                    );
+                    let mut c = if beta == 0.0 {
+                        vec![f32::NAN; m * n]
+                    } else {
+                        c0.clone()
+                    };
+                    let (a_mat, b_mat) =
+                        (mat(&stored_a, [m, k], left), mat(&stored_b, [k, n], right));
                     product(MatMut::new(&mut c, m, n), beta, a_mat, b_mat, Threads::All);
                     for (at, found) in c.iter().enumerate() {
                         let (sum, size) = exact(&a, &b, [n, k], at / n, at % n);
@@ -134,8 +138,20 @@ fn writes_to_a_block_of_columns_and_to_a_transpose() {
     for product in products() {
         let (mut block, mut turned) = (vec![9.0; m * (n + 4)], vec![9.0; m * n]);
         let (a_mat, b_mat) = (Mat::new(&a, m, k), Mat::new(&b, k, n));
-        product(MatMut::strided(&mut block, m, n, n + 4), 0.0, a_mat, b_mat, Threads::All);
-        product(MatMut::new(&mut turned, n, m).t(), 0.0, a_mat, b_mat, Threads::All);
+        product(
+            MatMut::strided(&mut block, m, n, n + 4),
+            0.0,
+            a_mat,
+            b_mat,
+            Threads::All,
+        );
+        product(
+            MatMut::new(&mut turned, n, m).t(),
+            0.0,
+            a_mat,
+            b_mat,
+            Threads::All,
+        );
         for i in 0..m {
             for j in 0..n {
                 let (want, _) = exact(&a, &b, [n, k], i, j);
@@ -185,7 +201,12 @@ fn numbers_that_are_not_finite_arrive() {
 
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    for [m, n, k] in [[256, 300, 700], [1, 1000, 900], [1000, 1, 900], [130, 170, 4097]] {
+    for [m, n, k] in [
+        [256, 300, 700],
+        [1, 1000, 900],
+        [1000, 1, 900],
+        [130, 170, 4097],
+    ] {
         let (a, b) = (numbers(m * k, 6), numbers(k * n, 7));
         for product in products() {
             let run = |threads: usize, asked: Threads| {

@@ -58,7 +58,12 @@ pub fn conv1d(
     if !(supported(&x) && supported(&w)) {
         return reference::conv1d(x, w, bias, options);
     }
-    let y = run(Conv(shape, Precision::current()), x.reshape(image), w.reshape(kernel), bias);
+    let y = run(
+        Conv(shape, Precision::current()),
+        x.reshape(image),
+        w.reshape(kernel),
+        bias,
+    );
     let [batch, _, time, filters] = y.dims();
     y.reshape([batch, time, filters])
 }
@@ -111,7 +116,12 @@ pub fn conv_transpose1d(
     if !(supported(&x) && supported(&w)) {
         return reference::conv_transpose1d(x, w, bias, options, output_padding);
     }
-    let y = run(Transposed(shape, Precision::current()), x.reshape(image), w.reshape(kernel), bias);
+    let y = run(
+        Transposed(shape, Precision::current()),
+        x.reshape(image),
+        w.reshape(kernel),
+        bias,
+    );
     let [batch, _, time, channels] = y.dims();
     y.reshape([batch, time, channels])
 }

@@ -179,13 +179,9 @@ impl Fused<6> for Gru {
         let (steps, joint) = (&self.steps, self.joint());
 
         let recurrent = w_hh.values();
-        let pack = |weights| Panels::pack(weights, self.precision);
+        let pack = |weights: Weights<'_>| Panels::pack(weights, self.precision);
         let packed = Packed {
-            input: Some(pack(Weights::transposed(
-                w_ih.values(),
-                3 * hidden,
-                width,
-            ))),
+            input: Some(pack(Weights::transposed(w_ih.values(), 3 * hidden, width))),
             state: pack(Weights::transposed(recurrent, joint, hidden)),
             candidate: (self.reset == Reset::Before).then(|| {
                 pack(Weights::transposed(
@@ -253,7 +249,7 @@ impl Fused<6> for Gru {
         let [want_x, want_h0, want_w_ih, want_w_hh, want_b_ih, want_b_hh] = wanted;
 
         let recurrent = saved.w_hh.values();
-        let pack = |weights| Panels::pack(weights, self.precision);
+        let pack = |weights: Weights<'_>| Panels::pack(weights, self.precision);
         let packed = Packed {
             input: want_x.then(|| {
                 // The candidate's gradient comes first, so its weights do, too.

@@ -165,7 +165,7 @@ impl Fused<6> for Lstm {
             hidden,
         } = self.sizes;
 
-        let pack = |weights| Panels::pack(weights, self.precision);
+        let pack = |weights: Weights<'_>| Panels::pack(weights, self.precision);
         let input_panels = pack(Weights::transposed(w_ih.values(), 4 * hidden, width));
         let state_panels = pack(Weights::transposed(w_hh.values(), 4 * hidden, hidden));
         let total = steps.total();
@@ -238,7 +238,7 @@ impl Fused<6> for Lstm {
         let total = steps.total();
         let [want_x, want_h0, want_c0, want_w_ih, want_w_hh, want_bias] = wanted;
 
-        let pack = |weights| Panels::pack(weights, self.precision);
+        let pack = |weights: Weights<'_>| Panels::pack(weights, self.precision);
         let state_panels = pack(Weights::plain(saved.w_hh.values(), 4 * hidden, hidden));
         let input_panels =
             want_x.then(|| pack(Weights::plain(saved.w_ih.values(), 4 * hidden, width)));

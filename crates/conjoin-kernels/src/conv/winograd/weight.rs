@@ -10,7 +10,7 @@ use super::super::tile::{Row, Start, Tile, engine};
 use super::grid::{grids, tile_len};
 use super::kernel::kernel_gradient;
 use super::transform::POINTS;
-use crate::unwritten::build;
+use crate::buffer::build_with;
 
 /// f32 values of transformed tiles that one step holds (third-level cache).
 const GROUP: usize = 1 << 21;
@@ -86,6 +86,6 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
         }
     };
     // SAFETY: the first group of tiles writes all sums; without a tile they are cleared.
-    let sums = unsafe { build(POINTS * plane, fill) };
+    let sums = unsafe { build_with(POINTS * plane, fill) };
     kernel_gradient(&sums, channels, filters)
 }
