@@ -158,4 +158,5 @@ wrong! {
     set_wrong_value: "94-set-wrong-value";
     set_form: "95-set-form";
     random_columns: "96-random-columns";
+    precision: "97-precision";
 }

@@ -124,7 +124,7 @@ fn shortened(plan: &Plan, steps: u64) -> Plan {
         config.epochs = None;
         config.evaluate = None;
         config.early_stopping = None;
-        config.gates.clear();
+        config.gate.clear();
         config.weights.clear();
     }
     plan

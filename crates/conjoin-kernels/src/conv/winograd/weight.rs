@@ -10,8 +10,8 @@ use super::super::tile::{Row, Start, Tile, engine};
 use super::grid::{grids, tile_len};
 use super::kernel::kernel_gradient;
 use super::transform::POINTS;
+use crate::buffer::build_with;
 use crate::scratch::with_scratch;
-use crate::unwritten::build;
 
 /// f32 values of transformed tiles that one step holds (third-level cache).
 const GROUP: usize = 1 << 21;
@@ -87,7 +87,7 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     };
     // SAFETY: the first group of tiles writes all sums; without a tile they are cleared.
     let sums = with_scratch(group * (in_len + out_len), |scratch| unsafe {
-        build(POINTS * plane, |sums| fill(sums, scratch))
+        build_with(POINTS * plane, |sums| fill(sums, scratch))
     });
     kernel_gradient(engine, &sums, channels, filters)
 }
