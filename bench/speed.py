@@ -91,7 +91,8 @@ def write_batches(arguments, name: str, count: int):
 
 def has_images(name: str) -> bool:
     recipe = tomllib.loads((ROOT / SYSTEMS[name].recipe).read_text())
-    return any(node["kind"] == "conv-encoder" for node in recipe["nodes"].values())
+    kinds = {node["kind"] for node in recipe["nodes"].values()}
+    return bool(kinds & {"conv-encoder", "patch-embedding"})
 
 
 def profile_of(arguments, name: str, environment: dict) -> dict:
