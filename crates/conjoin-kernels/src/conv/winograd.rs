@@ -25,9 +25,18 @@ pub use weight::weight_gradient;
 /// Tiles of a block: transformed block and kernel stay in the second-level cache.
 const BLOCK: usize = 24;
 
-/// Whether these kernels serve the shape.
+/// Transformed kernels of more f32 values than this leave the second-level cache, and making one costs as
+/// much as the products of [`FEW`] tiles save.
+const LARGE: usize = 1 << 18;
+const FEW: usize = 16;
+
+/// Whether these kernels serve the shape, and are the faster ones for it.
 pub fn fits(shape: ConvShape) -> bool {
     let whole = |channels: usize| channels.is_multiple_of(engine().lanes);
+    let (_, _, tiles) = grids(shape);
+    if POINTS * shape.channels * shape.filters > LARGE && tiles < FEW {
+        return false;
+    }
     shape.kernel == [3, 3]
         && shape.stride == [1, 1]
         && shape.dilation == [1, 1]
