@@ -12,10 +12,11 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 if [[ ${1:-} != emulated ]]; then
-  tests=(--test attention --test conv --test loss --test optim --test rnn --test transformer
-    --test transformer_properties --test vision --test vision_properties)
-  for level in plain avx2 avx512; do
-    if [[ $level != plain ]] && ! grep -qw "${level/avx512/avx512f}" /proc/cpuinfo; then
+  tests=(--test attention --test conv --test loss --test optim --test precision --test rnn
+    --test transformer --test transformer_properties --test vision --test vision_properties)
+  for level in plain avx2 avx512-nobf16 avx512; do
+    flag=${level/avx512*/avx512f}
+    if [[ $level != plain ]] && ! grep -qw "$flag" /proc/cpuinfo; then
       printf '== %s: this processor has no such instructions\n' "$level"
       continue
     fi

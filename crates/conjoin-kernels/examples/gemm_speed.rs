@@ -71,13 +71,15 @@ fn main() {
         let numbers =
             |n: usize| -> Vec<f32> { (0..n).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect() };
         let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
-        let a = match turn_a {
-            true => Mat::new(&a, k, m).t(),
-            false => Mat::new(&a, m, k),
+        let a = if turn_a {
+            Mat::new(&a, k, m).t()
+        } else {
+            Mat::new(&a, m, k)
         };
-        let b = match turn_b {
-            true => Mat::new(&b, n, k).t(),
-            false => Mat::new(&b, k, n),
+        let b = if turn_b {
+            Mat::new(&b, n, k).t()
+        } else {
+            Mat::new(&b, k, n)
         };
         // Small products several times, so that the clock sees them.
         let work = (m * n * k) as f64;

@@ -19,9 +19,9 @@ pub enum Precision {
     /// bfloat16 (8 bits of mantissa), rounded to nearest, ties to even.
     ///
     /// Where the processor has AVX512_BF16 ([`crate::simd::has_bf16`]), its instruction multiplies
-    /// pairs; elsewhere, operands are rounded to the same numbers and multiplied in single precision,
-    /// so results agree up to the order of the sums (and to numbers below 1.2e-38, which the
-    /// instruction takes as 0).
+    /// pairs; elsewhere, and in convolutions, operands are rounded to the same numbers and multiplied in
+    /// single precision, so results agree up to the order of the sums (and to numbers below 1.2e-38,
+    /// which the instruction takes as 0).
     Bf16,
 }
 

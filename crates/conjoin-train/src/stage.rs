@@ -102,8 +102,9 @@ pub enum PrecisionConfig {
     /// Single precision.
     #[default]
     F32,
-    /// Operands rounded to bfloat16: faster on processors with AVX512_BF16, the same numbers (up to the
-    /// order of sums) on every other processor. On a GPU it changes nothing.
+    /// Operands rounded to bfloat16: faster on processors with AVX512_BF16 (but for convolutions, which
+    /// are rounded alike), the same numbers up to the order of sums on every other processor. On a GPU it
+    /// changes nothing.
     Bf16,
 }
 

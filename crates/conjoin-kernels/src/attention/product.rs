@@ -85,9 +85,12 @@ impl Fused<2> for Product {
         let right = if self.turned { [n, k] } else { [k, n] };
         [
             want_a.then(|| self.each([m, k], (dc, [m, n], false), (b, right, !self.turned))),
-            want_b.then(|| match self.turned {
-                true => self.each([n, k], (dc, [m, n], true), (a, [m, k], false)),
-                false => self.each([k, n], (a, [m, k], true), (dc, [m, n], false)),
+            want_b.then(|| {
+                if self.turned {
+                    self.each([n, k], (dc, [m, n], true), (a, [m, k], false))
+                } else {
+                    self.each([k, n], (a, [m, k], true), (dc, [m, n], false))
+                }
             }),
         ]
     }

@@ -4,10 +4,11 @@
 //! 32 steps of `k`, two in each 32-bit word, the lower one first.
 
 use std::arch::x86_64::{
-    __m512i, __mmask16, _mm512_cvtne2ps_pbh, _mm512_loadu_si512, _mm512_maskz_loadu_ps,
+    __m512bh, __m512i, __mmask16, _mm512_cvtne2ps_pbh, _mm512_loadu_si512, _mm512_maskz_loadu_ps,
     _mm512_permutexvar_epi16, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_unpackhi_epi32,
     _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
+use std::mem::transmute;
 
 /// Lanes, and pairs, of a block.
 pub const SIDE: usize = 16;
@@ -40,7 +41,7 @@ pub unsafe fn convert(from: *const f32, count: usize) -> __m512i {
     unsafe {
         let low = _mm512_maskz_loadu_ps(first(count), from);
         let high = _mm512_maskz_loadu_ps(first(count.saturating_sub(16)), from.wrapping_add(16));
-        std::mem::transmute(_mm512_cvtne2ps_pbh(high, low))
+        transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
     }
 }
 
@@ -59,7 +60,7 @@ pub unsafe fn load<const BY_LANE: bool>(from: Strided, lanes: usize, steps: usiz
             for (i, lane) in block.iter_mut().enumerate().take(lanes) {
                 *lane = convert(from.data.add(i * from.lane_stride), steps);
             }
-            return if BY_LANE { block } else { turn(block) };
+            return if BY_LANE { block } else { turn(&block) };
         }
         if from.lane_stride == 1 {
             let order = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
@@ -67,15 +68,16 @@ pub unsafe fn load<const BY_LANE: bool>(from: Strided, lanes: usize, steps: usiz
             for (p, pair) in block.iter_mut().enumerate().take(steps.div_ceil(2)) {
                 let low = from.data.add(2 * p * from.k_stride);
                 let even = _mm512_maskz_loadu_ps(mask, low);
-                let (high, mask) = match 2 * p + 1 < steps {
-                    true => (low.add(from.k_stride), mask),
-                    false => (low, 0),
+                let (high, mask) = if 2 * p + 1 < steps {
+                    (low.add(from.k_stride), mask)
+                } else {
+                    (low, 0)
                 };
                 let odd = _mm512_maskz_loadu_ps(mask, high);
-                let both = std::mem::transmute::<_, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
                 *pair = _mm512_permutexvar_epi16(order, both);
             }
-            return if BY_LANE { turn(block) } else { block };
+            return if BY_LANE { turn(&block) } else { block };
         }
         let mut line = [0.0; 2 * SIDE];
         for (i, lane) in block.iter_mut().enumerate().take(lanes) {
@@ -84,7 +86,7 @@ pub unsafe fn load<const BY_LANE: bool>(from: Strided, lanes: usize, steps: usiz
             }
             *lane = convert(line.as_ptr(), steps);
         }
-        if BY_LANE { block } else { turn(block) }
+        if BY_LANE { block } else { turn(&block) }
     }
 }
 
@@ -103,7 +105,7 @@ static INTERLEAVED: [u16; 32] = {
 /// Rows to columns.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn turn(rows: Block) -> Block {
+fn turn(rows: &Block) -> Block {
     let zero = _mm512_setzero_si512();
     // Pairs of rows, then fours: `fours[4 g + j]` has columns j, j + 4, j + 8, j + 12 of rows 4 g to
     // 4 g + 3, a quarter of the register each.

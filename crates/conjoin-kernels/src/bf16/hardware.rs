@@ -290,9 +290,10 @@ pub fn gemm(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) 
         // Matrices to write to have a stride of 1 one way or the other.
         return gemm(c.t(), beta, b.t(), a.t(), threads);
     }
-    let threads = match a.rows * a.cols * b.cols < SMALL {
-        true => Threads::One,
-        false => threads,
+    let threads = if a.rows * a.cols * b.cols < SMALL {
+        Threads::One
+    } else {
+        threads
     };
     let right = Packed::reusing(RIGHT.take(), b, threads);
     let (blocks, panels) = (c.rows.div_ceil(BLOCK_ROWS), c.cols.div_ceil(PANEL));
@@ -317,8 +318,8 @@ pub fn gemm(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) 
                 panels,
                 (to.get(), &|row| row * stride),
                 beta,
-            )
-        };
+            );
+        }
     };
     match threads {
         Threads::One => (0..blocks * splits).for_each(task),

@@ -29,8 +29,11 @@ const STORAGES: [Storage; 4] = [
     Storage::Spread,
 ];
 
+/// Where row `i` and column `j` of so many rows and columns lie.
+type Place = fn(usize, usize, usize, usize) -> usize;
+
 fn stored(values: &[f32], [rows, cols]: [usize; 2], storage: Storage) -> Vec<f32> {
-    let (len, at): (usize, fn(usize, usize, usize, usize) -> usize) = match storage {
+    let (len, at): (usize, Place) = match storage {
         Storage::Rows => (rows * cols, |i, j, _, cols| i * cols + j),
         Storage::Columns => (rows * cols, |i, j, rows, _| j * rows + i),
         Storage::Part => (rows * (cols + 5), |i, j, _, cols| i * (cols + 5) + j),

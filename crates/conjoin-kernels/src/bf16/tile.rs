@@ -3,9 +3,10 @@
 use super::block::first;
 use super::hardware::{LEFT_STRIDE, Line};
 use std::arch::x86_64::{
-    __m512bh, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_load_si512, _mm512_mask_storeu_ps,
+    __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_load_si512, _mm512_mask_storeu_ps,
     _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
 };
+use std::mem::transmute;
 
 /// Rows of the largest tile: 28 sums, two registers of the right operand, and two to spare.
 pub const ROWS: usize = 14;
@@ -62,11 +63,11 @@ impl Tile<'_> {
                 let mut right = [std::mem::zeroed::<__m512bh>(); N];
                 for (j, right) in right.iter_mut().enumerate() {
                     let line = self.right.add(p * N + j);
-                    *right = std::mem::transmute(_mm512_load_si512(line.cast()));
+                    *right = transmute::<__m512i, __m512bh>(_mm512_load_si512(line.cast()));
                 }
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let pair = *self.left.add(i * LEFT_STRIDE + p);
-                    let left: __m512bh = std::mem::transmute(_mm512_set1_epi32(pair as i32));
+                    let left = transmute::<__m512i, __m512bh>(_mm512_set1_epi32(pair as i32));
                     for (sum, right) in sums.iter_mut().zip(right) {
                         *sum = _mm512_dpbf16_ps(*sum, left, right);
                     }
