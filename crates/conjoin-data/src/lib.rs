@@ -13,6 +13,7 @@ pub mod loader;
 mod random;
 pub mod sample;
 pub mod source;
+pub mod text;
 pub mod transform;
 
 pub use batch::{Array, ArrayData, Batch, Column};

@@ -7,6 +7,7 @@ pub mod error_rate;
 mod metric;
 mod scored;
 mod scorer;
+pub mod text_metrics;
 pub mod transduction;
 
 pub use metric::MetricKind;
