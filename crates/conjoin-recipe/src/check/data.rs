@@ -48,7 +48,9 @@ fn check_one(
     };
     if let Err(error) = &source {
         refuse(reader, &place!["source"], error, &Columns::new());
-    } else {
+    }
+    // Where a tokenizer is missing, the data often is too.
+    if source.is_ok() || matches!(config.source, SourceConfig::Parallel(_)) {
         check_files(place, &config.source, reader, missing);
     }
     let mut columns = config.source.columns();
@@ -79,23 +81,29 @@ fn check_files(
     reader: &mut Reader,
     missing: &mut BTreeSet<PathBuf>,
 ) {
-    let (key, file, help) = match source {
-        SourceConfig::Cmudict(config) => match &config.words {
-            Some(file) => ("words", file, None),
-            None => return,
-        },
-        SourceConfig::Words(config) => ("path", &config.path, None),
-        SourceConfig::Random(_) => return,
-        SourceConfig::Idx(config) => ("dir", &config.dir, super::data_package(&config.dir)),
+    let wanted = match source {
+        SourceConfig::Cmudict(config) => {
+            let words = config.words.as_deref();
+            words.map(|file| ("words", file)).into_iter().collect()
+        }
+        SourceConfig::Words(config) => vec![("path", config.path.as_path())],
+        SourceConfig::Random(_) => Vec::new(),
+        SourceConfig::Parallel(config) => config.files(),
+        SourceConfig::Idx(config) => vec![("dir", config.dir.as_path())],
     };
-    if file.exists() || !missing.insert(file.clone()) {
-        return;
+    for (key, file) in wanted {
+        if file.exists() || !missing.insert(file.to_owned()) {
+            continue;
+        }
+        let full: Path = place.iter().cloned().chain(place!["source", key]).collect();
+        let span = reader.tree.span_at(&full);
+        let (sort, help) = match key {
+            "dir" => ("folder", super::data_package(file)),
+            _ => ("file", None),
+        };
+        let message = format!("missing data {sort} {:?}", file.display().to_string());
+        reader.report(Diagnostic::new("missing-file", span, message).maybe_help(help));
     }
-    let full: Path = place.iter().cloned().chain(place!["source", key]).collect();
-    let span = reader.tree.span_at(&full);
-    let sort = if key == "dir" { "folder" } else { "file" };
-    let message = format!("missing data {sort} {:?}", file.display().to_string());
-    reader.report(Diagnostic::new("missing-file", span, message).maybe_help(help));
 }
 
 /// Reports an error of the data crate at its key.
