@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod contract;
+pub mod corpus;
 pub mod dataset;
 mod error;
 pub mod kinds;

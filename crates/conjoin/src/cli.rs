@@ -1,5 +1,7 @@
 //! Arguments: one definition gives the parser, the help and the shell completion.
 
+pub mod data;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -48,6 +50,11 @@ pub enum Command {
         after_help = "Example:\n  conjoin compare recipes/g2p.toml --arms joined,staged,scratch --seeds 3"
     )]
     Compare(CompareArgs),
+    /// Make data sets and vocabularies
+    Data {
+        #[command(subcommand)]
+        command: data::DataCommand,
+    },
     /// Write a completion script for a shell
     #[command(
         after_help = "Example:\n  conjoin completion bash > ~/.local/share/bash-completion/completions/conjoin"

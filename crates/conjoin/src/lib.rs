@@ -84,6 +84,7 @@ impl Toolkit {
             Command::Eval(arguments) => commands::eval::run(&self.nodes, &arguments),
             Command::Predict(arguments) => commands::predict::run(&self.nodes, &arguments),
             Command::Compare(arguments) => commands::compare::run(&self.nodes, &arguments),
+            Command::Data { command } => commands::data::run(&command),
             Command::Completion { shell } => commands::completion::run(shell),
         }
     }

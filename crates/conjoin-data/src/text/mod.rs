@@ -5,6 +5,7 @@ mod lines;
 mod tokenizer;
 mod train;
 
+pub(crate) use form::one_space;
 pub use form::{TextForm, UnicodeForm};
 pub use lines::read_lines;
 pub use tokenizer::TextTokenizer;
