@@ -64,6 +64,11 @@ fn words(line: &str) -> Vec<&str> {
     line.split(is_space).filter(|word| !word.is_empty()).collect()
 }
 
+/// The tokens of a line with spaces between them, for metrics that know words by their spaces.
+pub(crate) fn spaced(tokeniser: BleuTokeniser, line: &str) -> String {
+    tokeniser.tokens(line).join(" ")
+}
+
 /// How often each run of `order` neighbours occurs.
 fn ngrams<T: Eq + Hash>(items: &[T], order: usize) -> HashMap<&[T], u64> {
     let mut counts = HashMap::new();

@@ -47,7 +47,7 @@ pub struct VocabularyArgs {
     #[arg(long)]
     pub lowercase: bool,
     /// Share of the text's characters that get symbols; rarer ones are unknown
-    #[arg(long, default_value_t = 0.9995)]
+    #[arg(long, default_value_t = 1.0)]
     pub coverage: f64,
     /// Spell characters without a symbol in bytes (bpe)
     #[arg(long)]
