@@ -19,7 +19,10 @@ impl Folder {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.write("t.en", ENGLISH);
         folder.write("t.de", GERMAN);
-        for (name, lines) in [("both", [ENGLISH, GERMAN].concat()), ("de", GERMAN.to_owned())] {
+        for (name, lines) in [
+            ("both", [ENGLISH, GERMAN].concat()),
+            ("de", GERMAN.to_owned()),
+        ] {
             let vocabulary = VocabularyConfig {
                 kind: VocabularyKind::Char,
                 size: 200,
@@ -95,9 +98,19 @@ fn columns_shift_by_one_and_close_with_eos() {
     assert_eq!(begun[1..], closed[..closed.len() - 1]);
     assert_eq!(tokens(&sample, "source").last(), Some(&2));
     for column in ["source", "target_in", "target_out"] {
-        assert_eq!(source.length(0, column), Some(tokens(&sample, column).len()));
+        assert_eq!(
+            source.length(0, column),
+            Some(tokens(&sample, column).len())
+        );
         let text = source.detokenise(column, &tokens(&sample, column)).unwrap();
-        assert_eq!(text, if column == "source" { "The cell." } else { "Die Zelle." });
+        assert_eq!(
+            text,
+            if column == "source" {
+                "The cell."
+            } else {
+                "Die Zelle."
+            }
+        );
     }
     assert_eq!(source.detokenise("other", &[5]), None);
     assert_eq!(source.reference_texts(0), ["Die Zelle."]);
@@ -113,10 +126,17 @@ fn text_is_brought_into_form_but_references_stay_raw() {
         let source = folder.open(options);
         let sample = source.sample(3).unwrap();
         let text = source.detokenise("target_out", &tokens(&sample, "target_out"));
-        (text.unwrap(), source.reference_texts(3).remove(0), source.key(3).into_owned())
+        (
+            text.unwrap(),
+            source.reference_texts(3).remove(0),
+            source.key(3).into_owned(),
+        )
     };
     let raw = "A\u{308}  B".to_owned();
-    assert_eq!(of(json!({})), ("Ä B".to_owned(), raw.clone(), "Ä b".to_owned()));
+    assert_eq!(
+        of(json!({})),
+        ("Ä B".to_owned(), raw.clone(), "Ä b".to_owned())
+    );
     // The vocabulary has an `ä` of neither case but the capital one.
     assert_eq!(of(json!({"lowercase": true})).2, "ä b");
     let swapped = of(json!({"swap": true}));
@@ -131,7 +151,13 @@ fn sides_can_have_tokenizers_of_their_own() {
     let vocabulary = |name: &str| columns[name].vocabulary.clone().unwrap();
     assert_ne!(vocabulary("source").hash, vocabulary("target_in").hash);
     assert_eq!(vocabulary("target_in").hash, vocabulary("target_out").hash);
-    assert_eq!((vocabulary("source").name.as_str(), vocabulary("target_in").name.as_str()), ("both", "de"));
+    assert_eq!(
+        (
+            vocabulary("source").name.as_str(),
+            vocabulary("target_in").name.as_str()
+        ),
+        ("both", "de")
+    );
     assert_eq!(vocabulary("target_in").mask, Some(4));
 }
 
@@ -147,11 +173,15 @@ fn long_texts_are_refused_cut_or_left_out_as_told() {
     assert_eq!((cut.len(), cut.length(2, "source")), (4, Some(20)));
     let sample = cut.sample(2).unwrap();
     assert_eq!(tokens(&sample, "source").last(), Some(&2));
-    assert!(cut.notes()[0].ends_with(
-        "t.en: 1 of 4 pairs cut: longer than 20 tokens, the first on line 3"
-    ));
+    assert!(
+        cut.notes()[0]
+            .ends_with("t.en: 1 of 4 pairs cut: longer than 20 tokens, the first on line 3")
+    );
     let kept = folder.open(json!({"max_length": 20, "too_long": "skip"}));
-    assert_eq!((kept.len(), kept.key(2).into_owned()), (3, "Ä b".to_owned()));
+    assert_eq!(
+        (kept.len(), kept.key(2).into_owned()),
+        (3, "Ä b".to_owned())
+    );
     assert!(kept.location(2).ends_with("line 4"));
     assert!(kept.notes()[0].contains("1 of 4 pairs left out: longer than 20 tokens"));
     assert_eq!(folder.open(json!({"max_length": 45})).len(), 4);
@@ -194,24 +224,50 @@ fn wrong_options_are_named() {
     folder.write("t.txt", "a\tb\n");
     folder.write("no.json", "{}");
     for (options, wanted) in [
-        (json!({"path": "t.tsv", "source_path": "t.en"}),
-         "option `path`: found `path`, `source_path`, expected either `path`, or `source_path` and \
-          `target_path`"),
-        (json!({"path": "t.txt"}), "option `path`: found `t.txt`, expected a file name that ends in \
-          .tsv, .jsonl, .po or .mo, or the option `format`"),
-        (json!({"max_length": 1}), "option `max_length`: found 1, expected at least 2 tokens"),
-        (json!({"limit": 0}), "option `limit`: found 0, expected at least one pair"),
-        (json!({"fields": [0, 1]}), "option `fields`: found [0, 1], expected numbers from 1"),
-        (json!({"format": "tsv"}), "option `format`: found the format of `path`"),
-        (json!({"tokenizer": "none.json"}), "option `tokenizer`: found `none.json` (No such file"),
-        (json!({"target_tokenizer": "no.json"}), "option `target_tokenizer`: found `no.json`: no \
-          tokenizer ("),
+        (
+            json!({"path": "t.tsv", "source_path": "t.en"}),
+            "option `path`: found `path`, `source_path`, expected either `path`, or `source_path` and \
+          `target_path`",
+        ),
+        (
+            json!({"path": "t.txt"}),
+            "option `path`: found `t.txt`, expected a file name that ends in \
+          .tsv, .jsonl, .po or .mo, or the option `format`",
+        ),
+        (
+            json!({"max_length": 1}),
+            "option `max_length`: found 1, expected at least 2 tokens",
+        ),
+        (
+            json!({"limit": 0}),
+            "option `limit`: found 0, expected at least one pair",
+        ),
+        (
+            json!({"fields": [0, 1]}),
+            "option `fields`: found [0, 1], expected numbers from 1",
+        ),
+        (
+            json!({"format": "tsv"}),
+            "option `format`: found the format of `path`",
+        ),
+        (
+            json!({"tokenizer": "none.json"}),
+            "option `tokenizer`: found `none.json` (No such file",
+        ),
+        (
+            json!({"target_tokenizer": "no.json"}),
+            "option `target_tokenizer`: found `no.json`: no \
+          tokenizer (",
+        ),
     ] {
         let found = folder.refusal(options);
         let wanted = wanted.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(found.starts_with(&wanted), "{found}");
     }
-    assert_eq!(folder.open(json!({"path": "t.txt", "format": "tsv"})).len(), 1);
+    assert_eq!(
+        folder.open(json!({"path": "t.txt", "format": "tsv"})).len(),
+        1
+    );
 }
 
 #[test]
@@ -219,7 +275,9 @@ fn raw_inputs_are_read_like_the_source() {
     let folder = Folder::new();
     let config = folder.config(json!({"max_length": 12}));
     let texts = vec![" The  cell. ".to_owned(), "x".repeat(50)];
-    let source = SourceConfig::Parallel(config).raw("standard input", texts).unwrap();
+    let source = SourceConfig::Parallel(config)
+        .raw("standard input", texts)
+        .unwrap();
     let first = source.sample(0).unwrap();
     let told = source.detokenise("source", &tokens(&first, "source"));
     assert_eq!(told.as_deref(), Some("The cell."));
@@ -242,7 +300,9 @@ fn a_side_can_be_masked_and_batches_are_padded() {
     let config: DataSetConfig = serde_json::from_value(config).unwrap();
     let columns = config.columns().unwrap();
     assert_eq!(columns["source_target"].ignore, Some(-100));
-    let loader = config.loader(config.source.open().unwrap().into(), 0).unwrap();
+    let loader = config
+        .loader(config.source.open().unwrap().into(), 0)
+        .unwrap();
     let rows: usize = loader.epoch(0, 0).map(|batch| batch.unwrap().size()).sum();
     assert_eq!(rows, 4);
 }
@@ -264,6 +324,9 @@ fn an_example_of_another_set_is_found_by_its_source_text() {
     });
     let sets = serde_json::from_value(sets).unwrap();
     let train = conjoin_data::dataset::open("train", &sets).unwrap();
-    assert_eq!((train.len(), train.key(0).into_owned()), (3, "Two words".to_owned()));
+    assert_eq!(
+        (train.len(), train.key(0).into_owned()),
+        (3, "Two words".to_owned())
+    );
     assert_eq!(train.reference_texts(0), ["Zwei Wörter"]);
 }

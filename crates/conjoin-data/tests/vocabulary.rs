@@ -14,9 +14,21 @@ const KINDS: [VocabularyKind; 4] = [
 
 /// Some hundred lines of regular text in three scripts.
 fn lines() -> Vec<String> {
-    let subjects = ["The window", "Das Fenster", "Ein \"Absatz\"", "单元格", "A cell (B2)"];
+    let subjects = [
+        "The window",
+        "Das Fenster",
+        "Ein \"Absatz\"",
+        "单元格",
+        "A cell (B2)",
+    ];
     let verbs = ["shows", "zeigt", "enthält nicht", "包含", "can't have"];
-    let objects = ["the text.", "den Text!", "文本。", "3.5 lines, all told", "größere Zeilen?"];
+    let objects = [
+        "the text.",
+        "den Text!",
+        "文本。",
+        "3.5 lines, all told",
+        "größere Zeilen?",
+    ];
     let mut lines = Vec::new();
     for subject in subjects {
         for verb in verbs {
@@ -68,7 +80,12 @@ fn special_symbols_come_first_and_sizes_are_kept() {
         assert_eq!(vocabulary.symbols[..5], SPECIALS, "{kind:?}");
         assert_eq!(vocabulary.len(), trained.size, "{kind:?}");
         assert!(trained.size <= 100, "{kind:?}: {}", trained.size);
-        let specials = [vocabulary.pad, vocabulary.bos, vocabulary.eos, vocabulary.unk];
+        let specials = [
+            vocabulary.pad,
+            vocabulary.bos,
+            vocabulary.eos,
+            vocabulary.unk,
+        ];
         assert_eq!(specials, [Some(0), Some(1), Some(2), Some(3)]);
         assert_eq!(vocabulary.mask, Some(4));
     }
@@ -127,7 +144,10 @@ fn what_has_no_symbol_is_unknown_or_spelt_in_bytes() {
         ..rare
     });
     let cut = symbols(&bytes, "once: ΩЖ");
-    assert_eq!(cut[cut.len() - 4..], ["<0xCE>", "<0xA9>", "<0xD0>", "<0x96>"]);
+    assert_eq!(
+        cut[cut.len() - 4..],
+        ["<0xCE>", "<0xA9>", "<0xD0>", "<0x96>"]
+    );
     assert_eq!(bytes.decode(&ids(&bytes, "once: ΩЖ")).unwrap(), "once: ΩЖ");
 }
 
@@ -136,7 +156,10 @@ fn text_that_looks_like_a_special_symbol_is_text() {
     for kind in KINDS {
         let tokenizer = tokenizer(&config(kind, 400));
         let tokens = ids(&tokenizer, "The <eos> <mask>window");
-        assert!(!tokens.iter().any(|t| [0, 1, 2, 4].contains(t)), "{kind:?}: {tokens:?}");
+        assert!(
+            !tokens.iter().any(|t| [0, 1, 2, 4].contains(t)),
+            "{kind:?}: {tokens:?}"
+        );
     }
 }
 
@@ -152,7 +175,10 @@ fn symbols_are_of_the_kind_that_was_asked_for() {
     assert!(cut(VocabularyKind::Bpe, 400).len() < 8);
     assert!(cut(VocabularyKind::Unigram, 400).len() < 15);
     // The least frequent words have no symbol.
-    let few = symbols(&tokenizer(&config(VocabularyKind::Word, 12)), "The window shows Ω");
+    let few = symbols(
+        &tokenizer(&config(VocabularyKind::Word, 12)),
+        "The window shows Ω",
+    );
     assert_eq!(few.last().map(String::as_str), Some("<unk>"));
 }
 
@@ -165,7 +191,10 @@ fn the_hash_tells_tokenizers_apart_that_have_the_same_symbols() {
     let other = trained.file.replace("\"NFC\"", "\"NFKC\"");
     assert_ne!(other, trained.file);
     assert_ne!(whole.vocabulary().hash, read(&other).vocabulary().hash);
-    assert_eq!(whole.vocabulary().symbols, read(&other).vocabulary().symbols);
+    assert_eq!(
+        whole.vocabulary().symbols,
+        read(&other).vocabulary().symbols
+    );
 }
 
 #[test]

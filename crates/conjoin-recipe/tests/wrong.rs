@@ -158,4 +158,8 @@ wrong! {
     set_wrong_value: "94-set-wrong-value";
     set_form: "95-set-form";
     random_columns: "96-random-columns";
+    parallel_files_missing: "97-parallel-files-missing";
+    parallel_options: "98-parallel-options";
+    parallel_tokenizer: "99-parallel-tokenizer";
+    task_text: "99-task-text";
 }

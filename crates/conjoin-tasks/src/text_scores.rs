@@ -165,3 +165,63 @@ impl TextTally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Int, Tensor, TensorData};
+
+    /// A batch of one target column with rows of different lengths.
+    fn batch() -> TaskBatch {
+        let tokens = TensorData::new(vec![3_i64, 1, 2, 0], [2, 2]);
+        let tokens = Tensor::<2, Int>::from_data(tokens, &Device::default());
+        let target = Value::with_lengths(tokens, Some(vec![2, 1].into()));
+        TaskBatch {
+            values: [("target_out".to_owned(), target)].into(),
+            indices: vec![0, 1],
+        }
+    }
+
+    fn perplexity(logits: [f32; 16]) -> f64 {
+        let logits = TensorData::new(logits.to_vec(), [2, 2, 4]);
+        let logits = Tensor::<3>::from_data(logits, &Device::default());
+        let mut tally = TextTally::new(TextScoresConfig::default(), "target_out");
+        tally
+            .add_surprise(&batch(), &Value::with_lengths(logits, None))
+            .unwrap();
+        assert_eq!(tally.tokens, 3);
+        tally.finish().scores["perplexity"]
+    }
+
+    #[test]
+    fn perplexity_is_the_number_of_equally_probable_tokens() {
+        assert!((perplexity([0.5; 16]) - 4.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn true_tokens_count_and_padding_does_not() {
+        let mut logits = [0.0; 16];
+        // Position by position: token 3, token 1, token 2, padding.
+        logits[3] = 50.0;
+        logits[4 + 1] = 50.0;
+        logits[8 + 2] = 3.0_f32.ln();
+        logits[12] = -50.0;
+        // Two certain tokens, and one with probability 3 of 6.
+        assert!((perplexity(logits) - 2.0_f64.powf(1.0 / 3.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn edits_follow_the_characters_where_words_have_no_spaces() {
+        let tally = |tokenise| {
+            let config = TextScoresConfig {
+                tokenise,
+                lowercase: false,
+            };
+            let tally = TextTally::new(config, "target_out");
+            let found = tally.edits("打开文件。", &["打开一个文件。".to_owned()]);
+            (found.edits, found.reference_length)
+        };
+        assert_eq!(tally(BleuTokeniser::Zh), (2, 7.0));
+        assert_eq!(tally(BleuTokeniser::Mteval13a), (1, 1.0));
+    }
+}

@@ -46,7 +46,11 @@ fn compute(metric: &str, hypotheses: &[&str], references: &[Vec<&str>]) -> Found
                 effective_order: false,
             };
             let found = bleu::corpus(hypotheses, references, &options).unwrap();
-            (found.score, found.to_string(), options.signature(references))
+            (
+                found.score,
+                found.to_string(),
+                options.signature(references),
+            )
         }
         "chrf" | "chrf++" => {
             let mut options = match name {
@@ -58,14 +62,22 @@ fn compute(metric: &str, hypotheses: &[&str], references: &[Vec<&str>]) -> Found
                 (options.whitespace, options.beta) = (true, 3);
             }
             let found = chrf::corpus(hypotheses, references, &options).unwrap();
-            (found.score, found.to_string(), options.signature(references))
+            (
+                found.score,
+                found.to_string(),
+                options.signature(references),
+            )
         }
         "ter" => {
             let options = TerOptions {
                 case_sensitive: option == "case",
             };
             let found = ter::corpus(hypotheses, references, &options).unwrap();
-            (found.score, found.to_string(), options.signature(references))
+            (
+                found.score,
+                found.to_string(),
+                options.signature(references),
+            )
         }
         other => panic!("{other}"),
     }
@@ -127,7 +139,11 @@ fn single_sentences_score_as_with_sacrebleu() {
     for (language, scores) in &golden.sentences {
         for (line, wanted) in golden.lines[language].iter().zip(scores) {
             let found = bleu::statistics(&line[0], &line[1..2], &options).score(&options);
-            assert!((found.score - wanted).abs() < 1e-8, "{line:?}: {}", found.score);
+            assert!(
+                (found.score - wanted).abs() < 1e-8,
+                "{line:?}: {}",
+                found.score
+            );
         }
     }
 }

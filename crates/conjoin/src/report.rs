@@ -142,7 +142,11 @@ fn attention(outputs: &[&SequenceOutput]) -> Vec<Attention> {
 
 /// A token sequence next to its nearest reference.
 fn sequence(output: &SequenceOutput) -> SequenceSample {
-    sample(&output.key, output.output.clone(), output.references.iter().cloned())
+    sample(
+        &output.key,
+        output.output.clone(),
+        output.references.iter().cloned(),
+    )
 }
 
 /// A text next to its nearest reference, word by word; text without spaces character by character.

@@ -16,7 +16,11 @@ pub(super) fn align<'a>(
     let (mut i, mut j) = (0, 0);
     let ends = (from.len(), to.len());
     let same = same_elements(from, to);
-    let points = if same { Vec::new() } else { fixed_points(from, to) };
+    let points = if same {
+        Vec::new()
+    } else {
+        fixed_points(from, to)
+    };
     for (a, b) in points.into_iter().chain([ends]) {
         if same_elements(&from[i..a], &to[j..b]) {
             pairs.extend(from[i..a].iter().zip(&to[j..b]));
@@ -120,8 +124,10 @@ mod tests {
 
     #[test]
     fn points_that_change_places_are_no_points() {
-        let (pairs, left) = told("a#1 p b#2 q c#3", "b#2 p a#1 q c#3");
-        assert_eq!((pairs.as_str(), left), ("22 33 44", 2).min(("02 33 44", 2)));
+        assert_eq!(
+            told("a#1 p b#2 q c#3", "b#2 p a#1 q c#3"),
+            ("20 44".to_owned(), 3)
+        );
     }
 
     #[test]

@@ -20,9 +20,39 @@ pub(super) struct Block {
 
 /// Elements that end the text before them.
 const BLOCKS: [&str; 33] = [
-    "address", "article", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl",
-    "dt", "figcaption", "figure", "form", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "main",
-    "ol", "p", "section", "summary", "table", "tbody", "td", "th", "tr", "ul",
+    "address",
+    "article",
+    "blockquote",
+    "body",
+    "caption",
+    "center",
+    "dd",
+    "details",
+    "div",
+    "dl",
+    "dt",
+    "figcaption",
+    "figure",
+    "form",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "li",
+    "main",
+    "ol",
+    "p",
+    "section",
+    "summary",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "tr",
+    "ul",
 ];
 
 /// Elements whose text is none of the page's own: code, navigation, scripts.
@@ -71,9 +101,17 @@ impl Reader {
         }
         let attribute = |wanted: &str| {
             let found = tag.attributes.get(wanted.as_bytes());
-            found.map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+            found
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+                .unwrap_or_default()
         };
         let (class, id) = (attribute("class"), attribute("id"));
+        // LibreOffice's help holds a text for each system and program, all of them hidden until a
+        // script shows the right one; the default one is read.
+        if tag.attributes.contains_key("hidden".as_bytes()) && !id.starts_with("default") {
+            self.left_out = (!tag.self_closing).then_some((name, 1));
+            return;
+        }
         let mut marks = class.split_whitespace().chain([id.as_str()]);
         if LEFT_OUT.contains(&name.as_str()) || marks.any(|mark| NAVIGATION.contains(&mark)) {
             self.flush();
@@ -129,7 +167,11 @@ impl Reader {
             Some((_, element, named)) => (element.clone(), *named),
             None => (String::new(), false),
         };
-        self.blocks.push(Block { element, named, text });
+        self.blocks.push(Block {
+            element,
+            named,
+            text,
+        });
     }
 }
 
@@ -169,6 +211,13 @@ mod tests {
         let page = "<ul class=\"docnav top\"><li>Prev<ul><li>x</ul></ul><p>text</p>\
             <div id=banner>b<div>c</div></div>end";
         assert_eq!(told(page), ["p.# text", " end"]);
+    }
+
+    #[test]
+    fn of_hidden_texts_the_default_one_is_read() {
+        let page = "<p>Choose <span class=switchinline><span hidden=true id=MAC1 class=MAC>\
+            <span>Preferences</span></span><span hidden=true id=default1>Tools</span></span>.</p>";
+        assert_eq!(told(page), ["p.# Choose Tools."]);
     }
 
     #[test]

@@ -73,7 +73,10 @@ impl Near {
 /// The different runs of letters.
 fn runs(letters: &str) -> HashSet<String> {
     let letters: Vec<char> = letters.chars().collect();
-    letters.windows(RUN).map(|run| run.iter().collect()).collect()
+    letters
+        .windows(RUN)
+        .map(|run| run.iter().collect())
+        .collect()
 }
 
 #[cfg(test)]
@@ -84,10 +87,14 @@ mod tests {
     fn case_digits_and_marks_make_no_difference_a_word_in_many_little() {
         let mut near = Near::default();
         near.add("Click the OK button (step 3).");
-        near.add("The selected cells are moved to the right by one column.");
+        near.add("The selected cells are moved to the right by one column, and all others follow.");
         near.add("Short");
         assert!(near.has("click the ok-button: Step 12!"));
-        assert!(near.has("The selected cells are moved to the left by one column."));
+        assert!(
+            near.has(
+                "The selected cells are moved to the left by one column, and all others follow."
+            )
+        );
         assert!(!near.has("The selected rows are copied to a new sheet by one click."));
         assert!(near.has("SHORT"));
         assert!(!near.has("Shorts"));

@@ -52,7 +52,7 @@ pub struct Aligned {
     /// Blocks that were matched, and those of the first language that were not.
     pub blocks: usize,
     pub blocks_unmatched: usize,
-    /// Segments that are the same in both languages.
+    /// Segments that are the same in both languages, or differ in case and marks alone.
     pub untranslated: usize,
     /// Segments without a letter on one of the sides.
     pub without_letters: usize,
@@ -102,7 +102,11 @@ impl Documents {
                 _ => Err(DataError::config(
                     option,
                     format!("`{wanted}`"),
-                    format!("one of {} (packages {})", languages.join(", "), layout.packages),
+                    format!(
+                        "one of {} (packages {})",
+                        languages.join(", "),
+                        layout.packages
+                    ),
                 )),
             }
         };
@@ -150,10 +154,13 @@ impl Aligned {
             (sources, targets) = (vec![from], vec![to]);
         }
         for (source, target) in sources.into_iter().zip(targets) {
+            let letters = [source, target].map(near::letters);
             if source == target {
                 self.untranslated += 1;
-            } else if near::letters(source).is_empty() || near::letters(target).is_empty() {
+            } else if letters.contains(&String::new()) {
                 self.without_letters += 1;
+            } else if letters[0] == letters[1] {
+                self.untranslated += 1;
             } else {
                 pairs.push((source.to_owned(), target.to_owned()));
             }
@@ -169,7 +176,9 @@ fn pages(root: &Path) -> Result<Vec<String>, DataError> {
         for entry in fs::read_dir(&folder).map_err(|e| DataError::io(&folder, e))? {
             let entry = entry.map_err(|e| DataError::io(&folder, e))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let sort = entry.file_type().map_err(|e| DataError::io(&entry.path(), e))?;
+            let sort = entry
+                .file_type()
+                .map_err(|e| DataError::io(&entry.path(), e))?;
             if sort.is_dir() {
                 open.push((entry.path(), format!("{place}{name}/")));
             } else if name.ends_with(".html") {
@@ -192,8 +201,14 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (path, page) in [
-            ("en-US/a/one.html", "<h1>Title</h1><p>A b. C d.</p><p>5</p><p>Same</p>"),
-            ("de/a/one.html", "<h1>Titel</h1><p>E f. G h.</p><p>5%</p><p>Same</p>"),
+            (
+                "en-US/a/one.html",
+                "<h1>Title</h1><p>A b. C d.</p><p>5</p><p>Same</p>",
+            ),
+            (
+                "de/a/one.html",
+                "<h1>Titel</h1><p>E f. G h.</p><p>5%</p><p>Same</p>",
+            ),
             ("en-US/two.html", "<p>x</p>"),
             ("en-US/three.html", "<p>x</p><h1>y</h1>"),
             ("de/three.html", "<p>x</p>"),
@@ -221,14 +236,19 @@ mod tests {
         );
         let counts = [found.pages_alone, found.pages_unmatched, found.untranslated];
         assert_eq!(counts, [1, 1, 1]);
-        assert_eq!((found.blocks, found.blocks_unmatched, found.without_letters), (4, 2, 1));
+        assert_eq!(
+            (found.blocks, found.blocks_unmatched, found.without_letters),
+            (4, 2, 1)
+        );
     }
 
     #[test]
     fn languages_that_are_not_there_or_not_clear_are_refused() {
         let dir = folder();
         let refusal = |layout: &Layout, root: &Path, from: &str| {
-            Documents::find(layout, Some(root), from, "de").unwrap_err().to_string()
+            Documents::find(layout, Some(root), from, "de")
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
             refusal(&DEBIAN_HANDBOOK, dir.path(), "zh"),

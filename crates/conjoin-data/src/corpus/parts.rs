@@ -78,7 +78,10 @@ mod tests {
 
     fn page_of(part: Part, after: usize) -> String {
         let names = (after..).map(|i| format!("page{i}.html"));
-        names.into_iter().find(|name| Part::of(name) == part).unwrap_or_default()
+        names
+            .into_iter()
+            .find(|name| Part::of(name) == part)
+            .unwrap_or_default()
     }
 
     fn pair(source: &str, target: &str) -> SegmentPair {
@@ -90,16 +93,32 @@ mod tests {
         let pages = [
             (
                 page_of(Part::Train, 0),
-                vec![pair("A cell", "Zelle"), pair("A row", "Zeile"), pair("A row", "Zeile")],
+                vec![
+                    pair("A cell", "Zelle"),
+                    pair("A row", "Zeile"),
+                    pair("A row", "Zeile"),
+                ],
             ),
-            (page_of(Part::Train, 500), vec![pair("A line", "zeile!"), pair("Own", "Eigen")]),
-            (page_of(Part::Valid, 0), vec![pair("A cell", "Feld"), pair("a CELL 2", "Z")]),
-            (page_of(Part::Test, 0), vec![pair("a row.", "Reihe"), pair("Z", "z. 3")]),
+            (
+                page_of(Part::Train, 500),
+                vec![pair("A line", "zeile!"), pair("Own", "Eigen")],
+            ),
+            (
+                page_of(Part::Valid, 0),
+                vec![pair("A cell", "Feld"), pair("a CELL 2", "Z")],
+            ),
+            (
+                page_of(Part::Test, 0),
+                vec![pair("a row.", "Reihe"), pair("Z", "z. 3")],
+            ),
         ];
         let parts = Parts::new(&pages);
         assert_eq!(parts.test, pages[3].1);
         assert_eq!(parts.valid, [pair("A cell", "Feld")]);
-        assert_eq!(parts.train, [pair("A line", "zeile!"), pair("Own", "Eigen")]);
+        assert_eq!(
+            parts.train,
+            [pair("A line", "zeile!"), pair("Own", "Eigen")]
+        );
         assert_eq!(
             parts.counts,
             PartCounts {
@@ -114,7 +133,10 @@ mod tests {
     #[test]
     fn distinct_pairs_keep_their_order() {
         let pages = [
-            ("a".to_owned(), vec![pair("x", "1"), pair("y", "2"), pair("x", "1")]),
+            (
+                "a".to_owned(),
+                vec![pair("x", "1"), pair("y", "2"), pair("x", "1")],
+            ),
             ("b".to_owned(), vec![pair("y", "2"), pair("x", "3")]),
         ];
         let wanted = [pair("x", "1"), pair("y", "2"), pair("x", "3")];

@@ -2,9 +2,9 @@
 
 /// Abbreviations, in lower case, whose full stop ends no sentence.
 const ABBREVIATIONS: [&str; 34] = [
-    "abb", "bspw", "bzw", "ca", "cf", "dr", "e.g", "etc", "evtl", "fig", "ggf", "i.e", "inkl", "max",
-    "min", "mr", "mrs", "no", "nr", "od", "p.ex", "prof", "resp", "s", "sog", "st", "str", "u.a",
-    "usw", "v", "vgl", "vs", "z.b", "zzgl",
+    "abb", "bspw", "bzw", "ca", "cf", "dr", "e.g", "etc", "evtl", "fig", "ggf", "i.e", "inkl",
+    "max", "min", "mr", "mrs", "no", "nr", "od", "p.ex", "prof", "resp", "s", "sog", "st", "str",
+    "u.a", "usw", "v", "vgl", "vs", "z.b", "zzgl",
 ];
 
 /// Cuts behind `.`, `!` or `?` (with closing quotes and brackets) where a space and a capital, a
@@ -47,7 +47,25 @@ pub(super) fn sentences(text: &str) -> Vec<&str> {
 
 /// Marks that belong to the sentence before them.
 fn closes(c: char) -> bool {
-    matches!(c, '.' | '!' | '?' | '。' | '！' | '？' | '"' | '\'' | ')' | ']' | '“' | '”' | '’' | '»' | '」' | '』' | '）')
+    matches!(
+        c,
+        '.' | '!'
+            | '?'
+            | '。'
+            | '！'
+            | '？'
+            | '"'
+            | '\''
+            | ')'
+            | ']'
+            | '“'
+            | '”'
+            | '’'
+            | '»'
+            | '」'
+            | '』'
+            | '）'
+    )
 }
 
 /// What a sentence may begin with.
@@ -55,7 +73,10 @@ fn starts(c: char) -> bool {
     c.is_uppercase()
         || c.is_ascii_digit()
         || (c.is_alphabetic() && !c.is_lowercase())
-        || matches!(c, '"' | '\'' | '(' | '[' | '„' | '“' | '‘' | '«' | '»' | '¿' | '¡')
+        || matches!(
+            c,
+            '"' | '\'' | '(' | '[' | '„' | '“' | '‘' | '«' | '»' | '¿' | '¡'
+        )
 }
 
 /// Whether a full stop behind this text is that of an abbreviation, an initial or a number.
@@ -75,11 +96,26 @@ mod tests {
     #[test]
     fn marks_before_capitals_end_sentences() {
         for (text, wanted) in [
-            ("One. Two! Three? (Four.) Five", &["One.", "Two!", "Three?", "(Four.)", "Five"][..]),
-            ("Siehe z. B. Abb. 3. Dann \"Ende.\" „Neu“.", &["Siehe z. B. Abb. 3. Dann \"Ende.\"", "„Neu“."]),
-            ("Use e.g. Writer vs. Calc. OK", &["Use e.g. Writer vs. Calc.", "OK"]),
-            ("Version 7.4 of file.odt. it goes on", &["Version 7.4 of file.odt. it goes on"]),
-            ("打开文件。单击“确定”。结束", &["打开文件。", "单击“确定”。", "结束"]),
+            (
+                "One. Two! Three? (Four.) Five",
+                &["One.", "Two!", "Three?", "(Four.)", "Five"][..],
+            ),
+            (
+                "Siehe z. B. Abb. 3. Dann \"Ende.\" „Neu“.",
+                &["Siehe z. B. Abb. 3. Dann \"Ende.\"", "„Neu“."],
+            ),
+            (
+                "Use e.g. Writer vs. Calc. OK",
+                &["Use e.g. Writer vs. Calc.", "OK"],
+            ),
+            (
+                "Version 7.4 of file.odt. it goes on",
+                &["Version 7.4 of file.odt. it goes on"],
+            ),
+            (
+                "打开文件。单击“确定”。结束",
+                &["打开文件。", "单击“确定”。", "结束"],
+            ),
             ("Wait... What?! Yes", &["Wait...", "What?!", "Yes"]),
             ("", &[]),
         ] {

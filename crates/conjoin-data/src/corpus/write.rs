@@ -23,7 +23,9 @@ pub fn absent(path: &Path) -> Result<(), DataError> {
 /// # Errors
 /// The disk refuses.
 pub fn write_whole(path: &Path, text: &str) -> Result<(), DataError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
         fs::create_dir_all(folder).map_err(|e| DataError::io(folder, e))?;
     }
@@ -55,7 +57,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/pairs.tsv");
         absent(&path).unwrap();
-        let pairs = [("x y".to_owned(), "z".to_owned()), ("ä".to_owned(), "ö".to_owned())];
+        let pairs = [
+            ("x y".to_owned(), "z".to_owned()),
+            ("ä".to_owned(), "ö".to_owned()),
+        ];
         write_tsv(&path, &pairs).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "x y\tz\nä\tö\n");
         let files = fs::read_dir(path.parent().unwrap()).unwrap();

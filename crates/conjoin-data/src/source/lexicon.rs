@@ -307,7 +307,7 @@ mod tests {
             let distinct: BTreeSet<&String> = vocabulary.symbols.iter().collect();
             assert_eq!(distinct.len(), vocabulary.len());
             assert_eq!(vocabulary.pad, Some(0));
-            assert_eq!(vocabulary.bos, Some(BOS));
+            assert_eq!(vocabulary.bos, Some(crate::text::BOS));
             assert_eq!(vocabulary.eos, Some(EOS));
             assert_eq!(vocabulary.unk, Some(UNK));
             assert_eq!(vocabulary.mask, Some(4));

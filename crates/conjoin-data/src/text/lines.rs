@@ -21,7 +21,10 @@ pub fn read_lines(path: &Path) -> Result<Vec<String>, DataError> {
         let content = std::str::from_utf8(content).map_err(|error| {
             DataError::format(
                 format!("{} line {line}", path.display()),
-                format!("a byte that is not UTF-8, at byte {}", error.valid_up_to() + 1),
+                format!(
+                    "a byte that is not UTF-8, at byte {}",
+                    error.valid_up_to() + 1
+                ),
                 "text in UTF-8",
             )
         })?;

@@ -60,7 +60,9 @@ impl TextTokenizer {
             .map_err(|error: tokenizers::Error| wrong(format!("no tokenizer ({error})")))?;
         // Lengths are the recipe's business, and what a text says is never a special symbol.
         inner.with_padding(None);
-        inner.with_truncation(None).map_err(|e| wrong(e.to_string()))?;
+        inner
+            .with_truncation(None)
+            .map_err(|e| wrong(e.to_string()))?;
         inner.set_encode_special_tokens(true);
         let size = inner.get_vocab_size(true) as u32;
         let symbols: Option<Vec<String>> = (0..size).map(|id| inner.id_to_token(id)).collect();
@@ -94,7 +96,10 @@ impl TextTokenizer {
             let place = format!("tokenizer {}", self.vocabulary.name);
             DataError::format(place, error.to_string(), "text that it can cut")
         })?;
-        Ok(encoded.iter().map(|tokens| tokens.get_ids().to_vec()).collect())
+        Ok(encoded
+            .iter()
+            .map(|tokens| tokens.get_ids().to_vec())
+            .collect())
     }
 
     /// The text of tokens; special symbols are left out.
@@ -124,7 +129,11 @@ mod tests {
             let error = TextTokenizer::parse("t", text, "t.json").unwrap_err();
             error.to_string()
         };
-        assert!(refusal("{").starts_with("t.json: found no tokenizer ("), "{}", refusal("{"));
+        assert!(
+            refusal("{").starts_with("t.json: found no tokenizer ("),
+            "{}",
+            refusal("{")
+        );
         let bare = r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
             "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
             "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;

@@ -69,7 +69,11 @@ impl VocabularyConfig {
     ) -> Result<TrainedVocabulary, DataError> {
         if !(self.coverage > 0.0 && self.coverage <= 1.0) {
             let found = self.coverage.to_string();
-            return Err(DataError::config("coverage", found, "a share above 0 up to 1"));
+            return Err(DataError::config(
+                "coverage",
+                found,
+                "a share above 0 up to 1",
+            ));
         }
         if self.byte_fallback && self.kind != VocabularyKind::Bpe {
             let expected = "the kind `bpe`, which alone falls back to bytes";
@@ -90,7 +94,11 @@ impl VocabularyConfig {
         };
         let least = SPECIALS.len() + bytes + needed;
         if self.size < least {
-            let why = if needed > 1 { ": the characters of the text need them" } else { "" };
+            let why = if needed > 1 {
+                ": the characters of the text need them"
+            } else {
+                ""
+            };
             let expected = format!("at least {least} symbols{why}");
             return Err(DataError::config("size", self.size.to_string(), expected));
         }
@@ -167,9 +175,9 @@ impl VocabularyConfig {
             .min_frequency(2)
             .build();
         let parts = covered_parts(words, covered);
-        let counted = parts.iter().flat_map(|(part, &count)| {
-            std::iter::repeat_n(part.as_str(), count as usize)
-        });
+        let counted = parts
+            .iter()
+            .flat_map(|(part, &count)| std::iter::repeat_n(part.as_str(), count as usize));
         let whole = |part: &str| Ok(vec![part.to_owned()]);
         trainer.feed(counted, whole).map_err(failed)?;
         let mut model = BPE::default();
@@ -225,7 +233,11 @@ impl VocabularyConfig {
 }
 
 fn failed(error: tokenizers::Error) -> DataError {
-    DataError::format("training a vocabulary", error.to_string(), "text that can be cut")
+    DataError::format(
+        "training a vocabulary",
+        error.to_string(),
+        "text that can be cut",
+    )
 }
 
 fn metaspace() -> Value {
@@ -255,7 +267,10 @@ fn covered_parts(words: &Counts, covered: &BTreeSet<String>) -> Counts {
     let known: BTreeSet<char> = covered.iter().filter_map(|c| c.chars().next()).collect();
     let mut parts = Counts::new();
     for (word, count) in words {
-        for part in word.split(|c| !known.contains(&c)).filter(|p| !p.is_empty()) {
+        for part in word
+            .split(|c| !known.contains(&c))
+            .filter(|p| !p.is_empty())
+        {
             *parts.entry(part.to_owned()).or_insert(0) += count;
         }
     }
@@ -323,7 +338,9 @@ fn unigram(
     pieces.truncate(room);
     let lowest = pieces.iter().map(|(_, score)| *score).fold(0.0, f64::min);
     // No text is ever cut into special symbols: their scores are below any other.
-    let specials = SPECIALS.iter().map(|symbol| (symbol.to_string(), lowest - 100.0));
+    let specials = SPECIALS
+        .iter()
+        .map(|symbol| (symbol.to_string(), lowest - 100.0));
     let vocabulary: Vec<(String, f64)> = specials.chain(pieces).collect();
     let count = vocabulary.len();
     let model = json!({
@@ -336,7 +353,10 @@ fn unigram(
 /// that differs from run to run; here they get the same scores in the order of code points.
 fn settle(pieces: &mut [(String, f64)], characters: usize) {
     const STEP: f64 = 0.0001;
-    let lowest = pieces.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min);
+    let lowest = pieces
+        .iter()
+        .map(|(_, score)| *score)
+        .fold(f64::INFINITY, f64::min);
     let bound = lowest + STEP * characters as f64;
     let loose = |(piece, score): &(String, f64)| *score <= bound && piece.chars().count() == 1;
     let mut places: Vec<usize> = (0..pieces.len()).filter(|&i| loose(&pieces[i])).collect();

@@ -46,14 +46,21 @@ fn check_one(
         whole = false;
         report(reader, place, prefix, error, found);
     };
-    if let Err(error) = &source {
+    let absent = absent_tokenizer(&config.source);
+    if let Some(error) = source.as_ref().err().filter(|_| !absent) {
         refuse(reader, &place!["source"], error, &Columns::new());
     }
-    // Where a tokenizer is missing, the data often is too.
-    if source.is_ok() || matches!(config.source, SourceConfig::Parallel(_)) {
+    if source.is_ok() || absent {
         check_files(place, &config.source, reader, missing);
     }
     let mut columns = config.source.columns();
+    if absent || source.is_err() && columns.is_empty() {
+        // Nothing is known of the columns.
+        return DataColumns {
+            columns,
+            whole: false,
+        };
+    }
     if let Err(error) = config.loader.check(&columns) {
         // Its keys begin with the name of the table.
         let ragged = columns.iter().filter(|(_, contract)| contract.ragged);
@@ -74,6 +81,14 @@ fn check_one(
     DataColumns { columns, whole }
 }
 
+/// Whether a tokenizer file is not there: a missing file, not a wrong one.
+fn absent_tokenizer(source: &SourceConfig) -> bool {
+    match source {
+        SourceConfig::Parallel(config) => config.tokenizer_files().any(|(_, file)| !file.exists()),
+        _ => false,
+    }
+}
+
 /// Files and folders that the source will want; one that several want is reported once.
 fn check_files(
     place: &Path,
@@ -88,7 +103,11 @@ fn check_files(
         }
         SourceConfig::Words(config) => vec![("path", config.path.as_path())],
         SourceConfig::Random(_) => Vec::new(),
-        SourceConfig::Parallel(config) => config.files(),
+        SourceConfig::Parallel(config) => config
+            .files()
+            .into_iter()
+            .chain(config.tokenizer_files())
+            .collect(),
         SourceConfig::Idx(config) => vec![("dir", config.dir.as_path())],
     };
     for (key, file) in wanted {
@@ -99,6 +118,10 @@ fn check_files(
         let span = reader.tree.span_at(&full);
         let (sort, help) = match key {
             "dir" => ("folder", super::data_package(file)),
+            "tokenizer" | "target_tokenizer" => {
+                let help = "conjoin data vocabulary writes tokenizer files";
+                ("file", Some(help.to_owned()))
+            }
             _ => ("file", None),
         };
         let message = format!("missing data {sort} {:?}", file.display().to_string());

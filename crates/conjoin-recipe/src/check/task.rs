@@ -126,7 +126,11 @@ impl Scoring<'_> {
         let TaskConfig::Transduction(config) = self.task else {
             return;
         };
-        let data = wires.parts.data.iter().find(|(name, _)| **name == config.data);
+        let data = wires
+            .parts
+            .data
+            .iter()
+            .find(|(name, _)| **name == config.data);
         let Some((name, Some(data))) = data else {
             return;
         };

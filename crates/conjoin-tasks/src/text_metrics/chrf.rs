@@ -132,7 +132,11 @@ pub fn statistics<R: AsRef<str>>(
     let hypothesis = Text::new(hypothesis, options);
     let mut best = (f64::NEG_INFINITY, ChrfStatistics::default());
     for reference in references {
-        let found = compare(&hypothesis, &Text::new(reference.as_ref(), options), options);
+        let found = compare(
+            &hypothesis,
+            &Text::new(reference.as_ref(), options),
+            options,
+        );
         let score = found.score(options);
         if score > best.0 {
             best = (score, found);
@@ -156,7 +160,9 @@ impl Text {
         let kept = |c: &char| options.whitespace || !is_space(*c);
         let mut cut = Vec::new();
         if options.word_order > 0 {
-            words(&line).into_iter().for_each(|word| strip(word, &mut cut));
+            words(&line)
+                .into_iter()
+                .for_each(|word| strip(word, &mut cut));
         }
         Self {
             chars: line.chars().filter(kept).collect(),
@@ -169,7 +175,10 @@ impl Text {
 fn strip(word: &str, out: &mut Vec<String>) {
     let mut chars = word.chars();
     let (first, last) = (chars.next(), chars.next_back());
-    let mark = |c: Option<char>| c.filter(char::is_ascii_punctuation).map_or(0, char::len_utf8);
+    let mark = |c: Option<char>| {
+        c.filter(char::is_ascii_punctuation)
+            .map_or(0, char::len_utf8)
+    };
     if last.is_none() {
         out.push(word.to_owned()); // one character
     } else if mark(last) > 0 {

@@ -84,7 +84,8 @@ fn best_move<T: PartialEq + Clone>(
             break;
         }
     }
-    best.filter(|((gain, ..), _)| *gain > 0).map(|(_, moved)| moved)
+    best.filter(|((gain, ..), _)| *gain > 0)
+        .map(|(_, moved)| moved)
 }
 
 /// Which words match, and where.
@@ -166,7 +167,11 @@ fn distance<T: PartialEq>(words: &[T], reference: &[T]) -> (usize, Vec<Step>) {
     };
     for i in 1..=rows {
         let diagonal = (i as f64 * ratio).floor() as usize;
-        let end = if i == rows { columns } else { columns.min(diagonal + band) };
+        let end = if i == rows {
+            columns
+        } else {
+            columns.min(diagonal + band)
+        };
         let mut row = vec![FAR; columns];
         for j in diagonal.saturating_sub(band)..end {
             let mut best = (costs[j].saturating_add(1), Step::Delete);

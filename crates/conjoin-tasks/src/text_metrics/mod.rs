@@ -61,7 +61,9 @@ fn is_space(c: char) -> bool {
 
 /// The words of a line as Python's `str.split` gives them.
 fn words(line: &str) -> Vec<&str> {
-    line.split(is_space).filter(|word| !word.is_empty()).collect()
+    line.split(is_space)
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 /// The tokens of a line with spaces between them, for metrics that know words by their spaces.

@@ -59,19 +59,32 @@ fn unescape(line: &str) -> String {
 /// What `13a` does in Western languages; each step is one of its regular expressions, which find
 /// matches from left to right without overlap.
 fn western(line: &str) -> String {
-    let symbol = |c: char| matches!(c, '{'..='~' | '['..='`' | ' '..='&' | '('..='+' | ':'..='@' | '/');
+    let symbol =
+        |c: char| matches!(c, '{'..='~' | '['..='`' | ' '..='&' | '('..='+' | ':'..='@' | '/');
     let stop = |c: char| c == '.' || c == ',';
     let other = |c: char| !c.is_ascii_digit();
     let line = spread(line, symbol);
-    let line = pairs(&line, |a, b| other(a) && stop(b), |out, a, b| {
-        out.extend([a, ' ', b, ' ']);
-    });
-    let line = pairs(&line, |a, b| stop(a) && other(b), |out, a, b| {
-        out.extend([' ', a, ' ', b]);
-    });
-    pairs(&line, |a, b| a.is_ascii_digit() && b == '-', |out, a, b| {
-        out.extend([a, ' ', b, ' ']);
-    })
+    let line = pairs(
+        &line,
+        |a, b| other(a) && stop(b),
+        |out, a, b| {
+            out.extend([a, ' ', b, ' ']);
+        },
+    );
+    let line = pairs(
+        &line,
+        |a, b| stop(a) && other(b),
+        |out, a, b| {
+            out.extend([' ', a, ' ', b]);
+        },
+    );
+    pairs(
+        &line,
+        |a, b| a.is_ascii_digit() && b == '-',
+        |out, a, b| {
+            out.extend([a, ' ', b, ' ']);
+        },
+    )
 }
 
 /// Puts spaces around some characters.
@@ -159,7 +172,10 @@ mod tests {
         assert_eq!(western("1,5 cm, 3.000. (a-b)"), "1,5|cm|,|3.000|.|(|a-b|)");
         assert_eq!(western("2019-05 x..y"), "2019|-|05|x|.|.|y");
         assert_eq!(western("&quot;a&amp;lt;b&quot; don't"), "\"|a|<|b|\"|don't");
-        assert_eq!(cut(BleuTokeniser::Zh, "单击OK，1.5倍。"), "单|击|OK|，|1.5|倍|。");
+        assert_eq!(
+            cut(BleuTokeniser::Zh, "单击OK，1.5倍。"),
+            "单|击|OK|，|1.5|倍|。"
+        );
         assert_eq!(cut(BleuTokeniser::Char, "ab c "), "a|b|c");
         assert_eq!(cut(BleuTokeniser::None, " a,b c"), "a,b|c");
     }

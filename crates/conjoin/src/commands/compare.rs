@@ -139,7 +139,10 @@ fn outcomes(scored: &Scored) -> BTreeMap<String, Outcomes> {
         }
         // BLEU and chrF are no sums over items; edits are.
         Outputs::Texts(_) => {
-            let edits = scored.items.iter().map(|i| (i.errors as u32, i.length as u32));
+            let edits = scored
+                .items
+                .iter()
+                .map(|i| (i.errors as u32, i.length as u32));
             [("ter".to_owned(), Outcomes::Errors(edits.collect()))].into()
         }
         Outputs::Sequences(_) => {

@@ -20,8 +20,15 @@ pub(super) fn lines(source: &Path, target: &Path) -> Result<Vec<Pair>, DataError
             format!("as many lines as {} has, {last}", shorter.display()),
         ));
     }
-    let pair = |(line, (source, target))| Pair { line, source, target };
-    Ok((1..).zip(sources.into_iter().zip(targets)).map(pair).collect())
+    let pair = |(line, (source, target))| Pair {
+        line,
+        source,
+        target,
+    };
+    Ok((1..)
+        .zip(sources.into_iter().zip(targets))
+        .map(pair)
+        .collect())
 }
 
 /// Two fields, counted from 1, of each line.
@@ -61,7 +68,9 @@ pub(super) fn jsonl(path: &Path, keys: &[String; 2]) -> Result<Vec<Pair>, DataEr
         let object: Value = serde_json::from_str(&content)
             .map_err(|error| wrong(error.to_string(), "a JSON object".to_owned()))?;
         let field = |key: &String| {
-            let value = key.split('.').try_fold(&object, |value, step| value.get(step));
+            let value = key
+                .split('.')
+                .try_fold(&object, |value, step| value.get(step));
             let found = match value {
                 Some(Value::String(text)) => return Ok(text.clone()),
                 Some(_) => format!("something else than text at `{key}`"),
@@ -83,7 +92,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
+    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, impl Fn(&str) -> PathBuf + use<>) {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();
@@ -94,7 +103,9 @@ mod tests {
 
     fn told(dir: &tempfile::TempDir, found: Result<Vec<Pair>, DataError>) -> String {
         match found {
-            Err(error) => error.to_string().replace(&format!("{}/", dir.path().display()), ""),
+            Err(error) => error
+                .to_string()
+                .replace(&format!("{}/", dir.path().display()), ""),
             Ok(pairs) => {
                 let text = |pair: &Pair| format!("{} {}={}", pair.line, pair.source, pair.target);
                 pairs.iter().map(text).collect::<Vec<_>>().join("; ")
@@ -106,7 +117,8 @@ mod tests {
     fn lines_go_together_and_must_be_as_many() {
         let (dir, at) = folder(&[("a", "x\n\ny\n"), ("b", "1\n2\n3"), ("c", "1\n")]);
         assert_eq!(told(&dir, lines(&at("a"), &at("b"))), "1 x=1; 2 =2; 3 y=3");
-        let refusal = "a line 2: found a line without a partner, expected as many lines as c has, 1";
+        let refusal =
+            "a line 2: found a line without a partner, expected as many lines as c has, 1";
         assert_eq!(told(&dir, lines(&at("a"), &at("c"))), refusal);
         assert_eq!(told(&dir, lines(&at("c"), &at("a"))), refusal);
         assert!(told(&dir, lines(&at("a"), &at("none"))).starts_with("none: "));

@@ -14,8 +14,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<Pair>, DataError> {
     let wrong = |place: String, found: String, expected: &str| {
         DataError::format(format!("{}{place}", path.display()), found, expected)
     };
-    let catalogue = Catalogue::new(&bytes)
-        .ok_or_else(|| wrong(String::new(), "no catalogue".to_owned(), "a gettext .mo file"))?;
+    let catalogue = Catalogue::new(&bytes).ok_or_else(|| {
+        wrong(
+            String::new(),
+            "no catalogue".to_owned(),
+            "a gettext .mo file",
+        )
+    })?;
     let mut pairs = Vec::new();
     for index in 0..catalogue.count {
         let place = || format!(" entry {}", index + 1);
@@ -100,10 +105,21 @@ mod tests {
             false => (n as u32).to_le_bytes(),
         };
         let tables = 28 + 16 * entries.len();
-        let head = [MAGIC as usize, 0, entries.len(), 28, 28 + 8 * entries.len(), 0, tables];
+        let head = [
+            MAGIC as usize,
+            0,
+            entries.len(),
+            28,
+            28 + 8 * entries.len(),
+            0,
+            tables,
+        ];
         let mut bytes: Vec<u8> = head.into_iter().flat_map(word).collect();
         let mut texts = Vec::new();
-        let sides = entries.iter().map(|e| e.0).chain(entries.iter().map(|e| e.1));
+        let sides = entries
+            .iter()
+            .map(|e| e.0)
+            .chain(entries.iter().map(|e| e.1));
         for text in sides {
             bytes.extend(word(text.len()));
             bytes.extend(word(tables + texts.len()));
@@ -160,7 +176,9 @@ mod tests {
         let mut latin = whole.clone();
         let last = latin.len() - 2;
         latin[last] = 0xe4;
-        assert!(read_bytes(&latin).unwrap_err().starts_with("a.mo entry 1: found invalid utf-8"));
+        let refusal = read_bytes(&latin).unwrap_err();
+        assert!(refusal.starts_with("a.mo entry 1: found "), "{refusal}");
+        assert!(refusal.ends_with("expected text in UTF-8"), "{refusal}");
         let mut many = whole;
         many[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(read_bytes(&many).unwrap_err().contains("no catalogue"));

@@ -200,6 +200,15 @@ impl ParallelConfig {
             .collect()
     }
 
+    /// Tokenizer files, by their key.
+    pub fn tokenizer_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let target = self.target_tokenizer.as_deref();
+        let target = target.map(|path| ("target_tokenizer", path));
+        [("tokenizer", self.tokenizer.as_path())]
+            .into_iter()
+            .chain(target)
+    }
+
     fn place(&self) -> Result<Place<'_>, DataError> {
         match (&self.path, &self.source_path, &self.target_path) {
             (Some(path), None, None) => Ok(Place::One(path, self.format_of(path)?)),
@@ -217,7 +226,11 @@ impl ParallelConfig {
                     ("source_path", source.is_some()),
                     ("target_path", target.is_some()),
                 ];
-                let given: Vec<&str> = given.iter().filter(|(_, is)| *is).map(|(k, _)| *k).collect();
+                let given: Vec<&str> = given
+                    .iter()
+                    .filter(|(_, is)| *is)
+                    .map(|(k, _)| *k)
+                    .collect();
                 let found = match given.as_slice() {
                     [] => "no file".to_owned(),
                     given => format!("`{}`", given.join("`, `")),
@@ -270,7 +283,8 @@ impl ParallelConfig {
     /// The file, for messages.
     pub(super) fn named(&self) -> String {
         let path = self.path.as_ref().or(self.source_path.as_ref());
-        path.map(|path| path.display().to_string()).unwrap_or_default()
+        path.map(|path| path.display().to_string())
+            .unwrap_or_default()
     }
 
     pub(super) fn form(&self) -> TextForm {

@@ -42,9 +42,9 @@ pub(super) fn read(path: &Path, fuzzy: bool) -> Result<Vec<Pair>, DataError> {
         };
         if let Some(comment) = content.strip_prefix('#') {
             entry.finish(fuzzy, &mut pairs);
-            entry.fuzzy |= comment.strip_prefix(',').is_some_and(|flags| {
-                flags.split(',').any(|flag| flag.trim() == "fuzzy")
-            });
+            entry.fuzzy |= comment
+                .strip_prefix(',')
+                .is_some_and(|flags| flags.split(',').any(|flag| flag.trim() == "fuzzy"));
             continue;
         }
         if content.is_empty() {
@@ -53,25 +53,33 @@ pub(super) fn read(path: &Path, fuzzy: bool) -> Result<Vec<Pair>, DataError> {
             continue;
         }
         let (keyword, quoted) = content.split_at(content.find('"').unwrap_or(content.len()));
-        let text = unquote(quoted).map_err(|found| {
-            wrong(&found, "a keyword, or a comment, and text in double quotes")
-        })?;
+        let text = unquote(quoted)
+            .map_err(|found| wrong(&found, "a keyword, or a comment, and text in double quotes"))?;
         let field = match keyword.trim_end() {
             "" if entry.last == Field::None => {
-                return Err(wrong("text without a keyword", "msgid, msgstr or a comment"));
+                return Err(wrong(
+                    "text without a keyword",
+                    "msgid, msgstr or a comment",
+                ));
             }
             "" => entry.last,
             "msgctxt" | "msgid" if entry.id.is_some() || !entry.translations.is_empty() => {
                 entry.finish(fuzzy, &mut pairs);
                 entry.fuzzy = false;
-                if keyword.starts_with("msgid") { Field::Id } else { Field::Context }
+                if keyword.starts_with("msgid") {
+                    Field::Id
+                } else {
+                    Field::Context
+                }
             }
             "msgctxt" => Field::Context,
             "msgid" => Field::Id,
             "msgid_plural" => Field::Plural,
             "msgstr" => Field::Translation(0),
             other => {
-                let index = other.strip_prefix("msgstr[").and_then(|rest| rest.strip_suffix(']'));
+                let index = other
+                    .strip_prefix("msgstr[")
+                    .and_then(|rest| rest.strip_suffix(']'));
                 let index = index.and_then(|index| index.parse::<usize>().ok());
                 match index.filter(|&index| index <= entry.translations.len()) {
                     Some(index) => Field::Translation(index),
@@ -125,7 +133,9 @@ impl Entry {
 
 /// The text between double quotes, with C's escapes resolved.
 fn unquote(quoted: &str) -> Result<String, String> {
-    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inner = quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
     let inner = inner.ok_or_else(|| match quoted.is_empty() {
         true => "no quoted text".to_owned(),
         false => "a quote that does not end".to_owned(),

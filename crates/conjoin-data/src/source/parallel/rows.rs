@@ -60,7 +60,11 @@ impl ParallelSource {
         }
         let notes = reader.notes();
         if rows.is_empty() {
-            return Err(DataError::format(file, "no pair", "a text and its translation"));
+            return Err(DataError::format(
+                file,
+                "no pair",
+                "a text and its translation",
+            ));
         }
         Ok(Self {
             file,

@@ -4,7 +4,9 @@ use super::told;
 use crate::cli::data::{HandbookArgs, HelpArgs, LanguageArgs};
 use crate::error::CliError;
 use crate::output;
-use conjoin_data::corpus::{self, Aligned, DEBIAN_HANDBOOK, Documents, LIBREOFFICE_HELP, Layout, Parts};
+use conjoin_data::corpus::{
+    self, Aligned, DEBIAN_HANDBOOK, Documents, LIBREOFFICE_HELP, Layout, Parts,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -25,7 +27,11 @@ pub(crate) fn libreoffice_help(arguments: &HelpArgs) -> Result<(), CliError> {
     let counts = parts.counts;
     let mut told = matched(&found);
     told["repeated"] = json!(counts.repeated);
-    for ((name, pages), pairs) in ["train", "valid", "test"].iter().zip(counts.pages).zip(pairs) {
+    for ((name, pages), pairs) in ["train", "valid", "test"]
+        .iter()
+        .zip(counts.pages)
+        .zip(pairs)
+    {
         told[name] = json!({ "pages": pages, "pairs": pairs.len() });
     }
     told["train"]["left_out_as_near"] = json!(counts.train_near);
@@ -41,7 +47,11 @@ pub(crate) fn libreoffice_help(arguments: &HelpArgs) -> Result<(), CliError> {
         counts.train_near, counts.valid_near
     ));
     for ((file, pages), pairs) in files.iter().zip(counts.pages).zip(pairs) {
-        lines.push(format!("{}: {} pairs of {pages} pages", file.display(), pairs.len()));
+        lines.push(format!(
+            "{}: {} pairs of {pages} pages",
+            file.display(),
+            pairs.len()
+        ));
     }
     output::line(&lines.join("\n"))
 }
@@ -60,7 +70,11 @@ pub(crate) fn debian_handbook(arguments: &HandbookArgs) -> Result<(), CliError> 
         return output::json(&told);
     }
     let mut lines = matched_lines(&found);
-    lines.push(format!("{}: {} distinct pairs", arguments.out.display(), pairs.len()));
+    lines.push(format!(
+        "{}: {} distinct pairs",
+        arguments.out.display(),
+        pairs.len()
+    ));
     output::line(&lines.join("\n"))
 }
 

@@ -53,11 +53,13 @@ fn read(file: &Path, fields: &[u16], texts: &mut Vec<String>) -> Result<(), Data
             texts.extend(found.iter().map(ToString::to_string));
         }
         for &field in fields {
-            let text = found.get(usize::from(field) - 1).ok_or_else(|| DataError::Format {
-                place: format!("{} line {number}", file.display()),
-                found: format!("{} tab-separated fields", found.len()),
-                expected: format!("at least {field}"),
-            })?;
+            let text = found
+                .get(usize::from(field) - 1)
+                .ok_or_else(|| DataError::Format {
+                    place: format!("{} line {number}", file.display()),
+                    found: format!("{} tab-separated fields", found.len()),
+                    expected: format!("at least {field}"),
+                })?;
             texts.push((*text).to_owned());
         }
     }
