@@ -210,8 +210,8 @@ fn empty_texts_are_refused_or_left_out_as_told() {
 #[test]
 fn a_file_can_be_read_in_part_and_evenly() {
     let folder = Folder::new();
-    let lines: String = (0..100).map(|i| format!("{i}\tx\n")).collect();
-    folder.write("n.tsv", &lines);
+    let lines: Vec<String> = (0..100).map(|i| format!("{i}\tx")).collect();
+    folder.write("n.tsv", lines.join("\n"));
     let few = folder.open(json!({"path": "n.tsv", "limit": 10}));
     let keys: Vec<usize> = (0..10).map(|i| few.key(i).parse().unwrap()).collect();
     assert_eq!(few.len(), 10);

@@ -94,6 +94,16 @@ pub struct PredictedSequence {
     pub log_probability: f64,
 }
 
+impl PredictedSequence {
+    /// The output for people: its text, or its symbols with spaces between them.
+    pub fn said(&self) -> String {
+        match &self.text {
+            Some(text) => text.clone(),
+            None => self.output.join(" "),
+        }
+    }
+}
+
 /// One class.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct PredictedClass {
@@ -106,10 +116,7 @@ impl std::fmt::Display for Prediction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sequence { input, hypotheses } => {
-                let best = hypotheses.first().map(|best| match &best.text {
-                    Some(text) => text.clone(),
-                    None => best.output.join(" "),
-                });
+                let best = hypotheses.first().map(PredictedSequence::said);
                 write!(f, "{input}\t{}", best.unwrap_or_default())
             }
             Self::Class { input, classes } => match classes.first() {

@@ -52,9 +52,10 @@ impl DataSets {
         };
         // A panic elsewhere cannot leave the set half changed.
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        match told.insert(name.to_owned()) {
-            true => source.notes(),
-            false => Vec::new(),
+        if told.insert(name.to_owned()) {
+            source.notes()
+        } else {
+            Vec::new()
         }
     }
 

@@ -181,7 +181,11 @@ fn pages(root: &Path) -> Result<Vec<String>, DataError> {
                 .map_err(|e| DataError::io(&entry.path(), e))?;
             if sort.is_dir() {
                 open.push((entry.path(), format!("{place}{name}/")));
-            } else if name.ends_with(".html") {
+            } else if entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "html")
+            {
                 pages.push(format!("{place}{name}"));
             }
         }

@@ -153,16 +153,17 @@ struct Text {
 
 impl Text {
     fn new(line: &str, options: &ChrfOptions) -> Self {
-        let line = match options.lowercase {
-            true => line.to_lowercase(),
-            false => line.to_owned(),
+        let line = if options.lowercase {
+            line.to_lowercase()
+        } else {
+            line.to_owned()
         };
         let kept = |c: &char| options.whitespace || !is_space(*c);
         let mut cut = Vec::new();
         if options.word_order > 0 {
-            words(&line)
-                .into_iter()
-                .for_each(|word| strip(word, &mut cut));
+            for word in words(&line) {
+                strip(word, &mut cut);
+            }
         }
         Self {
             chars: line.chars().filter(kept).collect(),

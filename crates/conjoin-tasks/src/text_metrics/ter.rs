@@ -70,9 +70,12 @@ pub fn statistics<R: AsRef<str>>(
     references: &[R],
     options: &TerOptions,
 ) -> TerStatistics {
-    let fold = |line: &str| match options.case_sensitive {
-        true => line.to_owned(),
-        false => line.to_lowercase(),
+    let fold = |line: &str| {
+        if options.case_sensitive {
+            line.to_owned()
+        } else {
+            line.to_lowercase()
+        }
     };
     let hypothesis = fold(hypothesis);
     let hypothesis = words(&hypothesis);

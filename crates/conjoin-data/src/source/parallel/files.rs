@@ -10,9 +10,10 @@ use std::path::Path;
 pub(super) fn lines(source: &Path, target: &Path) -> Result<Vec<Pair>, DataError> {
     let (sources, targets) = (read_lines(source)?, read_lines(target)?);
     if sources.len() != targets.len() {
-        let (longer, shorter, last) = match sources.len() > targets.len() {
-            true => (source, target, targets.len()),
-            false => (target, source, sources.len()),
+        let (longer, shorter, last) = if sources.len() > targets.len() {
+            (source, target, targets.len())
+        } else {
+            (target, source, sources.len())
         };
         return Err(DataError::format(
             format!("{} line {}", longer.display(), last + 1),
@@ -55,7 +56,7 @@ pub(super) fn tsv(path: &Path, fields: [usize; 2]) -> Result<Vec<Pair>, DataErro
     Ok(pairs)
 }
 
-/// Two keys of the object on each line; a dot leads into an object within.
+/// Two keys of the object on each line; where there is no such key, a dot leads into an object within.
 pub(super) fn jsonl(path: &Path, keys: &[String; 2]) -> Result<Vec<Pair>, DataError> {
     let mut pairs = Vec::new();
     for (line, content) in (1..).zip(read_lines(path)?) {
@@ -68,9 +69,11 @@ pub(super) fn jsonl(path: &Path, keys: &[String; 2]) -> Result<Vec<Pair>, DataEr
         let object: Value = serde_json::from_str(&content)
             .map_err(|error| wrong(error.to_string(), "a JSON object".to_owned()))?;
         let field = |key: &String| {
-            let value = key
-                .split('.')
-                .try_fold(&object, |value, step| value.get(step));
+            let within = || {
+                let mut steps = key.split('.');
+                steps.try_fold(&object, |value, step| value.get(step))
+            };
+            let value = object.get(key).or_else(within);
             let found = match value {
                 Some(Value::String(text)) => return Ok(text.clone()),
                 Some(_) => format!("something else than text at `{key}`"),

@@ -100,9 +100,12 @@ mod tests {
 
     /// A file with these entries, as `msgfmt` lays it out without a hash table.
     fn file(entries: &[(&str, &str)], big: bool) -> Vec<u8> {
-        let word = |n: usize| match big {
-            true => (n as u32).to_be_bytes(),
-            false => (n as u32).to_le_bytes(),
+        let word = |n: usize| {
+            if big {
+                (n as u32).to_be_bytes()
+            } else {
+                (n as u32).to_le_bytes()
+            }
         };
         let tables = 28 + 16 * entries.len();
         let head = [

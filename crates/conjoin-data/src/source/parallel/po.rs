@@ -81,13 +81,11 @@ pub(super) fn read(path: &Path, fuzzy: bool) -> Result<Vec<Pair>, DataError> {
                     .strip_prefix("msgstr[")
                     .and_then(|rest| rest.strip_suffix(']'));
                 let index = index.and_then(|index| index.parse::<usize>().ok());
-                match index.filter(|&index| index <= entry.translations.len()) {
-                    Some(index) => Field::Translation(index),
-                    None => {
-                        let found = format!("`{other}`");
-                        return Err(wrong(&found, "msgctxt, msgid, msgid_plural or msgstr"));
-                    }
-                }
+                let Some(index) = index.filter(|&index| index <= entry.translations.len()) else {
+                    let found = format!("`{other}`");
+                    return Err(wrong(&found, "msgctxt, msgid, msgid_plural or msgstr"));
+                };
+                Field::Translation(index)
             }
         };
         if matches!(field, Field::Plural | Field::Translation(_)) && entry.id.is_none() {
@@ -136,9 +134,12 @@ fn unquote(quoted: &str) -> Result<String, String> {
     let inner = quoted
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
-    let inner = inner.ok_or_else(|| match quoted.is_empty() {
-        true => "no quoted text".to_owned(),
-        false => "a quote that does not end".to_owned(),
+    let inner = inner.ok_or_else(|| {
+        if quoted.is_empty() {
+            "no quoted text".to_owned()
+        } else {
+            "a quote that does not end".to_owned()
+        }
     })?;
     let mut bytes = Vec::with_capacity(inner.len());
     let mut rest = inner.chars().peekable();
@@ -190,7 +191,7 @@ fn number(rest: &mut Peekable<Chars<'_>>, radix: u32, most: usize) -> Option<u8>
 mod tests {
     use super::*;
 
-    const CATALOGUE: &str = r##"# header
+    const CATALOGUE: &str = r#"# header
 msgid ""
 msgstr ""
 "Content-Type: text/plain; charset=UTF-8\n"
@@ -215,7 +216,7 @@ msgstr[1] "%d Dateien"
 
 #~ msgid "old"
 #~ msgstr "alt"
-"##;
+"#;
 
     fn read_text(text: &str, fuzzy: bool) -> Result<Vec<Pair>, String> {
         let dir = tempfile::tempdir().unwrap();
