@@ -110,7 +110,8 @@ impl fmt::Display for Dtype {
 pub struct Vocabulary {
     pub name: String,
     pub symbols: Vec<String>,
-    /// BLAKE3 over the symbols, each preceded by its length; the first 16 hex digits.
+    /// BLAKE3 over the symbols, each preceded by its length, then over the tokenizer that cuts text
+    /// into them, where there is one; the first 16 hex digits.
     pub hash: String,
     /// Index of the padding symbol, where the vocabulary has one.
     pub pad: Option<i64>,
@@ -128,12 +129,23 @@ impl Vocabulary {
     /// Builds a vocabulary; the special indices are found by the names `<pad>`, `<bos>`, `<eos>`,
     /// `<unk>` and `<mask>`.
     pub fn new<S: Into<String>>(name: &str, symbols: impl IntoIterator<Item = S>) -> Arc<Self> {
+        Self::of_tokenizer(name, symbols, &[])
+    }
+
+    /// As [`Vocabulary::new`], for the symbols of a tokenizer, whose account of itself goes into the
+    /// hash: the same symbols cut in another way are other tokens.
+    pub fn of_tokenizer<S: Into<String>>(
+        name: &str,
+        symbols: impl IntoIterator<Item = S>,
+        tokenizer: &[u8],
+    ) -> Arc<Self> {
         let symbols: Vec<String> = symbols.into_iter().map(Into::into).collect();
         let mut hasher = blake3::Hasher::new();
         for symbol in &symbols {
             hasher.update(&(symbol.len() as u64).to_le_bytes());
             hasher.update(symbol.as_bytes());
         }
+        hasher.update(tokenizer);
         let hash = hasher.finalize().to_hex()[..16].to_owned();
         let find = |wanted: &str| symbols.iter().position(|s| s == wanted).map(|i| i as i64);
         Arc::new(Self {

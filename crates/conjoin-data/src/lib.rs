@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod contract;
+pub mod corpus;
 pub mod dataset;
 mod error;
 pub mod kinds;
@@ -13,6 +14,7 @@ pub mod loader;
 mod random;
 pub mod sample;
 pub mod source;
+pub mod text;
 pub mod transform;
 
 pub use batch::{Array, ArrayData, Batch, Column};

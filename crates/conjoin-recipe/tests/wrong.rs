@@ -159,4 +159,8 @@ wrong! {
     set_form: "95-set-form";
     random_columns: "96-random-columns";
     precision: "97-precision";
+    parallel_files_missing: "98-parallel-files-missing";
+    parallel_options: "99-parallel-options";
+    parallel_tokenizer: "100-parallel-tokenizer";
+    task_text: "101-task-text";
 }

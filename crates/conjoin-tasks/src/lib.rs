@@ -7,12 +7,14 @@ pub mod error_rate;
 mod metric;
 mod scored;
 mod scorer;
+pub mod text_metrics;
+pub mod text_scores;
 pub mod transduction;
 
 pub use metric::MetricKind;
 pub use scored::{
     ClassOutput, ItemOutcome, Outputs, PredictedClass, PredictedSequence, Prediction, Scored,
-    SequenceOutput,
+    SequenceOutput, TextOutput,
 };
 pub use scorer::{LastScored, TaskError, TaskScorer};
 
@@ -72,7 +74,7 @@ impl TaskConfig {
     pub fn metrics(&self) -> &'static [&'static str] {
         match self {
             Self::Classification(_) => classification::METRICS,
-            Self::Transduction(_) => transduction::METRICS,
+            Self::Transduction(config) => config.metrics(),
         }
     }
 }

@@ -9,7 +9,7 @@ pub struct MetricKind {
 }
 
 /// Words in a name that make it a gain.
-const GAINS: [&str; 8] = [
+const GAINS: [&str; 10] = [
     "accuracy",
     "precision",
     "recall",
@@ -17,8 +17,13 @@ const GAINS: [&str; 8] = [
     "iou",
     "map",
     "bleu",
+    "chrf",
+    "chrf++",
     "exact",
 ];
+
+/// Gains that the field writes as points from 0 to 100.
+const POINTS: [&str; 3] = ["bleu", "chrf", "chrf++"];
 
 impl MetricKind {
     /// Error rates and accuracies are shares; everything that is no known gain is a cost. A prefix
@@ -30,7 +35,7 @@ impl MetricKind {
             || last.ends_with("error_rate");
         let gain = last.split('_').any(|word| GAINS.contains(&word));
         Self {
-            share: rate || (gain && last != "bleu"),
+            share: rate || (gain && !POINTS.contains(&last)),
             higher_is_better: gain,
         }
     }
@@ -53,5 +58,7 @@ mod tests {
         let (loss, bleu) = (MetricKind::of("cross-entropy"), MetricKind::of("bleu"));
         assert!(!loss.share && !loss.higher_is_better);
         assert!(!bleu.share && bleu.higher_is_better);
+        assert_eq!(MetricKind::of("chrf++"), bleu);
+        assert_eq!(MetricKind::of("perplexity"), loss);
     }
 }

@@ -25,6 +25,17 @@ pub struct SequenceOutput {
     pub alignment: Vec<Vec<f32>>,
 }
 
+/// One produced text with what it is compared to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextOutput {
+    /// The tokens that were produced, and those of the target.
+    pub sequence: SequenceOutput,
+    /// The text of the tokens.
+    pub output: String,
+    /// As they stand in the data.
+    pub references: Vec<String>,
+}
+
 /// One classified sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassOutput {
@@ -40,6 +51,8 @@ pub struct ClassOutput {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outputs {
     Sequences(Vec<SequenceOutput>),
+    /// Sequences that are scored as text.
+    Texts(Vec<TextOutput>),
     Classes {
         names: Vec<String>,
         items: Vec<ClassOutput>,
@@ -74,8 +87,21 @@ pub enum Prediction {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct PredictedSequence {
     pub output: Vec<String>,
+    /// The text of the output, where its tokens are pieces of text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Natural logarithm.
     pub log_probability: f64,
+}
+
+impl PredictedSequence {
+    /// The output for people: its text, or its symbols with spaces between them.
+    pub fn said(&self) -> String {
+        match &self.text {
+            Some(text) => text.clone(),
+            None => self.output.join(" "),
+        }
+    }
 }
 
 /// One class.
@@ -90,7 +116,7 @@ impl std::fmt::Display for Prediction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sequence { input, hypotheses } => {
-                let best = hypotheses.first().map(|best| best.output.join(" "));
+                let best = hypotheses.first().map(PredictedSequence::said);
                 write!(f, "{input}\t{}", best.unwrap_or_default())
             }
             Self::Class { input, classes } => match classes.first() {

@@ -30,6 +30,8 @@ pub enum TaskError {
     Column(String),
     #[error("column {0:?} has no vocabulary")]
     Vocabulary(String),
+    #[error("the data has no text for the tokens of column {0:?}, which the task scores as text")]
+    NotText(String),
     #[error("vocabulary {vocabulary:?} has no symbol {symbol}, which decoding needs")]
     Symbol {
         vocabulary: String,
@@ -46,6 +48,7 @@ impl TaskError {
                 | Self::DataSet(_)
                 | Self::Column(_)
                 | Self::Vocabulary(_)
+                | Self::NotText(_)
                 | Self::Symbol { .. }
         )
     }
@@ -95,6 +98,11 @@ impl TaskScorer {
 
     pub fn task(&self) -> &TaskConfig {
         &self.task
+    }
+
+    /// What a person should know of how a scored data set was read; once for each.
+    pub fn notes(&self, data: &str) -> Vec<String> {
+        self.data.notes(data)
     }
 
     /// A handle that outlives the scorer.
@@ -266,6 +274,16 @@ impl ScoreRun<'_> {
         self.source.key(index).into_owned()
     }
 
+    /// The text of tokens of a column, where they are pieces of text.
+    pub fn detokenise(&self, column: &str, tokens: &[i64]) -> Option<String> {
+        self.source.detokenise(column, tokens)
+    }
+
+    /// All right answers for a sample as text.
+    pub fn reference_texts(&self, index: usize) -> Vec<String> {
+        self.source.reference_texts(index)
+    }
+
     /// All right answers for each row: the source's, else the target column without special
     /// symbols.
     pub fn references(
@@ -319,7 +337,7 @@ impl ScoreRun<'_> {
 }
 
 /// The valid tokens of each row of a `[B, T]` value.
-fn token_rows(value: &Value) -> Vec<Vec<i64>> {
+pub(crate) fn token_rows(value: &Value) -> Vec<Vec<i64>> {
     let width = value.shape().get(1).copied().unwrap_or(1).max(1);
     let lengths = value.row_lengths();
     let tokens = value.to_i64();

@@ -4,6 +4,7 @@ use crate::decode::{BeamConfig, DecoderSetup, Hypothesis, beam_search, greedy};
 use crate::error_rate::{ErrorRate, ItemErrors};
 use crate::scored::{ItemOutcome, Outputs, PredictedSequence, Prediction, Scored, SequenceOutput};
 use crate::scorer::{ScoreRun, TaskBatch, TaskError};
+use crate::text_scores::{self, TextScoresConfig, TextTally};
 use conjoin_data::Vocabulary;
 use conjoin_graph::{Graph, PortRef, Route};
 use schemars::JsonSchema;
@@ -40,6 +41,10 @@ pub struct TransductionConfig {
     /// Attention weights `[B, U, T]` that the report draws.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alignment: Option<PortRef>,
+    /// Score outputs as text instead of token by token: BLEU, chrF, TER and perplexity, as in
+    /// `text = { tokenise = "13a" }`. The data must be text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextScoresConfig>,
 }
 
 fn one() -> usize {
@@ -51,6 +56,13 @@ fn sixty_four() -> usize {
 }
 
 impl TransductionConfig {
+    pub(crate) fn metrics(&self) -> &'static [&'static str] {
+        match self.text {
+            Some(_) => text_scores::METRICS,
+            None => METRICS,
+        }
+    }
+
     pub(crate) fn ports(&self) -> BTreeMap<&'static str, PortRef> {
         let mut ports: BTreeMap<&'static str, PortRef> = [
             ("tokens", self.tokens.clone()),
@@ -134,12 +146,15 @@ impl TransductionConfig {
         )?)
     }
 
-    /// Token error rate (`per`) and item error rate (`wer`) against the best-matching reference.
+    /// Token error rate (`per`) and item error rate (`wer`) against the best-matching reference, or
+    /// the scores of the outputs as text.
     pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
         let target = run.column(&self.target)?;
         let vocabulary = run.vocabulary(&target)?;
         let setup = self.setup(&vocabulary)?;
         let route = run.route(&self.wanted())?;
+        let mut texts = self.text.map(|config| TextTally::new(config, &target));
+        let truth = run.route(std::slice::from_ref(&self.logits))?;
         let mut total = ErrorRate::default();
         let (mut outcomes, mut outputs) = (Vec::new(), Vec::new());
         while let Some(batch) = run.next_batch()? {
@@ -147,29 +162,40 @@ impl TransductionConfig {
             let references = run.references(&batch, &target, &vocabulary);
             let sources = run.source_symbols(&route, &batch, &self.tokens.port);
             let told = references.into_iter().zip(sources);
+            if let Some(texts) = &mut texts {
+                texts.add_surprise(&batch, &run.forward(&truth, &batch, &self.logits)?)?;
+            }
             for (row, (hypotheses, (references, source))) in
                 decoded.into_iter().zip(told).enumerate()
             {
                 let Some(best) = hypotheses.into_iter().next() else {
                     continue;
                 };
-                let errors = ItemErrors::best(&references, &best.tokens);
-                total.add(errors);
-                let key = run.key(batch.indices[row]);
-                outcomes.push(ItemOutcome {
-                    key: key.clone(),
-                    errors: errors.errors,
-                    length: errors.length,
-                });
-                outputs.push(SequenceOutput {
-                    key,
+                let index = batch.indices[row];
+                let output = SequenceOutput {
+                    key: run.key(index),
                     source,
                     output: symbols(&vocabulary, &best.tokens),
                     references: references.iter().map(|r| symbols(&vocabulary, r)).collect(),
                     log_probability: best.log_probability,
                     alignment: best.alignment,
+                };
+                if let Some(texts) = &mut texts {
+                    texts.add(run, index, &best.tokens, output)?;
+                    continue;
+                }
+                let errors = ItemErrors::best(&references, &best.tokens);
+                total.add(errors);
+                outcomes.push(ItemOutcome {
+                    key: output.key.clone(),
+                    errors: errors.errors,
+                    length: errors.length,
                 });
+                outputs.push(output);
             }
+        }
+        if let Some(texts) = texts {
+            return Ok(texts.finish());
         }
         let scores = [
             ("per".to_owned(), total.token_error_rate()),
@@ -187,7 +213,8 @@ impl TransductionConfig {
         &self,
         run: &mut ScoreRun<'_>,
     ) -> Result<Vec<(usize, Prediction)>, TaskError> {
-        let vocabulary = run.vocabulary(&run.column(&self.target)?)?;
+        let target = run.column(&self.target)?;
+        let vocabulary = run.vocabulary(&target)?;
         let setup = self.setup(&vocabulary)?;
         let route = run.route(&self.wanted())?;
         let mut found = Vec::new();
@@ -198,6 +225,7 @@ impl TransductionConfig {
                     .into_iter()
                     .map(|hypothesis| PredictedSequence {
                         output: symbols(&vocabulary, &hypothesis.tokens),
+                        text: run.detokenise(&target, &hypothesis.tokens),
                         log_probability: hypothesis.log_probability,
                     })
                     .collect();

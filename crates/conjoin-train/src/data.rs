@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 use conjoin_data::{DataError, Loader, Source};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Sources and loaders by the name of their data set.
@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct DataSets {
     plan: Arc<Plan>,
     open: Mutex<BTreeMap<String, Arc<dyn Source>>>,
+    /// Data sets whose notes were handed out.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl DataSets {
@@ -18,6 +20,7 @@ impl DataSets {
         Self {
             plan,
             open: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -40,6 +43,20 @@ impl DataSets {
         let source = self.plan.open_source(name)?;
         open.insert(name.to_owned(), Arc::clone(&source));
         Ok(source)
+    }
+
+    /// What a person should know of how an open data set was read; once for each.
+    pub fn notes(&self, name: &str) -> Vec<String> {
+        let Some(source) = self.lock().get(name).cloned() else {
+            return Vec::new();
+        };
+        // A panic elsewhere cannot leave the set half changed.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(name.to_owned()) {
+            source.notes()
+        } else {
+            Vec::new()
+        }
     }
 
     /// The batches of a data set in the order that `seed` gives.

@@ -384,3 +384,24 @@ fn weights_that_do_not_fit_are_the_users_error() {
         "{text}"
     );
 }
+
+#[test]
+fn how_data_was_read_is_told_once_for_all_stages() {
+    let dir = tempfile::tempdir().unwrap();
+    let stages = ["one", "two"].map(|name| fit(json!({"name": name})));
+    let mut samples = Memory::new(8, 1).0;
+    samples[0].key = "noted".to_owned();
+    let options = Options {
+        samples: Some(samples),
+        ..Options::default()
+    };
+    let plan = plan(7, 4, stages);
+    let (result, recorder) = run_with(&plan, &dir.path().join("run"), options);
+    result.unwrap();
+    let told = recorder.messages();
+    let told: Vec<&String> = told
+        .iter()
+        .filter(|text| text.starts_with("data "))
+        .collect();
+    assert_eq!(told, ["data train: half of it left out"]);
+}

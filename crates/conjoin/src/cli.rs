@@ -1,5 +1,7 @@
 //! Arguments: one definition gives the parser, the help and the shell completion.
 
+pub mod data;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -53,6 +55,11 @@ pub enum Command {
         after_help = "Examples:\n  conjoin profile recipes/g2p.toml\n  conjoin profile recipes/fashion.toml --inference --set data.train.loader.batch.size=1"
     )]
     Profile(ProfileArgs),
+    /// Make data sets and vocabularies
+    Data {
+        #[command(subcommand)]
+        command: data::DataCommand,
+    },
     /// Write a completion script for a shell
     #[command(
         after_help = "Example:\n  conjoin completion bash > ~/.local/share/bash-completion/completions/conjoin"

@@ -8,10 +8,10 @@ use conjoin_graph::Graph;
 use conjoin_insight::report::{
     Attention, ClassResults, Headline, ImageSample, SequenceSample, StageScores,
 };
-use conjoin_insight::{Report, RunLog};
+use conjoin_insight::{Metric, Report, RunLog};
 use conjoin_recipe::Checked;
 use conjoin_tasks::error_rate::ItemErrors;
-use conjoin_tasks::{ClassOutput, Outputs, Scored, SequenceOutput};
+use conjoin_tasks::{ClassOutput, Outputs, Scored, SequenceOutput, TextOutput};
 use conjoin_train::Plan;
 use std::path::Path;
 
@@ -49,8 +49,13 @@ pub(crate) fn of_run(parts: Parts<'_>) -> Report {
     };
     match &parts.scored.outputs {
         Outputs::Sequences(outputs) => {
-            report.attention = attention(outputs);
-            report.sequences = sequences(outputs);
+            report.attention = attention(&outputs.iter().collect::<Vec<_>>());
+            report.sequences = chosen(outputs.iter().map(sequence).collect());
+        }
+        Outputs::Texts(outputs) => {
+            let tokens: Vec<&SequenceOutput> = outputs.iter().map(|o| &o.sequence).collect();
+            report.attention = attention(&tokens);
+            report.sequences = chosen(outputs.iter().map(text).collect());
         }
         Outputs::Classes { names, items } => {
             report.images = images(names, items, parts.source);
@@ -88,7 +93,7 @@ fn headline(parts: &Parts<'_>, data: &str) -> Headline {
         .collect();
     Headline {
         label: format!("{} on {data}", name.to_uppercase()),
-        value: format!("{:.2} %", 100.0 * value),
+        value: Metric::of(name).format(value),
         note: format!(
             "after {}; {}; {} items",
             last.map_or("no stage", |stage| stage.config.name.as_str()),
@@ -105,9 +110,10 @@ fn spread<T>(items: Vec<T>, count: usize) -> Vec<T> {
 }
 
 /// Heat maps of words of middling length, where there is something to see.
-fn attention(outputs: &[SequenceOutput]) -> Vec<Attention> {
+fn attention(outputs: &[&SequenceOutput]) -> Vec<Attention> {
     let fitting: Vec<&SequenceOutput> = outputs
         .iter()
+        .copied()
         .filter(|output| !output.alignment.is_empty() && (7..=14).contains(&output.source.len()))
         .collect();
     spread(fitting, 6)
@@ -134,23 +140,47 @@ fn attention(outputs: &[SequenceOutput]) -> Vec<Attention> {
         .collect()
 }
 
-/// As many wrong outputs as right ones.
-fn sequences(outputs: &[SequenceOutput]) -> Vec<SequenceSample> {
-    let sample = |output: &SequenceOutput| SequenceSample {
-        input: output.key.clone(),
-        predicted: output.output.clone(),
-        reference: output
-            .references
-            .iter()
-            .min_by_key(|reference| {
-                ItemErrors::best(std::slice::from_ref(*reference), &output.output).errors
-            })
-            .cloned()
-            .unwrap_or_default(),
+/// A token sequence next to its nearest reference.
+fn sequence(output: &SequenceOutput) -> SequenceSample {
+    sample(
+        &output.key,
+        output.output.clone(),
+        output.references.iter().cloned(),
+    )
+}
+
+/// A text next to its nearest reference, word by word; text without spaces character by character.
+fn text(output: &TextOutput) -> SequenceSample {
+    let words = |text: &String| -> Vec<String> {
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if words.len() > 1 || text.is_ascii() {
+            return words;
+        }
+        text.chars().map(String::from).collect()
     };
-    let (right, wrong): (Vec<_>, Vec<_>) = outputs
-        .iter()
-        .map(sample)
+    let references = output.references.iter().map(words);
+    sample(&output.sequence.key, words(&output.output), references)
+}
+
+fn sample(
+    input: &str,
+    predicted: Vec<String>,
+    references: impl Iterator<Item = Vec<String>>,
+) -> SequenceSample {
+    let errors = |reference: &Vec<String>| {
+        ItemErrors::best(std::slice::from_ref(reference), &predicted).errors
+    };
+    SequenceSample {
+        input: input.to_owned(),
+        reference: references.min_by_key(errors).unwrap_or_default(),
+        predicted,
+    }
+}
+
+/// As many wrong outputs as right ones.
+fn chosen(samples: Vec<SequenceSample>) -> Vec<SequenceSample> {
+    let (right, wrong): (Vec<_>, Vec<_>) = samples
+        .into_iter()
         .partition(|sample| sample.predicted == sample.reference);
     let mut shown = spread(wrong, SHOWN / 2);
     shown.extend(spread(right, SHOWN / 2));

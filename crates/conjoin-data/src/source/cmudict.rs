@@ -4,9 +4,10 @@
 //! `phonemes_out` `[B, U]` (`p1 … pm <eos>`).
 
 use super::Source;
-use super::lexicon::{BOS, EOS, Lexicon, Part, Pronunciation, encode_letters, rank};
+use super::lexicon::{Lexicon, Part, Pronunciation, encode_letters, rank};
 use super::lexicon::{letters_vocabulary, phonemes_vocabulary};
 use super::words::read_words;
+use crate::text::{BOS, EOS};
 use crate::{Columns, Contract, DataError, Field, Sample};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -58,6 +58,18 @@ impl Source for Filtered {
     fn references(&self, index: usize) -> Vec<Vec<i64>> {
         self.inner.references(self.kept[index])
     }
+
+    fn reference_texts(&self, index: usize) -> Vec<String> {
+        self.inner.reference_texts(self.kept[index])
+    }
+
+    fn detokenise(&self, column: &str, tokens: &[i64]) -> Option<String> {
+        self.inner.detokenise(column, tokens)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.inner.notes()
+    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,13 @@
 //! a word. The text that is built in has 135,010 lines for 125,929 words over `a`-`z`, `'`, `-` and
 //! `.`; the one digit in it (`puget-1`) is read as `<unk>`.
 
+use crate::text::{EOS, SPECIALS, UNK};
 use crate::{DataError, Vocabulary};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-
-/// Every vocabulary begins with these.
-const SPECIALS: [&str; 5] = ["<pad>", "<bos>", "<eos>", "<unk>", "<mask>"];
 
 const GRAPHEMES: &str = "'-.abcdefghijklmnopqrstuvwxyz";
 
@@ -67,11 +65,6 @@ pub fn encode_letters(word: &str) -> Vec<i64> {
     };
     word.chars().map(index).chain([EOS]).collect()
 }
-
-/// Positions in [`SPECIALS`].
-pub(super) const BOS: i64 = 1;
-pub(super) const EOS: i64 = 2;
-const UNK: i64 = 3;
 
 /// A part of the data that no other part overlaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -314,7 +307,7 @@ mod tests {
             let distinct: BTreeSet<&String> = vocabulary.symbols.iter().collect();
             assert_eq!(distinct.len(), vocabulary.len());
             assert_eq!(vocabulary.pad, Some(0));
-            assert_eq!(vocabulary.bos, Some(BOS));
+            assert_eq!(vocabulary.bos, Some(crate::text::BOS));
             assert_eq!(vocabulary.eos, Some(EOS));
             assert_eq!(vocabulary.unk, Some(UNK));
             assert_eq!(vocabulary.mask, Some(4));

@@ -1,7 +1,7 @@
 //! Sources: where samples come from.
 //!
-//! A [`SourceConfig`] tells the contracts of its columns without touching a file, so that a recipe
-//! is checked first; [`SourceConfig::open`] reads the data.
+//! A [`SourceConfig`] tells the contracts of its columns without touching data, so that a recipe is
+//! checked first (a tokenizer is no data: its vocabulary is part of the contracts); [`SourceConfig::open`] reads the data.
 
 mod classes;
 mod cmudict;
@@ -10,6 +10,7 @@ mod idx;
 mod idx_file;
 mod image_files;
 mod lexicon;
+mod parallel;
 mod random;
 mod words;
 
@@ -19,6 +20,7 @@ pub use filtered::Filtered;
 pub use idx::{IdxConfig, IdxSource, IdxSplit};
 pub use image_files::ImageFiles;
 pub use lexicon::{CMUDICT_LICENCE, Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
+pub use parallel::{Empty, PairFormat, ParallelConfig, ParallelSource, TextsSource, TooLong};
 pub use random::{RandomColumn, RandomConfig, RandomKind, RandomSource};
 pub use words::{WordsConfig, WordsSource};
 
@@ -62,6 +64,23 @@ pub trait Source: Send + Sync + Debug {
     fn references(&self, _index: usize) -> Vec<Vec<i64>> {
         Vec::new()
     }
+
+    /// Every right answer as the text that it was before it became tokens; empty where the source
+    /// has no text.
+    fn reference_texts(&self, _index: usize) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The text of tokens of a column, without special symbols; `None` for a column whose tokens are
+    /// not pieces of text.
+    fn detokenise(&self, _column: &str, _tokens: &[i64]) -> Option<String> {
+        None
+    }
+
+    /// What a person should know of how the data was read: how much was left out or cut, and why.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 crate::closed_kinds! {
@@ -71,6 +90,8 @@ crate::closed_kinds! {
         Cmudict(CmudictConfig) = "cmudict",
         /// Images and labels in the IDX files of MNIST and Fashion-MNIST, plain or gzipped.
         Idx(IdxConfig) = "idx",
+        /// Texts and their translations as tokens: two plain files, TSV, JSON lines, gettext.
+        Parallel(ParallelConfig) = "parallel",
         /// Random samples of declared shapes, to measure time and memory before data is there.
         Random(RandomConfig) = "random",
         /// Spellings from a file of words, one a line.
@@ -79,17 +100,19 @@ crate::closed_kinds! {
 }
 
 impl SourceConfig {
-    /// Contracts of the columns, without reading any data.
+    /// Contracts of the columns, without reading any data but tokenizers; no columns where one
+    /// cannot be read.
     pub fn columns(&self) -> Columns {
         match self {
             Self::Cmudict(config) => config.columns(),
             Self::Idx(config) => config.columns(),
+            Self::Parallel(config) => config.columns(),
             Self::Random(config) => config.columns(),
             Self::Words(config) => config.columns(),
         }
     }
 
-    /// Finds mistakes in the options themselves, without reading any data.
+    /// Finds mistakes in the options themselves, without reading any data but tokenizers.
     ///
     /// # Errors
     /// [`DataError::Config`] with a key below the source's table.
@@ -97,6 +120,7 @@ impl SourceConfig {
         match self {
             Self::Cmudict(config) => config.check(),
             Self::Idx(config) => config.check(),
+            Self::Parallel(config) => config.check(),
             Self::Random(config) => config.check(),
             Self::Words(_) => Ok(()),
         }
@@ -111,16 +135,17 @@ impl SourceConfig {
         Ok(match self {
             Self::Cmudict(config) => Box::new(config.open()?),
             Self::Idx(config) => Box::new(config.open()?),
+            Self::Parallel(config) => Box::new(config.open()?),
             Self::Random(config) => Box::new(config.open()),
             Self::Words(config) => Box::new(config.open()?),
         })
     }
 
-    /// Inputs that a person hands over: words where the source has words, paths of image files
-    /// where it has images. `place` says in messages where they came from.
+    /// Inputs that a person hands over: words or texts where the source has such, paths of image
+    /// files where it has images. `place` says in messages where they came from.
     ///
     /// # Errors
-    /// The source has nothing that could be handed over.
+    /// The source has nothing that could be handed over, or a tokenizer cannot be read.
     pub fn raw(&self, place: &str, inputs: Vec<String>) -> Result<Box<dyn Source>, DataError> {
         Ok(match self {
             Self::Cmudict(_) | Self::Words(_) => Box::new(WordsSource::new(
@@ -131,8 +156,9 @@ impl SourceConfig {
                 config,
                 inputs.into_iter().map(Into::into).collect(),
             )),
+            Self::Parallel(config) => Box::new(TextsSource::new(config, place, inputs)?),
             Self::Random(_) => {
-                let expected = "a source of words or images, which inputs can stand for";
+                let expected = "a source of words, texts or images, which inputs can stand for";
                 return Err(DataError::config("source.kind", "random", expected));
             }
         })

@@ -46,12 +46,21 @@ fn check_one(
         whole = false;
         report(reader, place, prefix, error, found);
     };
-    if let Err(error) = &source {
+    let absent = absent_tokenizer(&config.source);
+    if let Some(error) = source.as_ref().err().filter(|_| !absent) {
         refuse(reader, &place!["source"], error, &Columns::new());
-    } else {
+    }
+    if source.is_ok() || absent {
         check_files(place, &config.source, reader, missing);
     }
     let mut columns = config.source.columns();
+    if absent || source.is_err() && columns.is_empty() {
+        // Nothing is known of the columns.
+        return DataColumns {
+            columns,
+            whole: false,
+        };
+    }
     if let Err(error) = config.loader.check(&columns) {
         // Its keys begin with the name of the table.
         let ragged = columns.iter().filter(|(_, contract)| contract.ragged);
@@ -72,6 +81,14 @@ fn check_one(
     DataColumns { columns, whole }
 }
 
+/// Whether a tokenizer file is not there: a missing file, not a wrong one.
+fn absent_tokenizer(source: &SourceConfig) -> bool {
+    match source {
+        SourceConfig::Parallel(config) => config.tokenizer_files().any(|(_, file)| !file.exists()),
+        _ => false,
+    }
+}
+
 /// Files and folders that the source will want; one that several want is reported once.
 fn check_files(
     place: &Path,
@@ -79,23 +96,37 @@ fn check_files(
     reader: &mut Reader,
     missing: &mut BTreeSet<PathBuf>,
 ) {
-    let (key, file, help) = match source {
-        SourceConfig::Cmudict(config) => match &config.words {
-            Some(file) => ("words", file, None),
-            None => return,
-        },
-        SourceConfig::Words(config) => ("path", &config.path, None),
-        SourceConfig::Random(_) => return,
-        SourceConfig::Idx(config) => ("dir", &config.dir, super::data_package(&config.dir)),
+    let wanted = match source {
+        SourceConfig::Cmudict(config) => {
+            let words = config.words.as_deref();
+            words.map(|file| ("words", file)).into_iter().collect()
+        }
+        SourceConfig::Words(config) => vec![("path", config.path.as_path())],
+        SourceConfig::Random(_) => Vec::new(),
+        SourceConfig::Parallel(config) => config
+            .files()
+            .into_iter()
+            .chain(config.tokenizer_files())
+            .collect(),
+        SourceConfig::Idx(config) => vec![("dir", config.dir.as_path())],
     };
-    if file.exists() || !missing.insert(file.clone()) {
-        return;
+    for (key, file) in wanted {
+        if file.exists() || !missing.insert(file.to_owned()) {
+            continue;
+        }
+        let full: Path = place.iter().cloned().chain(place!["source", key]).collect();
+        let span = reader.tree.span_at(&full);
+        let (sort, help) = match key {
+            "dir" => ("folder", super::data_package(file)),
+            "tokenizer" | "target_tokenizer" => {
+                let help = "conjoin data vocabulary writes tokenizer files";
+                ("file", Some(help.to_owned()))
+            }
+            _ => ("file", None),
+        };
+        let message = format!("missing data {sort} {:?}", file.display().to_string());
+        reader.report(Diagnostic::new("missing-file", span, message).maybe_help(help));
     }
-    let full: Path = place.iter().cloned().chain(place!["source", key]).collect();
-    let span = reader.tree.span_at(&full);
-    let sort = if key == "dir" { "folder" } else { "file" };
-    let message = format!("missing data {sort} {:?}", file.display().to_string());
-    reader.report(Diagnostic::new("missing-file", span, message).maybe_help(help));
 }
 
 /// Reports an error of the data crate at its key.

@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::read::Reader;
 use crate::suggest;
 use crate::tree::{Path, place};
-use conjoin_data::{Columns, Contract, Meaning, Vocabulary};
+use conjoin_data::{Columns, Contract, Meaning, SourceConfig, Vocabulary};
 use conjoin_graph::{NodeConfig, PortRef, Resolution, Route, Stepping};
 use conjoin_tasks::TaskConfig;
 use std::collections::BTreeMap;
@@ -50,6 +50,7 @@ pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
             columns: &ground.columns,
         };
         scoring.check(reader);
+        scoring.has_text(wires, reader);
         scoring.steppable(wires, reader);
     }
     resolution
@@ -118,6 +119,31 @@ impl Scoring<'_> {
                 self.begins_and_ends(reader);
             }
         }
+    }
+
+    /// Outputs that are scored as text need data that is text.
+    fn has_text(&self, wires: &Wires<'_>, reader: &mut Reader) {
+        let TaskConfig::Transduction(config) = self.task else {
+            return;
+        };
+        let data = wires
+            .parts
+            .data
+            .iter()
+            .find(|(name, _)| **name == config.data);
+        let Some((name, Some(data))) = data else {
+            return;
+        };
+        if config.text.is_none() || matches!(data.source, SourceConfig::Parallel(_)) {
+            return;
+        }
+        let span = reader.tree.span_at(&place!["task", "text"]);
+        let message = format!(
+            "the task scores text, but data set \"{name}\" is of kind \"{}\", which has none",
+            data.source.kind()
+        );
+        let help = "a source of kind \"parallel\" has text";
+        reader.report(Diagnostic::new("task", span, message).help(help));
     }
 
     fn report(&self, reader: &mut Reader, name: &str, message: String) {

@@ -184,6 +184,14 @@ impl Trainer {
         self.emit(&Event::Message { level, text })
     }
 
+    /// Tells how a data set was read, if that is to be told and was not yet.
+    fn tell_notes(&mut self, data: &str) -> Result<(), TrainError> {
+        for note in self.data.notes(data) {
+            self.say(Level::Info, format!("data {data}: {note}"))?;
+        }
+        Ok(())
+    }
+
     /// The batches that evaluations read: the same ones every time.
     fn evaluation_loader(&mut self, data: &str) -> Result<Arc<Loader>, TrainError> {
         if let Some(loader) = self.loaders.get(data) {
@@ -191,6 +199,7 @@ impl Trainer {
         }
         let seed = seeds::evaluation_data(self.plan.seed);
         let loader = Arc::new(self.data.loader(data, seed)?);
+        self.tell_notes(data)?;
         self.loaders.insert(data.to_owned(), Arc::clone(&loader));
         Ok(loader)
     }

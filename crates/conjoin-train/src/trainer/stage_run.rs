@@ -103,6 +103,7 @@ impl<'a> StageRun<'a> {
         let config = &stage.config;
         let seed = seeds::training_data(trainer.plan.seed, &config.name);
         let loader = trainer.data.loader(&config.data, seed)?;
+        trainer.tell_notes(&config.data)?;
         trainer.graph.train_only(&stage.trained);
         Ok(Self {
             optimiser: Optimiser::new(stage)?,

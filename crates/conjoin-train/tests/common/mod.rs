@@ -115,6 +115,15 @@ impl Source for Memory {
     fn text(&self, index: usize) -> String {
         self.0[index].key.clone()
     }
+
+    /// One where a first sample is called `noted`.
+    fn notes(&self) -> Vec<String> {
+        let noted = self.0.first().is_some_and(|sample| sample.key == "noted");
+        noted
+            .then(|| "half of it left out".to_owned())
+            .into_iter()
+            .collect()
+    }
 }
 
 fn port(text: &str) -> PortRef {

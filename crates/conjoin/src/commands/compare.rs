@@ -137,6 +137,14 @@ fn outcomes(scored: &Scored) -> BTreeMap<String, Outcomes> {
             let right = scored.items.iter().map(|item| item.errors == 0).collect();
             [("accuracy".to_owned(), Outcomes::Correct(right))].into()
         }
+        // BLEU and chrF are no sums over items; edits are.
+        Outputs::Texts(_) => {
+            let edits = scored
+                .items
+                .iter()
+                .map(|i| (i.errors as u32, i.length as u32));
+            [("ter".to_owned(), Outcomes::Errors(edits.collect()))].into()
+        }
         Outputs::Sequences(_) => {
             let tokens = scored
                 .items

@@ -13,12 +13,12 @@ pub(crate) fn run(extensions: &[NodeExtension], arguments: &EvalArgs) -> Result<
         .data
         .clone()
         .unwrap_or_else(|| loaded.checked.task.data().to_owned());
-    let scored = loaded.scorer().score(
-        &loaded.graph,
-        &loaded.plan.score_ports(),
-        &data,
-        arguments.batches,
-    )?;
+    let scorer = loaded.scorer();
+    let ports = loaded.plan.score_ports();
+    let scored = scorer.score(&loaded.graph, &ports, &data, arguments.batches)?;
+    for note in scorer.notes(&data) {
+        eprintln!("data {data}: {note}");
+    }
     if arguments.json {
         return output::json(&serde_json::json!({
             "run": arguments.run.run,

@@ -135,6 +135,10 @@ impl Job<'_> {
             // The run had been finished before.
             None => self.score(&plan, trainer.graph(), device, &data)?,
         };
+        let scored_data = self.checked.task.data();
+        for note in data.notes(scored_data) {
+            eprintln!("data {scored_data}: {note}");
+        }
         self.report(&plan, trainer.graph(), &data, &scored, &root)?;
         Ok(Finished {
             scored,
