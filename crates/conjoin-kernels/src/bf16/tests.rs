@@ -1,3 +1,5 @@
+//! Rounding, and products of rounded operands: with the instruction where there is one, and without.
+
 use super::*;
 use crate::blas::{self, MatMut, Threads};
 use crate::simd::has_bf16;
