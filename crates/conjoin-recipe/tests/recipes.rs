@@ -200,7 +200,7 @@ fn the_list_knows_every_option() {
     let option = |name: &str| recurrent.options.iter().find(|o| o.name == name).unwrap();
     assert!(option("hidden").required && !option("layers").required);
     assert_eq!(option("layers").default, Some(1.into()));
-    assert_eq!(option("cell").kind, "\"lstm\" | \"gru\"");
+    assert_eq!(option("cell").kind, "\"lstm\" | \"gru\" | \"rnn\"");
     assert!(
         groups
             .iter()
