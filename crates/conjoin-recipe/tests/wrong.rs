@@ -158,4 +158,17 @@ wrong! {
     set_wrong_value: "94-set-wrong-value";
     set_form: "95-set-form";
     random_columns: "96-random-columns";
+    averages: "97-averages";
+    schedules_that_fall: "97-schedules-that-fall";
+    search_beam: "98-search-beam";
+    search_greedy: "98-search-greedy";
+    search_sampling: "98-search-sampling";
+    recurrent_context: "99-recurrent-context";
+    tied_in_one_stage: "99-tied-in-one-stage";
+    tied_meaning: "99-tied-meaning";
+    tied_size: "99-tied-size";
+    tied_table: "99-tied-table";
+    tied_to_frozen: "99-tied-to-frozen";
+    tied_unknown: "99-tied-unknown";
+    tied_vocabulary: "99-tied-vocabulary";
 }

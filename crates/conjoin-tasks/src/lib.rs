@@ -7,6 +7,7 @@ pub mod error_rate;
 mod metric;
 mod scored;
 mod scorer;
+pub mod teacher_forcing;
 pub mod transduction;
 
 pub use metric::MetricKind;
@@ -68,11 +69,19 @@ impl TaskConfig {
         }
     }
 
+    /// How many outputs `predict` gives for an input at most; none where all that there are.
+    pub fn outputs_an_input(&self) -> Option<usize> {
+        match self {
+            Self::Classification(_) => None,
+            Self::Transduction(config) => Some(config.outputs_an_input()),
+        }
+    }
+
     /// The scores that the task gives; the first headlines a report.
     pub fn metrics(&self) -> &'static [&'static str] {
         match self {
             Self::Classification(_) => classification::METRICS,
-            Self::Transduction(_) => transduction::METRICS,
+            Self::Transduction(config) => config.metrics(),
         }
     }
 }
