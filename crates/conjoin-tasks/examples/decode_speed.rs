@@ -75,7 +75,12 @@ fn system(device: &Device) -> Result<(Graph, Route, DecoderSetup), Failure> {
     .map(|(to, from)| Ok((port(to)?, Wire::new(port(from)?))))
     .collect::<Result<_, String>>()?;
     let logits = port("output.logits")?;
-    let resolution = resolve(&nodes, &wires, &columns.into(), Some(&[logits.clone()]));
+    let resolution = resolve(
+        &nodes,
+        &wires,
+        &columns.into(),
+        Some(std::slice::from_ref(&logits)),
+    );
     let graph = Graph::build(&nodes, [&resolution], device, 1)?;
     let setup = DecoderSetup {
         tokens: "said".to_owned(),

@@ -65,9 +65,10 @@ fn sixty_four() -> usize {
 impl TransductionConfig {
     /// The scores that the task gives.
     pub(crate) fn metrics(&self) -> &'static [&'static str] {
-        match self.teacher_forced {
-            true => MORE_METRICS,
-            false => METRICS,
+        if self.teacher_forced {
+            MORE_METRICS
+        } else {
+            METRICS
         }
     }
 

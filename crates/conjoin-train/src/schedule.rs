@@ -70,16 +70,12 @@ pub enum ScheduleKind {
 impl ScheduleConfig {
     /// The factor for a step (counted from 0) of a stage of `total` steps. In (0, 1].
     pub fn factor(&self, step: u64, total: u64) -> f64 {
-        if self.kind == ScheduleKind::Noam {
-            let (count, warmup) = ((step + 1) as f64, self.warmup.max(1) as f64);
-            let height = (self.size.unwrap_or(1).max(1) as f64).powf(-0.5);
-            return height * count.powf(-0.5).min(count * warmup.powf(-1.5));
-        }
-        if step < self.warmup {
+        // Noam has a warm-up of its own.
+        if step < self.warmup && self.kind != ScheduleKind::Noam {
             return (step + 1) as f64 / self.warmup as f64;
         }
         let span = total.saturating_sub(self.warmup).max(1);
-        let done = ((step - self.warmup) as f64 / span as f64).min(1.0);
+        let done = (step.saturating_sub(self.warmup) as f64 / span as f64).min(1.0);
         match self.kind {
             ScheduleKind::Constant => 1.0,
             ScheduleKind::Cosine => self.end + (1.0 - self.end) * 0.5 * (1.0 + (PI * done).cos()),
@@ -89,8 +85,11 @@ impl ScheduleConfig {
                 self.gamma.powi(i32::try_from(drops).unwrap_or(i32::MAX))
             }
             ScheduleKind::InverseSqrt => (self.warmup.max(1) as f64 / (step + 1) as f64).sqrt(),
-            // Returned above: it has a warm-up of its own.
-            ScheduleKind::Noam => 1.0,
+            ScheduleKind::Noam => {
+                let (count, warmup) = ((step + 1) as f64, self.warmup.max(1) as f64);
+                let height = (self.size.unwrap_or(1).max(1) as f64).powf(-0.5);
+                height * count.powf(-0.5).min(count * warmup.powf(-1.5))
+            }
         }
     }
 }

@@ -189,12 +189,11 @@ impl RecurrentNode {
         }
         let [rows, time, _] = sequence.dims();
         let shape = [rows, time, self.context];
-        let context = match inputs.find("context") {
-            None => Tensor::zeros(shape, &sequence.device()),
-            Some(_) => {
-                let context: Tensor<2> = inputs.tensor("context")?;
-                context.unsqueeze_dim::<3>(1).expand(shape)
-            }
+        let context = if inputs.find("context").is_some() {
+            let context: Tensor<2> = inputs.tensor("context")?;
+            context.unsqueeze_dim::<3>(1).expand(shape)
+        } else {
+            Tensor::zeros(shape, &sequence.device())
         };
         Ok(Tensor::cat(vec![sequence, context], 2))
     }

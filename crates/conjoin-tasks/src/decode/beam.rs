@@ -160,9 +160,10 @@ impl Row {
     ) -> Vec<usize> {
         if guard.acts(position) {
             for (index, live) in self.live.iter().enumerate() {
-                let tokens = match guard.reads_tokens() {
-                    true => self.tree.tokens(live.prefix),
-                    false => Vec::new(),
+                let tokens = if guard.reads_tokens() {
+                    self.tree.tokens(live.prefix)
+                } else {
+                    Vec::new()
                 };
                 guard.apply(output.scores_mut(first + index), position, &tokens);
             }

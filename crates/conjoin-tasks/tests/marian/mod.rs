@@ -147,7 +147,9 @@ impl Marian {
                 row[symbol as usize] = f32::NEG_INFINITY;
             }
             let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
-            row.iter_mut().for_each(|x| *x -= sum.ln() as f32);
+            for x in row {
+                *x -= sum.ln() as f32;
+            }
         }
         let of = |(row, tokens): (usize, &Vec<i64>)| {
             let ended = tokens.iter().chain([&EOS]).enumerate();

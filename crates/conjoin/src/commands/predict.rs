@@ -169,9 +169,10 @@ impl Predictor {
 
     fn print(&self, input: &Line, prediction: Option<Prediction>) -> Result<(), CliError> {
         let Some(mut prediction) = prediction else {
-            return match self.json {
-                true => output::line(&serde_json::json!({ "input": input.text }).to_string()),
-                false => output::line(&format!("{}\t", input.text)),
+            return if self.json {
+                output::line(&serde_json::json!({ "input": input.text }).to_string())
+            } else {
+                output::line(&format!("{}\t", input.text))
             };
         };
         if let Some(dir) = &self.explain {
