@@ -188,6 +188,8 @@ fn the_list_knows_every_option() {
         "adamw",
         "beta1",
         "cmudict",
+        "coverage_penalty",
+        "top_p",
     ] {
         assert!(text.contains(word), "{word}");
     }
