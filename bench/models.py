@@ -6,7 +6,7 @@ leaves out have the defaults that `conjoin list nodes` shows.
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 PAD = 0
@@ -180,6 +180,110 @@ class Images(nn.Module):
         )
 
 
+class UNet(nn.Module):
+    """Images to images: a plain encoder with max-pooling, a decoder with skips, a linear head."""
+
+    class Level(nn.Module):
+        def __init__(self, channels: int, skip: int, width: int, blocks: int):
+            super().__init__()
+            self.up = nn.ConvTranspose2d(channels, width, 2, 2)
+            first = Block(width + skip, width, 1, False, False)
+            rest = [Block(width, width, 1, False, False) for _ in range(blocks - 1)]
+            self.blocks = nn.Sequential(first, *rest)
+
+        def forward(self, x, skip):
+            return self.blocks(torch.cat([self.up(x), skip], 1))
+
+    def __init__(self, recipe: dict):
+        super().__init__()
+        encoder, decoder = recipe["nodes"]["encoder"], recipe["nodes"]["decoder"]
+        expect(encoder, residual=False, pool="max", stages=True)
+        blocks = encoder["blocks"]
+        sizes = [encoder["stem"], *encoder["widths"]]
+        _, _, channels = recipe["data"]["train"]["source"]["columns"]["image"]["shape"]
+        stages = [Block(channels, sizes[0], 1, False, False)]
+        for before, width in zip(sizes, sizes[1:]):
+            first = Block(before, width, 1, True, False)
+            rest = [Block(width, width, 1, False, False) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(first, *rest))
+        self.encoder = nn.ModuleList(stages)
+        skips, levels, before = sizes[-2::-1], [], sizes[-1]
+        for skip, width in zip(skips, decoder["widths"]):
+            levels.append(self.Level(before, skip, width, decoder["blocks"]))
+            before = width
+        self.decoder = nn.ModuleList(levels)
+        self.head = nn.Conv2d(before, recipe["nodes"]["head"]["size"], 1)
+
+    def forward(self, image):
+        maps = []
+        for stage in self.encoder:
+            maps.append(stage(maps[-1] if maps else image))
+        x = maps.pop()
+        for level in self.decoder:
+            x = level(x, maps.pop())
+        return self.head(x)
+
+    def loss(self, batch: dict):
+        # The target is stored with its channels last.
+        return mse_loss(self(batch["image"]).permute(0, 2, 3, 1), batch["target"])
+
+
+class VisionTransformer(nn.Module):
+    """Patches, a class token, learned positions, a pre-norm encoder, a linear classifier."""
+
+    class Patches(nn.Module):
+        def __init__(self, channels: int, patch: int, size: int):
+            super().__init__()
+            self.map = nn.Conv2d(channels, size, patch, patch)
+            self.token = nn.Parameter(torch.zeros(size))
+
+        def forward(self, image):
+            patches = self.map(image).flatten(2).transpose(1, 2)
+            token = self.token.expand(len(patches), 1, -1)
+            return torch.cat([token, patches], 1)
+
+    class Encoder(nn.Module):
+        def __init__(self, node: dict, size: int):
+            super().__init__()
+            expect(node, norm="pre", positions="learned", activation="gelu")
+            layer = nn.TransformerEncoderLayer(
+                size,
+                node["heads"],
+                node["hidden"],
+                node.get("dropout", 0.0),
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            self.positions = nn.Parameter(0.02 * torch.randn(node["max_length"], size))
+            norm = nn.LayerNorm(size)
+            self.layers = nn.TransformerEncoder(
+                layer, node["layers"], norm, enable_nested_tensor=False
+            )
+
+        def forward(self, x):
+            return self.layers(x + self.positions)
+
+    def __init__(self, recipe: dict, classes: int):
+        super().__init__()
+        nodes = recipe["nodes"]
+        expect(nodes["patches"], class_token=True)
+        expect(nodes["class"], take="first")
+        size = nodes["patches"]["size"]
+        _, _, channels = recipe["data"]["train"]["source"]["columns"]["image"]["shape"]
+        self.patches = self.Patches(channels, nodes["patches"]["patch"], size)
+        self.encoder = self.Encoder(nodes["encoder"], size)
+        # `class` picks a position; a module named so, without weights, answers for the node.
+        setattr(self, "class", nn.Identity())
+        self.classifier = nn.Linear(size, classes)
+
+    def forward(self, image):
+        return self.classifier(self.encoder(self.patches(image))[:, 0])
+
+    def loss(self, batch: dict):
+        return cross_entropy(self(batch["image"]), batch["label"])
+
+
 class Gru(nn.Module):
     """Tokens to tokens: GRU, attention, GRU."""
 
@@ -257,12 +361,15 @@ class Transformer(nn.Module):
         self.positions = torch.stack([angles.sin(), angles.cos()], 2).flatten(1)
         self.causal = nn.Transformer.generate_square_subsequent_mask(length)
 
-    def loss(self, batch: dict):
+    def forward(self, source, said):
         # Every row is as long as the others, so nothing is padded.
-        memory = self.encoder(self.source(batch["source"]) + self.positions)
-        said = self.said(batch["said"]) + self.positions
+        memory = self.encoder(self.source(source) + self.positions)
+        said = self.said(said) + self.positions
         states = self.decoder(said, memory, tgt_mask=self.causal, tgt_is_causal=True)
-        logits = self.output(states)
+        return self.output(states)
+
+    def loss(self, batch: dict):
+        logits = self(batch["source"], batch["said"])
         return cross_entropy(logits.flatten(0, 1), batch["target"].flatten(), ignore_index=PAD)
 
 
@@ -275,6 +382,12 @@ def expect(node: dict, **wanted):
         "merge": True,
         "norm": "pre",
         "positions": "sinusoidal",
+        "residual": True,
+        "pool": "stride",
+        "stages": False,
+        "class_token": False,
+        "activation": "relu",
+        "take": "mean",
     }
     for key, value in wanted.items():
         found = node.get(key, defaults.get(key))
@@ -298,6 +411,8 @@ BUILD = {
     "fashion": images,
     "cnn": images,
     "resnet18": images,
+    "vit": lambda recipe, vocabularies: VisionTransformer(recipe, len(vocabularies["label"])),
+    "unet": lambda recipe, vocabularies: UNet(recipe),
     "gru": Gru,
     "transformer": Transformer,
     "bilstm": lambda recipe, vocabularies: BiLstm(recipe, len(vocabularies["label"])),

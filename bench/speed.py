@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Training steps of conjoin and of PyTorch side by side: the same models, batches, threads.
 
-Each pair is one run of `conjoin train` and one of `steps.py`, one right after the other, in turns
-first. What is compared is the median time of a step after warm-up. Before any figure is printed, both
-sides must have had as many weights in every module and as many samples in every batch.
+Each round is one run of `conjoin train` and one of `steps.py`, as it is and through `torch.compile`, one
+right after the other, in turns first. What is compared is the median time of a step after warm-up.
+Before any figure is printed, all sides must have had as many weights in every module and as many samples
+in every batch.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from systems import SYSTEMS
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 WORK = BENCH / "work"
+NAMES = {"own": "conjoin", "torch": "PyTorch", "compiled": "torch.compile"}
 
 
 def run_conjoin(arguments, name: str, environment: dict) -> dict:
@@ -52,10 +54,12 @@ def run_conjoin(arguments, name: str, environment: dict) -> dict:
     }
 
 
-def run_torch(arguments, name: str, layout: str, environment: dict) -> dict:
+def run_torch(arguments, name: str, layout: str, compiled: bool, environment: dict) -> dict:
     command = [arguments.python, str(BENCH / "steps.py"), name, SYSTEMS[name].recipe]
     command += [str(WORK / f"{name}.safetensors"), "--threads", str(arguments.threads)]
     command += ["--layout", layout]
+    if compiled:
+        command.append("--compile")
     printed, memory = finish(command, environment)
     return {**json.loads(printed), "memory": memory}
 
@@ -87,15 +91,18 @@ def write_batches(arguments, name: str, count: int):
 
 def has_images(name: str) -> bool:
     recipe = tomllib.loads((ROOT / SYSTEMS[name].recipe).read_text())
-    return any(node["kind"] == "conv-encoder" for node in recipe["nodes"].values())
+    kinds = {node["kind"] for node in recipe["nodes"].values()}
+    return bool(kinds & {"conv-encoder", "patch-embedding"})
 
 
-def flops_of(arguments, name: str) -> float:
-    """Multiply-adds of one sample's forward pass, times two."""
-    command = [arguments.conjoin, "check", SYSTEMS[name].recipe, "--json"]
-    command += ["--set", f"arms.default={SYSTEMS[name].arm}"]
-    stages = json.loads(finish(command)[0])["summary"]["stages"]
-    return next(stage["flops"] for stage in stages if stage["name"] == SYSTEMS[name].stage)
+def profile_of(arguments, name: str, environment: dict) -> dict:
+    """What `conjoin profile` tells of a few steps: `flops` of a step, `peak` of the machine."""
+    system = SYSTEMS[name]
+    command = [arguments.conjoin, "profile", system.recipe, "--arm", system.arm, "--json"]
+    command += ["--stage", system.stage, "--steps", "4", "--warm-up", "1"]
+    for change in system.changes:
+        command += ["--set", change]
+    return json.loads(finish(command, environment)[0])
 
 
 def check_same_work(own: dict, torch: dict, system: str):
@@ -112,49 +119,53 @@ def measure(arguments, system: str, environment: dict) -> dict:
     own = run_conjoin(arguments, system, environment)
     write_batches(arguments, system, len(own["seconds"]))
     layouts = ["contiguous", "channels-last"] if has_images(system) else ["contiguous"]
-    trials = {layout: run_torch(arguments, system, layout, environment) for layout in layouts}
+    trials = {
+        layout: run_torch(arguments, system, layout, False, environment) for layout in layouts
+    }
     layout = min(layouts, key=lambda layout: median(trials[layout]))
     check_same_work(own, trials[layout], system)
+    sides = {
+        "own": lambda: run_conjoin(arguments, system, environment),
+        "torch": lambda: run_torch(arguments, system, layout, False, environment),
+    }
+    if arguments.compile:
+        sides["compiled"] = lambda: run_torch(arguments, system, layout, True, environment)
+        # Fills the compiler's cache on disk, and must have done the same work.
+        check_same_work(own, sides["compiled"](), system)
 
-    pairs, runs = [], []
+    rounds, runs = [], []
     for number in range(arguments.pairs):
-        sides = {
-            "own": lambda: run_conjoin(arguments, system, environment),
-            "torch": lambda: run_torch(arguments, system, layout, environment),
-        }
-        order = ["own", "torch"] if number % 2 == 0 else ["torch", "own"]
-        found = {side: sides[side]() for side in order}
+        names = list(sides)
+        first = number % len(names)
+        found = {side: sides[side]() for side in names[first:] + names[:first]}
         runs.append(found)
-        pair = {side: median(found[side]) for side in order}
-        pairs.append(pair)
-        print(
-            f"{system}: pair {number + 1} of {arguments.pairs}: conjoin "
-            f"{1e3 * pair['own']:.1f} ms, PyTorch {1e3 * pair['torch']:.1f} ms",
-            file=sys.stderr,
-        )
-    samples = statistics.mean(own["samples"][arguments.warm_up :])
-    own_times = [pair["own"] for pair in pairs]
-    torch_times = [pair["torch"] for pair in pairs]
-    return {
+        times = {side: median(found[side]) for side in names}
+        rounds.append(times)
+        told = ", ".join(f"{NAMES[side]} {1e3 * times[side]:.1f} ms" for side in names)
+        print(f"{system}: round {number + 1} of {arguments.pairs}: {told}", file=sys.stderr)
+    profile = profile_of(arguments, system, environment)
+    seconds = {side: spread([times[side] for times in rounds]) for side in sides}
+    result = {
         "steps": len(own["seconds"]) - arguments.warm_up,
-        "samples_per_step": samples,
+        "samples_per_step": statistics.mean(own["samples"][arguments.warm_up :]),
         "weights": sum(own["weights"].values()),
         "torch_layout": layout,
-        "own_seconds": spread(own_times),
-        "torch_seconds": spread(torch_times),
-        "ratio": spread([pair["own"] / pair["torch"] for pair in pairs]),
+        "seconds": seconds,
+        "ratio": spread([times["own"] / times["torch"] for times in rounds]),
         "phases": {
-            phase: {side: phase_seconds(runs, side, phase) for side in ("own", "torch")}
+            phase: {side: phase_seconds(runs, side, phase) for side in sides}
             for phase in ("forward", "backward", "optimiser")
         },
         "memory": {
-            side: statistics.median(found[side]["memory"] for found in runs)
-            for side in ("own", "torch")
+            side: statistics.median(found[side]["memory"] for found in runs) for side in sides
         },
-        # The backward pass takes twice the multiply-adds of the forward pass.
-        "own_gflops": 3e-9 * flops_of(arguments, system) * samples / statistics.median(own_times),
-        "pairs": pairs,
+        "own_flops_per_second": profile["flops"] / seconds["own"]["median"],
+        "peak_flops_per_second": profile["peak"],
+        "rounds": rounds,
     }
+    if arguments.compile:
+        result["compiled_ratio"] = spread([times["own"] / times["compiled"] for times in rounds])
+    return result
 
 
 def phase_seconds(runs: list, side: str, phase: str) -> float:
@@ -170,9 +181,9 @@ def spread(values: list) -> dict:
 
 def table(results: dict, threads: int) -> str:
     lines = [
-        "| system | weights | conjoin, ms a step | PyTorch, ms a step | own / PyTorch | forward "
-        "| backward | optimiser | memory | GFLOP/s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| system | conjoin, ms a step | PyTorch, ms | own / PyTorch | own / torch.compile | forward "
+        "| backward | optimiser | memory | GFLOP/s | of peak |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     show = lambda s, scale, digits: (
         f"{scale * s['median']:.{digits}f} "
@@ -181,15 +192,19 @@ def table(results: dict, threads: int) -> str:
     share = lambda pair: f"{pair['own'] / pair['torch']:.2f}"
     for system, result in results.items():
         phases = " | ".join(share(phase) for phase in result["phases"].values())
+        compiled = show(result["compiled_ratio"], 1, 2) if "compiled_ratio" in result else ""
+        rate, peak = result["own_flops_per_second"], result["peak_flops_per_second"]
         lines.append(
-            f"| {system} | {result['weights']:,} | {show(result['own_seconds'], 1e3, 1)} "
-            f"| {show(result['torch_seconds'], 1e3, 1)} | {show(result['ratio'], 1, 2)} "
-            f"| {phases} | {share(result['memory'])} | {result['own_gflops']:.0f} |"
+            f"| {system} | {show(result['seconds']['own'], 1e3, 1)} "
+            f"| {show(result['seconds']['torch'], 1e3, 1)} | {show(result['ratio'], 1, 2)} "
+            f"| {compiled} | {phases} | {share(result['memory'])} | {rate / 1e9:.0f} "
+            f"| {100 * rate / peak:.0f} % |"
         )
     lines.append("")
     lines.append(
-        f"Medians and ranges over pairs of runs; threads: {threads}; below 1 conjoin is better. "
-        "Forward, backward, optimiser and peak memory (of the whole process) are ratios too."
+        f"Medians and ranges over rounds of runs; threads: {threads}; below 1 conjoin is better. "
+        "Forward, backward, optimiser and peak memory (of the whole process) are ratios to PyTorch "
+        "as it is. The peak is that of a product of large matrices."
     )
     return "\n".join(lines)
 
@@ -206,10 +221,11 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("systems", nargs="*", default=list(SYSTEMS), help=", ".join(SYSTEMS) + " (default: all)")
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=5, help="rounds of all sides")
     parser.add_argument("--threads", type=int, default=2, help="threads, and cores, of each side")
     parser.add_argument("--warm-up", type=int, default=10, help="steps of a run that do not count")
     parser.add_argument("--length", type=float, default=1.0, help="factor of the steps of a run")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile as well")
     parser.add_argument("--json", metavar="FILE", help="write all figures")
     parser.add_argument("--conjoin", default=str(ROOT / "target/release/conjoin"), help="the binary")
     parser.add_argument("--data", default=str(BENCH / "data/target/release/bench-data"))

@@ -1,6 +1,6 @@
 """Times training steps of PyTorch on batches that `bench-data` wrote; prints one JSON object.
 
-usage: steps.py SYSTEM RECIPE BATCHES --threads N [--layout channels-last]
+usage: steps.py SYSTEM RECIPE BATCHES --threads N [--layout channels-last] [--compile]
 
 A step is what a step of `conjoin train` is: the batch lies in memory, then forward, backward,
 clipping, optimiser, and the loss read once.
@@ -48,6 +48,7 @@ def main():
     parser.add_argument("batches")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--layout", choices=["contiguous", "channels-last"], default="contiguous")
+    parser.add_argument("--compile", action="store_true", help="through torch.compile")
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
@@ -63,13 +64,15 @@ def main():
     stage = system.stage_of(recipe)
     optimiser = optimiser_of(model, stage)
     clip_norm = stage.get("clip_norm")
+    # The optimiser is PyTorch's fused one on both ways: compiling it as well gained nothing.
+    loss_of = torch.compile(model.loss) if arguments.compile else model.loss
 
     seconds, samples, losses = [], [], []
     phases = {"forward": 0.0, "backward": 0.0, "optimiser": 0.0}
     for batch in batches:
         marks = [time.perf_counter()]
         optimiser.zero_grad()
-        loss = model.loss(batch)
+        loss = loss_of(batch)
         marks.append(time.perf_counter())
         loss.backward()
         marks.append(time.perf_counter())

@@ -51,6 +51,8 @@ SYSTEMS = {
     ),
     "cnn": table("cnn"),
     "resnet18": table("resnet18"),
+    "vit": table("vit"),
+    "unet": table("unet"),
     "gru": table("gru"),
     "transformer": table("transformer"),
     "bilstm": table("bilstm"),

@@ -6,6 +6,7 @@ use crate::route::Route;
 use crate::spec::{NodeSpec, PortRef, Resolution, Wire};
 use crate::value::Value;
 use burn::tensor::Device;
+use conjoin_kernels::Precision;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,8 @@ pub struct Pass {
     pub overrides: BTreeMap<PortRef, Value>,
     /// Ports whose values stay in the trace.
     pub keep: Keep,
+    /// Of the products in the nodes, in this pass and in its backward pass.
+    pub precision: Precision,
 }
 
 /// Which values a trace keeps after the pass.
@@ -209,7 +212,8 @@ impl Graph {
         columns: &BTreeMap<String, Value>,
         pass: &Pass,
     ) -> Result<Trace, GraphError> {
-        self.run(route, columns, pass, None)
+        pass.precision
+            .scope(|| self.run(route, columns, pass, None))
     }
 
     /// Runs a route for one more position; `states` carries what earlier positions left behind.

@@ -84,7 +84,7 @@ impl<const D: usize> Fused<1> for Pointwise<D> {
     type Saved = Dense;
 
     fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, Dense) {
-        let y = build_from(x.values(), |_, values| {
+        let y = build_from(x.values(), 1, |_, values| {
             run(Activate {
                 values,
                 activation: self.activation,
@@ -110,7 +110,7 @@ impl<const D: usize> Fused<1> for Pointwise<D> {
 /// The gradient `dy` times the slope at `of` (see [`Activation::slope_is_of_input`]).
 pub(crate) fn times_slope(dy: &Dense, of: &Dense, activation: Activation) -> Vec<f32> {
     let of = of.values();
-    build_from(dy.values(), |first, dz| {
+    build_from(dy.values(), 1, |first, dz| {
         let of = &of[first..][..dz.len()];
         run(Slope { dz, of, activation });
     })

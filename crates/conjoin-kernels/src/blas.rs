@@ -6,26 +6,28 @@
 //! Threads share out tiles of C; the sum over `k` of one element is always one thread's work in one
 //! order, so the result does not depend on how many there are.
 
+use crate::bf16;
+use crate::precision::Precision;
 use gemm::Parallelism;
 
 /// A read-only matrix: element `(i, j)` is `data[i * row_stride + j * col_stride]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Mat<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) col_stride: usize,
 }
 
 /// A matrix to write to, addressed like [`Mat`]; its elements never overlap.
 #[derive(Debug)]
 pub struct MatMut<'a> {
-    data: &'a mut [f32],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
+    pub(crate) data: &'a mut [f32],
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) col_stride: usize,
 }
 
 /// One past the largest index that a matrix reaches.
@@ -131,16 +133,42 @@ pub enum Threads {
     All,
 }
 
-/// `C = beta * C + A * B`. With `beta == 0` the old content of C is not read.
+/// `C = beta * C + A * B` in a precision: that of A and B, never that of C. With `beta == 0` the old
+/// content of C is not read.
 ///
 /// # Panics
 /// If the shapes do not fit together.
-pub fn gemm(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
+pub fn gemm(
+    precision: Precision,
+    c: MatMut<'_>,
+    beta: f32,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    threads: Threads,
+) {
     assert_eq!((a.rows, a.cols), (c.rows, b.rows), "A does not fit");
     assert_eq!(b.cols, c.cols, "B does not fit");
     if c.rows == 0 || c.cols == 0 {
         return;
     }
+    if precision == Precision::F32 || a.cols == 0 {
+        return single(c, beta, a, b, threads);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if crate::simd::has_bf16() {
+        return bf16::gemm(c, beta, a, b, threads);
+    }
+    emulated(c, beta, a, b, threads);
+}
+
+/// The product of rounded operands in single precision.
+pub(crate) fn emulated(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
+    let (left, right) = (bf16::RoundedMatrix::new(a), bf16::RoundedMatrix::new(b));
+    single(c, beta, left.mat(), right.mat(), threads);
+}
+
+/// The product in single precision; neither side of C is 0.
+fn single(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
     let parallelism = match threads {
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
@@ -194,6 +222,7 @@ mod tests {
             let mut c = c0.clone();
             // A is stored transposed, B too, and C is a block of wider rows.
             gemm(
+                Precision::F32,
                 MatMut::strided(&mut c, m, n, n + 3),
                 beta,
                 Mat::new(&a, k, m).t(),
@@ -215,6 +244,7 @@ mod tests {
     fn an_empty_sum_scales_c() {
         let mut c = [2.0, 4.0];
         gemm(
+            Precision::F32,
             MatMut::new(&mut c, 1, 2),
             0.5,
             Mat::new(&[], 1, 0),
@@ -223,6 +253,7 @@ mod tests {
         );
         assert_eq!(c, [1.0, 2.0]);
         gemm(
+            Precision::F32,
             MatMut::new(&mut c, 1, 2),
             0.0,
             Mat::new(&[], 1, 0),
@@ -245,6 +276,7 @@ mod tests {
                 let mut c = vec![0.0; m * n];
                 let task = || {
                     gemm(
+                        Precision::F32,
                         MatMut::new(&mut c, m, n),
                         0.0,
                         Mat::new(&a, m, k),

@@ -1,10 +1,47 @@
-//! Large results without a pass over memory that clears them first.
+//! Large results without a pass over memory that clears them first, which would cost as much as many a
+//! kernel.
 //!
-//! A result is split into pieces, each of which one task clears and fills while it lies in the cache.
+//! Memory comes from [`unwritten`] and becomes numbers in [`written`], here and nowhere else. Where a
+//! kernel writes everything itself, [`build_with`] hands it the bare memory; else a result is split into
+//! pieces, each of which one task clears and fills while it lies in the cache.
 
 use rayon::prelude::*;
 use std::marker::PhantomData;
-use std::mem::{MaybeUninit, take};
+use std::mem::{ManuallyDrop, MaybeUninit, take};
+
+/// Memory for `len` values, as it comes.
+fn unwritten<T>(len: usize) -> Vec<MaybeUninit<T>> {
+    let mut values = Vec::with_capacity(len);
+    // SAFETY: the capacity is there, and memory that may be unwritten needs no writing.
+    unsafe { values.set_len(len) };
+    values
+}
+
+/// The same memory as values.
+///
+/// # Safety
+/// Every value has been written.
+unsafe fn written<T>(values: Vec<MaybeUninit<T>>) -> Vec<T> {
+    let mut values = ManuallyDrop::new(values);
+    let (first, len, capacity) = (values.as_mut_ptr(), values.len(), values.capacity());
+    // SAFETY: the parts of a vector that is not used again; `MaybeUninit<T>` is laid out as `T`, and the
+    // caller vouches for the values.
+    unsafe { Vec::from_raw_parts(first.cast(), len, capacity) }
+}
+
+/// A vector of `len` values that `write` fills.
+///
+/// # Safety
+/// `write` must write every value of the slice.
+pub(crate) unsafe fn build_with<T: Copy>(
+    len: usize,
+    write: impl FnOnce(&mut [MaybeUninit<T>]),
+) -> Vec<T> {
+    let mut values = unwritten(len);
+    write(&mut values);
+    // SAFETY: by the caller.
+    unsafe { written(values) }
+}
 
 /// Values of a task where rows or elements are independent.
 pub(crate) const BLOCK: usize = 1 << 14;
@@ -22,8 +59,8 @@ pub(crate) fn build<const N: usize>(
     fill: impl Fn(usize, [&mut [f32]; N]) + Sync,
 ) -> [Vec<f32>; N] {
     let lens: [usize; N] = std::array::from_fn(|n| sizes.iter().map(|size| size[n]).sum());
-    let mut vectors = lens.map(Vec::<f32>::with_capacity);
-    let mut rests = vectors.each_mut().map(Vec::spare_capacity_mut);
+    let mut vectors = lens.map(unwritten::<f32>);
+    let mut rests = vectors.each_mut().map(Vec::as_mut_slice);
     let tasks: Vec<[&mut [MaybeUninit<f32>]; N]> = sizes
         .iter()
         .map(|size| {
@@ -38,11 +75,8 @@ pub(crate) fn build<const N: usize>(
         .into_par_iter()
         .enumerate()
         .for_each(|(i, pieces)| fill(i, pieces.map(cleared)));
-    for (vector, len) in vectors.iter_mut().zip(lens) {
-        // SAFETY: the pieces are the first `len` values, and every one has been cleared.
-        unsafe { vector.set_len(len) };
-    }
-    vectors
+    // SAFETY: the pieces are all values, and every one has been cleared.
+    vectors.map(|vector| unsafe { written(vector) })
 }
 
 /// [`build`] of one vector of `len` values in pieces of `piece`; tasks get the index of their first.
@@ -51,29 +85,52 @@ pub(crate) fn build_one(
     piece: usize,
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let sizes: Vec<[usize; 1]> = pieces(len, piece).map(|size| [size]).collect();
-    let [values] = build(&sizes, |i, [values]| fill(i * piece.max(1), values));
-    values
+    build_one_with(len, piece, || (), |(), first, values| fill(first, values))
 }
 
-/// A copy of `from`, changed in place: `change` gets the index of the first of each stretch, which lies in
-/// the nearest cache.
-pub(crate) fn build_from(from: &[f32], change: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
-    const STRETCH: usize = 1 << 11;
-    let mut values = Vec::<f32>::with_capacity(from.len());
-    values.spare_capacity_mut()[..from.len()]
-        .par_chunks_mut(BLOCK)
+/// [`build_one`] with `scratch`, which makes what a thread keeps between tasks.
+pub(crate) fn build_one_with<T>(
+    len: usize,
+    piece: usize,
+    scratch: impl Fn() -> T + Sync + Send,
+    fill: impl Fn(&mut T, usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let piece = piece.max(1);
+    let mut values = unwritten::<f32>(len);
+    values
+        .par_chunks_mut(piece)
         .enumerate()
-        .for_each(|(block, values)| {
-            for (i, values) in values.chunks_mut(STRETCH).enumerate() {
-                let first = block * BLOCK + i * STRETCH;
+        .for_each_init(scratch, |scratch, (i, values)| {
+            fill(scratch, i * piece, cleared(values));
+        });
+    // SAFETY: the pieces are all values, and every one has been cleared.
+    unsafe { written(values) }
+}
+
+/// A copy of `from`, which has rows of `row` values, changed in place: `change` gets the index of the first
+/// of each stretch of whole rows, which lies in the nearest cache.
+pub(crate) fn build_from(
+    from: &[f32],
+    row: usize,
+    change: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    const STRETCH: usize = 1 << 11;
+    let row = row.max(1);
+    let stretch = (STRETCH / row).max(1) * row;
+    let block = BLOCK.div_ceil(stretch) * stretch;
+    let mut values = unwritten::<f32>(from.len());
+    values
+        .par_chunks_mut(block)
+        .enumerate()
+        .for_each(|(i, values)| {
+            for (j, values) in values.chunks_mut(stretch).enumerate() {
+                let first = i * block + j * stretch;
                 let from = &from[first..][..values.len()];
                 change(first, values.write_copy_of_slice(from));
             }
         });
-    // SAFETY: the stretches are the first `from.len()` values, and every one has been written.
-    unsafe { values.set_len(from.len()) };
-    values
+    // SAFETY: the stretches are all values, and every one has been written.
+    unsafe { written(values) }
 }
 
 /// Writes 0 everywhere.
@@ -134,9 +191,9 @@ pub(crate) fn build_grid<const N: usize, T>(
     let lens: [usize; N] = std::array::from_fn(|n| {
         rows.iter().map(|rows| rows[n]).sum::<usize>() * groups * widths[n]
     });
-    let mut matrices = lens.map(Vec::<f32>::with_capacity);
+    let mut matrices = lens.map(unwritten::<f32>);
     let mut tasks: Vec<[Columns<'_>; N]> = Vec::with_capacity(rows.len() * groups);
-    let mut firsts = matrices.each_mut().map(Vec::as_mut_ptr);
+    let mut firsts = matrices.each_mut().map(|m| m.as_mut_ptr().cast::<f32>());
     for rows in rows {
         for group in 0..groups {
             tasks.push(std::array::from_fn(|n| Columns {
@@ -161,11 +218,8 @@ pub(crate) fn build_grid<const N: usize, T>(
             columns.iter_mut().for_each(Columns::clear);
             fill(scratch, i, columns);
         });
-    for (matrix, len) in matrices.iter_mut().zip(lens) {
-        // SAFETY: the blocks of all tasks together are the whole matrix, and each has been cleared.
-        unsafe { matrix.set_len(len) };
-    }
-    matrices
+    // SAFETY: the blocks of all tasks together are the whole matrix, and each has been cleared.
+    matrices.map(|matrix| unsafe { written(matrix) })
 }
 
 #[cfg(test)]
@@ -191,15 +245,36 @@ mod tests {
     }
 
     #[test]
+    fn bare_memory_becomes_what_was_written() {
+        for len in [0, 1, 1000] {
+            // SAFETY: every value is written.
+            let values = unsafe {
+                build_with(len, |values: &mut [MaybeUninit<u16>]| {
+                    for (value, i) in values.iter_mut().zip(0..) {
+                        value.write(i);
+                    }
+                })
+            };
+            assert!(values.iter().copied().eq(0..len as u16));
+            let mut longer = values.clone();
+            longer.extend_from_slice(&values);
+            assert_eq!(longer.len(), 2 * len);
+        }
+    }
+
+    #[test]
     fn copies_are_changed_in_place_everywhere() {
         let from: Vec<f32> = (0..40_001_u16).map(f32::from).collect();
-        let values = build_from(&from, |first, values| {
-            for (i, value) in values.iter_mut().enumerate() {
-                *value += (first + i) as f32;
-            }
-        });
-        assert!(from.iter().zip(&values).all(|(x, y)| 2.0 * x == *y));
-        assert_eq!(values.len(), from.len());
+        for row in [0, 1, 7, 48, 5000] {
+            let values = build_from(&from, row, |first, values| {
+                assert!(first % row.max(1) == 0);
+                for (i, value) in values.iter_mut().enumerate() {
+                    *value += (first + i) as f32;
+                }
+            });
+            assert!(from.iter().zip(&values).all(|(x, y)| 2.0 * x == *y));
+            assert_eq!(values.len(), from.len());
+        }
     }
 
     #[test]

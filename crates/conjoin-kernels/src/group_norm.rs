@@ -225,14 +225,14 @@ impl<const D: usize> Fused<3> for GroupNorm<D> {
         let [y] = build(&sizes, |i, [y]| {
             let part = parts[i];
             let line = part.image * channels;
+            y.copy_from_slice(&x.values()[part.first..][..part.len]);
             run(Normalise {
-                x: &x.values()[part.first..][..part.len],
                 mean: &mean[line..][..channels],
                 scale: &scale[line..][..channels],
                 beta: bias.values(),
                 residual: None,
                 relu: false,
-                y,
+                values: y,
             });
         });
         let saved = Saved {
@@ -277,14 +277,14 @@ impl<const D: usize> Fused<3> for GroupNorm<D> {
             let [dx] = build(&sizes, |i, [dx]| {
                 let part = parts[i];
                 let line = part.image * channels;
+                dx.copy_from_slice(&dy[part.first..][..part.len]);
                 run(InputGradient {
                     x: &x[part.first..][..part.len],
-                    dz: &dy[part.first..][..part.len],
                     mean: &mean[line..][..channels],
                     scale: &lines[0][line..][..channels],
                     slope: &lines[1][line..][..channels],
                     offset: &lines[2][line..][..channels],
-                    dx,
+                    values: dx,
                 });
             });
             tensor(dx, self.dims)

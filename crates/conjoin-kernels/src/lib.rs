@@ -10,6 +10,7 @@
 pub mod activation;
 pub mod attention;
 pub mod batch_norm;
+mod bf16;
 pub mod blas;
 mod buffer;
 pub mod conv;
@@ -22,8 +23,11 @@ pub mod linear;
 pub mod loss;
 pub mod optim;
 pub mod pool;
+pub mod precision;
 mod reduce;
 pub mod rnn;
 pub mod rotary;
+mod scratch;
 pub mod simd;
-mod unwritten;
+
+pub use precision::Precision;

@@ -12,11 +12,13 @@ use crate::activation::{self, times_slope};
 use crate::blas::{Mat, MatMut, Threads, gemm};
 use crate::conv::column_sums;
 use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::precision::Precision;
 use crate::simd::{Isa, Kernel, run};
 
 pub use crate::activation::Activation;
 
-/// `y [N, O] = activation(x [N, I] · w [O, I]ᵀ + bias [O])`, the weight as PyTorch stores it.
+/// `y [N, O] = activation(x [N, I] · w [O, I]ᵀ + bias [O])`, the weight as PyTorch stores it; products in
+/// the current [`Precision`].
 ///
 /// # Panics
 /// If the sizes do not fit together.
@@ -43,6 +45,7 @@ pub fn linear(
         inputs,
         outputs,
         activation,
+        precision: Precision::current(),
     };
     match bias {
         Some(bias) => apply(
@@ -74,6 +77,7 @@ struct Linear {
     inputs: usize,
     outputs: usize,
     activation: Activation,
+    precision: Precision,
 }
 
 /// What the backward pass needs.
@@ -89,6 +93,7 @@ impl Linear {
     fn forward(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> (FlexTensor, Saved) {
         let mut y = vec![0.0f32; self.rows * self.outputs];
         gemm(
+            self.precision,
             MatMut::new(&mut y, self.rows, self.outputs),
             0.0,
             Mat::new(x.values(), self.rows, self.inputs),
@@ -142,7 +147,8 @@ impl Linear {
         let gradient = Mat::new(dz.values(), self.rows, self.outputs);
         let product = |rows: usize, columns: usize, a: Mat<'_>, b: Mat<'_>| {
             let mut c = vec![0.0f32; rows * columns];
-            gemm(MatMut::new(&mut c, rows, columns), 0.0, a, b, Threads::All);
+            let to = MatMut::new(&mut c, rows, columns);
+            gemm(self.precision, to, 0.0, a, b, Threads::All);
             tensor(c, [rows, columns])
         };
         let w = Mat::new(saved.w.values(), self.outputs, self.inputs);

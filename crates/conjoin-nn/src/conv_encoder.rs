@@ -143,10 +143,16 @@ impl ConvEncoderOptions {
 
     /// Height, width and channels of the map; 0 where pooling leaves nothing.
     pub fn map(&self) -> [usize; 3] {
-        match self.plan().last() {
-            Some(last) => [last.size[0], last.size[1], last.output],
-            None => self.image,
-        }
+        self.maps().pop().unwrap_or(self.image)
+    }
+
+    /// The same behind the stem and behind each stage.
+    pub fn maps(&self) -> Vec<[usize; 3]> {
+        self.plan()
+            .into_iter()
+            .step_by(self.blocks.max(1))
+            .map(|block| [block.size[0], block.size[1], block.output])
+            .collect()
     }
 
     /// Multiply-adds of the convolutions for one image, times two.
@@ -218,5 +224,18 @@ impl ConvEncoder {
         self.blocks
             .iter()
             .fold(image, |x, block| block.forward(x, mode))
+    }
+
+    /// The maps behind the stem and behind each stage of `blocks` blocks.
+    pub fn stages(&self, image: Tensor<4>, blocks: usize, mode: &mut Mode) -> Vec<Tensor<4>> {
+        let mut maps = Vec::new();
+        let mut x = image;
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x, mode);
+            if index.is_multiple_of(blocks.max(1)) {
+                maps.push(x.clone());
+            }
+        }
+        maps
     }
 }

@@ -24,6 +24,11 @@ pub fn at(x: Tensor<3>, position: usize) -> Tensor<2> {
 
 /// `x [B, T, D]` with zeros behind each row's length.
 pub fn clear_padding(x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+    fill_padding(x, lengths, 0.0)
+}
+
+/// `x [B, T, D]` with a value everywhere behind each row's length.
+fn fill_padding(x: Tensor<3>, lengths: &[usize], value: f32) -> Tensor<3> {
     let [rows, time, size] = x.dims();
     if lengths.iter().all(|&length| length >= time) {
         return x;
@@ -34,7 +39,50 @@ pub fn clear_padding(x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
         .collect();
     let data = TensorData::new(behind, [rows, time, 1]);
     let mask = Tensor::<3, Bool>::from_data(data, &x.device());
-    x.mask_fill(mask.expand([rows, time, size]), 0.0)
+    x.mask_fill(mask.expand([rows, time, size]), value)
+}
+
+/// One vector of a sequence.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// The mean over the valid positions.
+    #[default]
+    Mean,
+    /// The largest value of each feature over the valid positions.
+    Max,
+    /// The first position, such as a class token.
+    First,
+    /// The last valid position.
+    Last,
+}
+
+/// `[B, T, D]` to `[B, D]`. The mean of a row of length 0 is zero, its largest value the least number.
+pub fn pool(x: Tensor<3>, lengths: &[usize], pooling: Pooling) -> Tensor<2> {
+    match pooling {
+        Pooling::First => at(x, 0),
+        Pooling::Last => last_valid(x, lengths),
+        Pooling::Mean => {
+            let (device, rows) = (x.device(), lengths.len());
+            let shares: Vec<f32> = lengths
+                .iter()
+                .map(|&length| 1.0 / length.max(1) as f32)
+                .collect();
+            let shares = Tensor::<2>::from_data(TensorData::new(shares, [rows, 1]), &device);
+            clear_padding(x, lengths).sum_dim(1).squeeze_dim(1) * shares
+        }
+        Pooling::Max => fill_padding(x, lengths, f32::MIN).max_dim(1).squeeze_dim(1),
+    }
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ pub fn thousands(number: usize) -> String {
 }
 
 /// A number of operations or bytes in a fitting unit: `1.5 M`.
-fn scaled(number: f64) -> String {
+pub fn scaled(number: f64) -> String {
     let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
     match units.into_iter().find(|(size, _)| number >= *size) {
         Some((size, unit)) => format!("{:.1} {unit}", number / size),
@@ -362,7 +362,7 @@ impl fmt::Display for Summary {
 }
 
 /// Columns as wide as their widest cell; those of `right` are flush right.
-fn write_table<const N: usize>(
+pub fn write_table<const N: usize>(
     f: &mut fmt::Formatter<'_>,
     rows: &[[String; N]],
     right: &[usize],

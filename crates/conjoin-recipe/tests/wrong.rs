@@ -159,6 +159,7 @@ wrong! {
     set_form: "95-set-form";
     random_columns: "96-random-columns";
     averages: "97-averages";
+    precision: "97-precision";
     schedules_that_fall: "97-schedules-that-fall";
     search_beam: "98-search-beam";
     search_greedy: "98-search-greedy";

@@ -51,6 +51,7 @@ pub(crate) fn feed_predictions(
     let first = Pass {
         shares: pass.shares.clone(),
         keep: Keep::Only(wanted),
+        precision: pass.precision,
         ..Pass::default()
     };
     let trace =

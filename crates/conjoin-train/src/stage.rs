@@ -5,6 +5,7 @@ use crate::optimiser::OptimiserConfig;
 use crate::schedule::{RampConfig, ScheduleConfig};
 use conjoin_graph::PortRef;
 use conjoin_graph::weights::ImportConfig;
+use conjoin_kernels::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,6 +61,11 @@ pub struct StageConfig {
     /// Batches whose gradients are averaged before an optimiser step.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// Precision of the operands of matrix products in training steps. Sums, weights, optimiser,
+    /// normalisation and losses are in single precision always, and so are evaluation, scores,
+    /// predictions and checkpoints.
+    #[serde(default, skip_serializing_if = "PrecisionConfig::is_f32")]
+    pub precision: PrecisionConfig,
     /// Decay of an exponential moving average of the weights; the average is what is evaluated,
     /// kept as best and handed to the next stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +98,34 @@ pub struct StageConfig {
 
 fn one() -> usize {
     1
+}
+
+/// Precision of products in training steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrecisionConfig {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Operands rounded to bfloat16: faster on processors with AVX512_BF16, the same numbers (up to the
+    /// order of sums) on every other processor. On a GPU it changes nothing.
+    Bf16,
+}
+
+impl PrecisionConfig {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+    fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
+}
+
+impl From<PrecisionConfig> for Precision {
+    fn from(config: PrecisionConfig) -> Self {
+        match config {
+            PrecisionConfig::F32 => Self::F32,
+            PrecisionConfig::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// How an input is fed in a stage.

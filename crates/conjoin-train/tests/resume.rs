@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Four stages with everything that has a state: dropout, accumulation, momentum, averages, fed
-/// back predictions, early stopping, a gate that rolls back, a reset.
+/// back predictions, early stopping, a gate that rolls back, a reset; one in bfloat16.
 fn eventful() -> Arc<Plan> {
     let spell = ["symbols", "hidden", "output"];
     plan(
@@ -24,7 +24,7 @@ fn eventful() -> Arc<Plan> {
         4,
         [
             json!({"name": "spell", "data": "train", "train": spell, "objectives": {"spell": 1.0},
-                "steps": 5, "lr": 0.02, "accumulate": 2, "ema": 0.8,
+                "steps": 5, "lr": 0.02, "accumulate": 2, "ema": 0.8, "precision": "bf16",
                 "inputs": {"symbols.tokens": {"from": "data.tokens", "to": "output.logits",
                     "share": {"start": 0.2, "end": 0.6}}},
                 "evaluate": {"data": "valid", "every": 2}, "checkpoint": {"every": 2, "keep": 1}}),

@@ -48,6 +48,11 @@ pub enum Command {
         after_help = "Example:\n  conjoin compare recipes/g2p.toml --arms joined,staged,scratch --seeds 3"
     )]
     Compare(CompareArgs),
+    /// Measure where the time of a stage goes: FLOPs, seconds and memory, module by module
+    #[command(
+        after_help = "Examples:\n  conjoin profile recipes/g2p.toml\n  conjoin profile recipes/fashion.toml --inference --set data.train.loader.batch.size=1"
+    )]
+    Profile(ProfileArgs),
     /// Write a completion script for a shell
     #[command(
         after_help = "Example:\n  conjoin completion bash > ~/.local/share/bash-completion/completions/conjoin"
@@ -203,6 +208,32 @@ pub struct CompareArgs {
     /// Go on: runs that are finished are not repeated
     #[arg(long)]
     pub resume: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Take the stages of this arm instead of the default one
+    #[arg(long)]
+    pub arm: Option<String>,
+    /// The stage [default: the arm's last]
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    /// Run forward passes alone, as in evaluation
+    #[arg(long)]
+    pub inference: bool,
+    /// Steps to measure
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub steps: u64,
+    /// Steps before them that do not count
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub warm_up: u64,
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Print JSON

@@ -18,6 +18,7 @@ mod drawing;
 mod error;
 mod lines;
 mod output;
+mod profile;
 mod progress;
 mod report;
 mod run_log;
@@ -84,6 +85,7 @@ impl Toolkit {
             Command::Train(arguments) => commands::train::run(&self.nodes, &arguments),
             Command::Eval(arguments) => commands::eval::run(&self.nodes, &arguments),
             Command::Predict(arguments) => commands::predict::run(&self.nodes, &arguments),
+            Command::Profile(arguments) => commands::profile::run(&self.nodes, &arguments),
             Command::Compare(arguments) => commands::compare::run(&self.nodes, &arguments),
             Command::Completion { shell } => commands::completion::run(shell),
         }

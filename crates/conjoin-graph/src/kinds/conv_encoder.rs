@@ -38,6 +38,10 @@ pub struct ConvEncoderConfig {
     /// The first stage halves height and width too.
     #[serde(default = "yes")]
     pub reduce_first: bool,
+    /// Offer the maps on the way as outputs too: `stage0` behind the stem, `stage1` behind the first
+    /// stage, up to the last but one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stages: bool,
     /// How the map becomes one vector.
     #[serde(default)]
     pub head: Head,
@@ -82,6 +86,7 @@ impl Default for ConvEncoderConfig {
             residual: yes(),
             pool: Reduce::default(),
             reduce_first: yes(),
+            stages: false,
             head: Head::default(),
             dropout: 0.0,
         }
@@ -119,8 +124,15 @@ struct ConvEncoderNode {
     encoder: ConvEncoder,
     #[module(skip)]
     head: Head,
+    /// Blocks of a stage, where maps on the way are offered; 0 where they are not.
+    stage: usize,
     dropout: f64,
 }
+
+/// Outputs for maps on the way.
+const STAGES: [&str; 8] = [
+    "stage0", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7",
+];
 
 impl NodeConfig for ConvEncoderConfig {
     fn inputs(&self) -> Vec<InputPort> {
@@ -155,21 +167,37 @@ impl NodeConfig for ConvEncoderConfig {
                 self.widths.len()
             )));
         }
+        if self.stages && self.widths.len() > STAGES.len() {
+            return Err(NodeError::Options(format!(
+                "stages: expected at most {} widths, found {}",
+                STAGES.len(),
+                self.widths.len()
+            )));
+        }
         let batch = inputs.dim("B");
-        let map = [batch.clone(), height.into(), width.into(), channels.into()];
-        let features = [batch, self.features(options.map()).into()];
-        Ok(vec![
-            OutputPort::new(
-                "features",
-                "one vector an image",
-                Contract::new(Meaning::Features, features),
-            ),
+        let map = |[height, width, channels]: [usize; 3]| {
+            let dims = [batch.clone(), height.into(), width.into(), channels.into()];
+            Contract::new(Meaning::Features, dims)
+        };
+        let features = [batch.clone(), self.features(options.map()).into()];
+        let features = Contract::new(Meaning::Features, features);
+        let mut ports = vec![
+            OutputPort::new("features", "one vector an image", features),
             OutputPort::new(
                 "map",
                 "features at each position",
-                Contract::new(Meaning::Features, map),
+                map([height, width, channels]),
             ),
-        ])
+        ];
+        if self.stages {
+            let maps = STAGES.into_iter().zip(options.maps());
+            let about = "features at each position, on the way";
+            ports.extend(
+                maps.take(self.widths.len())
+                    .map(|(name, size)| OutputPort::new(name, about, map(size))),
+            );
+        }
+        Ok(ports)
     }
 
     fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
@@ -177,6 +205,7 @@ impl NodeConfig for ConvEncoderConfig {
         Ok(Box::new(ConvEncoderNode {
             encoder: ConvEncoder::new(&init, &self.options(inputs)?),
             head: self.head,
+            stage: if self.stages { self.blocks } else { 0 },
             dropout: self.dropout,
         }))
     }
@@ -194,14 +223,27 @@ impl NodeConfig for ConvEncoderConfig {
 impl Forward for ConvEncoderNode {
     fn forward(&self, inputs: &Inputs, context: &mut Context) -> Result<Outputs, NodeError> {
         let mut mode = mode(context);
-        let map = self.encoder.forward(inputs.tensor("image")?, &mut mode);
+        let image = inputs.tensor("image")?;
+        let mut on_the_way = Outputs::default();
+        let map = if self.stage == 0 {
+            self.encoder.forward(image, &mut mode)
+        } else {
+            let mut maps = self.encoder.stages(image, self.stage, &mut mode);
+            let last = maps
+                .pop()
+                .ok_or_else(|| NodeError::Data("no stage".to_owned()))?;
+            for (name, map) in STAGES.into_iter().zip(maps) {
+                on_the_way = on_the_way.and(name, map);
+            }
+            last
+        };
         let features: Tensor<2> = match self.head {
             Head::Avg => global_avg_pool(map.clone()),
             Head::Flatten => map.clone().flatten(1, 3),
         };
         let features = mode.dropout(features, self.dropout);
         record(mode, context);
-        Ok(Outputs::one("features", features).and("map", map))
+        Ok(on_the_way.and("features", features).and("map", map))
     }
 }
 
@@ -233,13 +275,28 @@ mod tests {
         assert_eq!(shapes(pooled), ["[B, 24]", "[B, 3, 3, 24]"]);
         let late = r#"{"widths": [8, 16], "reduce_first": false}"#;
         assert_eq!(shapes(late), ["[B, 16]", "[B, 14, 14, 16]"]);
+        let stages = r#"{"stem": 4, "widths": [8, 16], "blocks": 2, "stages": true}"#;
+        assert_eq!(
+            shapes(stages),
+            [
+                "[B, 16]",
+                "[B, 7, 7, 16]",
+                "[B, 28, 28, 4]",
+                "[B, 14, 14, 8]"
+            ]
+        );
     }
 
     #[test]
     fn values_keep_the_contract() {
-        for head in ["avg", "flatten"] {
-            let text = format!(r#"{{"stem": 4, "widths": [4, 6], "head": "{head}"}}"#);
-            let config: ConvEncoderConfig = options(&text);
+        for options in [
+            r#""head": "avg""#,
+            r#""head": "flatten""#,
+            r#""stages": true"#,
+            r#""stages": true, "blocks": 3"#,
+        ] {
+            let text = format!(r#"{{"stem": 4, "widths": [4, 6], {options}}}"#);
+            let config: ConvEncoderConfig = crate::kinds::shared::testing::options(&text);
             let bound = bound(&config, 9, 6);
             let given = inputs([("image", random([2, 9, 6, 1]).into())]);
             let out = build(&config, &bound)

@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 mod attention;
 mod classifier;
+mod conv_decoder;
 mod conv_encoder;
 mod embedding;
 mod linear;
+mod patch_embedding;
+mod pooling;
 mod recurrent;
 mod shared;
 mod transformer;
@@ -37,6 +40,12 @@ conjoin_data::closed_kinds! {
         Classifier(classifier::ClassifierConfig) = "classifier",
         /// Convolutional feature extractor for images, plain or residual.
         ConvEncoder(conv_encoder::ConvEncoderConfig) = "conv-encoder",
+        /// From a small map to a larger one, with skips from the encoder: the right half of U-Net.
+        ConvDecoder(conv_decoder::ConvDecoderConfig) = "conv-decoder",
+        /// Square patches of an image as a sequence.
+        PatchEmbedding(patch_embedding::PatchEmbeddingConfig) = "patch-embedding",
+        /// One vector of a sequence: the mean, the largest values, the first or last position.
+        Pooling(pooling::PoolingConfig) = "pooling",
     }
 }
 
@@ -51,6 +60,9 @@ impl BuiltinNode {
             Self::Linear(config) => config,
             Self::Classifier(config) => config,
             Self::ConvEncoder(config) => config,
+            Self::ConvDecoder(config) => config,
+            Self::PatchEmbedding(config) => config,
+            Self::Pooling(config) => config,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod additive;
 mod heads;
+mod product;
 pub mod reference;
 mod softmax;
 
@@ -13,6 +14,7 @@ pub use heads::{MultiHead, multi_head_attention};
 pub use softmax::masked_softmax;
 
 use burn::tensor::Tensor;
+use product::product;
 
 /// How a query and a key are compared.
 #[derive(Clone, Debug)]
@@ -35,6 +37,7 @@ pub enum Score {
 /// `lengths[row]` steps only. Gives the context `[B, U, E]` and the weights `[B, U, T]`.
 ///
 /// The weights of a row sum to 1 over its valid steps and are 0 beyond; all 0 in a row of length 0.
+/// Matrix products are in the current [`crate::Precision`].
 ///
 /// # Panics
 /// If shapes do not fit together or a length exceeds `T`.
@@ -50,12 +53,12 @@ pub fn attention(
         Score::Additive { v } => additive_scores(query, keys, v, lengths),
     };
     let weights = masked_softmax(scores, lengths);
-    (weights.clone().matmul(values), weights)
+    (product(weights.clone(), values, false), weights)
 }
 
 /// `scale * (q . k)` for `query [B, U, D]` and `keys [B, T, D]`: `[B, U, T]`.
 pub fn dot_scores(query: Tensor<3>, keys: Tensor<3>, scale: f64) -> Tensor<3> {
     // The scale goes to the queries, which are fewer than the scores or about as many.
     let query = if scale == 1.0 { query } else { query * scale };
-    query.matmul(keys.swap_dims(1, 2))
+    product(query, keys, true)
 }

@@ -2,12 +2,10 @@
 
 use rayon::prelude::*;
 
+use crate::buffer::{BLOCK, build_from};
 use crate::simd::{Isa, Kernel, mul_add, run};
 
-/// Values of a block: rows are grouped so that a block has about this many.
-const BLOCK: usize = 1 << 14;
-
-/// Values of a block of whole rows.
+/// Values of a block of whole rows, about [`BLOCK`].
 pub fn block_len(channels: usize) -> usize {
     (BLOCK / channels.max(1)).max(1) * channels.max(1)
 }
@@ -136,35 +134,26 @@ pub fn normalise(
     residual: Option<&[f32]>,
     relu: bool,
 ) -> Vec<f32> {
-    let len = block_len(mean.len());
-    let mut y = vec![0.0f32; x.len()];
-    y.par_chunks_mut(len)
-        .zip(x.par_chunks(len))
-        .enumerate()
-        .for_each(|(block, (y, x))| {
-            let residual = residual.map(|r| &r[block * len..][..y.len()]);
-            run(Normalise {
-                x,
-                mean,
-                scale,
-                beta,
-                residual,
-                relu,
-                y,
-            });
+    build_from(x, mean.len(), |first, values| {
+        run(Normalise {
+            mean,
+            scale,
+            beta,
+            residual: residual.map(|r| &r[first..][..values.len()]),
+            relu,
+            values,
         });
-    y
+    })
 }
 
-/// A block of [`normalise`].
+/// A stretch of [`normalise`], in place.
 pub struct Normalise<'a> {
-    pub x: &'a [f32],
     pub mean: &'a [f32],
     pub scale: &'a [f32],
     pub beta: &'a [f32],
     pub residual: Option<&'a [f32]>,
     pub relu: bool,
-    pub y: &'a mut [f32],
+    pub values: &'a mut [f32],
 }
 
 impl Kernel for Normalise<'_> {
@@ -178,20 +167,16 @@ impl Kernel for Normalise<'_> {
         let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
         // A NaN must stay one, so no `max`, which would drop it.
         let rectify = |v: f32| if v < floor { floor } else { v };
-        for (i, (x, y)) in self
-            .x
-            .chunks_exact(channels)
-            .zip(self.y.chunks_exact_mut(channels))
-            .enumerate()
-        {
+        for (i, row) in self.values.chunks_exact_mut(channels).enumerate() {
             if let Some(residual) = self.residual {
                 let residual = &residual[i * channels..][..channels];
                 for c in 0..channels {
-                    y[c] = rectify(mul_add(isa, x[c] - mean[c], scale[c], beta[c]) + residual[c]);
+                    row[c] =
+                        rectify(mul_add(isa, row[c] - mean[c], scale[c], beta[c]) + residual[c]);
                 }
             } else {
                 for c in 0..channels {
-                    y[c] = rectify(mul_add(isa, x[c] - mean[c], scale[c], beta[c]));
+                    row[c] = rectify(mul_add(isa, row[c] - mean[c], scale[c], beta[c]));
                 }
             }
         }
@@ -200,20 +185,15 @@ impl Kernel for Normalise<'_> {
 
 /// `dy` where `y > 0`, else 0.
 pub fn rectified(dy: &[f32], y: &[f32]) -> Vec<f32> {
-    let mut dz = vec![0.0f32; dy.len()];
-    dz.par_chunks_mut(BLOCK)
-        .zip(dy.par_chunks(BLOCK))
-        .zip(y.par_chunks(BLOCK))
-        .for_each(|((dz, dy), y)| {
-            run(Rectified { dy, y, dz });
-        });
-    dz
+    build_from(dy, 1, |first, values| {
+        let y = &y[first..][..values.len()];
+        run(Rectified { y, values });
+    })
 }
 
 struct Rectified<'a> {
-    dy: &'a [f32],
     y: &'a [f32],
-    dz: &'a mut [f32],
+    values: &'a mut [f32],
 }
 
 impl Kernel for Rectified<'_> {
@@ -221,8 +201,8 @@ impl Kernel for Rectified<'_> {
 
     #[inline(always)]
     fn run<S: Isa>(self, _: S) {
-        for ((dz, dy), y) in self.dz.iter_mut().zip(self.dy).zip(self.y) {
-            *dz = if *y > 0.0 { *dy } else { 0.0 };
+        for (value, y) in self.values.iter_mut().zip(self.y) {
+            *value = if *y > 0.0 { *value } else { 0.0 };
         }
     }
 }
@@ -253,34 +233,26 @@ pub fn input_gradient(
             )
         })
         .unzip();
-    let len = block_len(channels);
-    let mut dx = vec![0.0f32; x.len()];
-    dx.par_chunks_mut(len)
-        .zip(x.par_chunks(len))
-        .zip(dz.par_chunks(len))
-        .for_each(|((dx, x), dz)| {
-            run(InputGradient {
-                x,
-                dz,
-                mean,
-                scale: &scale,
-                slope: &slope,
-                offset: &offset,
-                dx,
-            });
+    build_from(dz, channels, |first, values| {
+        run(InputGradient {
+            x: &x[first..][..values.len()],
+            mean,
+            scale: &scale,
+            slope: &slope,
+            offset: &offset,
+            values,
         });
-    dx
+    })
 }
 
-/// A block of [`input_gradient`]: `dx = dz · scale + (x - mean) · slope + offset`.
+/// A stretch of [`input_gradient`], in place of `dz`: `dz · scale + (x - mean) · slope + offset`.
 pub struct InputGradient<'a> {
     pub x: &'a [f32],
-    pub dz: &'a [f32],
     pub mean: &'a [f32],
     pub scale: &'a [f32],
     pub slope: &'a [f32],
     pub offset: &'a [f32],
-    pub dx: &'a mut [f32],
+    pub values: &'a mut [f32],
 }
 
 impl Kernel for InputGradient<'_> {
@@ -291,18 +263,11 @@ impl Kernel for InputGradient<'_> {
         let channels = self.mean.len();
         let (mean, scale) = (self.mean, &self.scale[..channels]);
         let (slope, offset) = (&self.slope[..channels], &self.offset[..channels]);
-        let rows = self
-            .x
-            .chunks_exact(channels)
-            .zip(self.dz.chunks_exact(channels));
-        for ((x, dz), dx) in rows.zip(self.dx.chunks_exact_mut(channels)) {
+        let rows = self.values.chunks_exact_mut(channels);
+        for (row, x) in rows.zip(self.x.chunks_exact(channels)) {
             for c in 0..channels {
-                dx[c] = mul_add(
-                    isa,
-                    dz[c],
-                    scale[c],
-                    mul_add(isa, x[c] - mean[c], slope[c], offset[c]),
-                );
+                let centred = mul_add(isa, x[c] - mean[c], slope[c], offset[c]);
+                row[c] = mul_add(isa, row[c], scale[c], centred);
             }
         }
     }

@@ -6,7 +6,9 @@ use burn::tensor::Tensor;
 use super::options::ConvOptions;
 use super::shape::ConvShape;
 use super::{paths, reference, weight_grad};
+use crate::bf16::rounded;
 use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::precision::Precision;
 
 /// 2-D convolution of NHWC images: `y [B, Ho, Wo, O]` from `x [B, H, W, C]`, `w [O, kh, kw, C / groups]`
 /// and `bias [O]`, with `Ho = (H + 2 padding - dilation (kh - 1) - 1) / stride + 1` (rounded down) and
@@ -18,7 +20,7 @@ use crate::flex::{Dense, Fused, apply, supported, tensor};
 ///
 /// On Flex: Winograd F(4x4, 3x3) for 3x3 kernels of stride 1 with channels that fill registers, a
 /// depthwise kernel where every group has one channel, else a direct kernel. The bits of every result
-/// are the same for any number of threads.
+/// are the same for any number of threads. Operands are rounded to the current [`Precision`].
 ///
 /// # Panics
 /// If channels, groups, weight and `bias` do not fit together, a stride or dilation is 0 or the kernel
@@ -35,7 +37,7 @@ pub fn conv2d(
     if !(supported(&x) && supported(&w)) {
         return reference::conv2d(x, w, bias, options);
     }
-    run(Conv(shape), x, w, bias)
+    run(Conv(shape, Precision::current()), x, w, bias)
 }
 
 /// 1-D convolution: `y [B, To, O]` from `x [B, T, C]`, `w [O, k, C / groups]` and `bias [O]`; see
@@ -56,7 +58,12 @@ pub fn conv1d(
     if !(supported(&x) && supported(&w)) {
         return reference::conv1d(x, w, bias, options);
     }
-    let y = run(Conv(shape), x.reshape(image), w.reshape(kernel), bias);
+    let y = run(
+        Conv(shape, Precision::current()),
+        x.reshape(image),
+        w.reshape(kernel),
+        bias,
+    );
     let [batch, _, time, filters] = y.dims();
     y.reshape([batch, time, filters])
 }
@@ -85,7 +92,7 @@ pub fn conv_transpose2d(
     if !(supported(&x) && supported(&w)) {
         return reference::conv_transpose2d(x, w, bias, options, output_padding);
     }
-    run(Transposed(shape), x, w, bias)
+    run(Transposed(shape, Precision::current()), x, w, bias)
 }
 
 /// Transposed 1-D convolution: `y [B, To, O]` from `x [B, T, C]`, `w [C, k, O / groups]` and `bias [O]`;
@@ -109,7 +116,12 @@ pub fn conv_transpose1d(
     if !(supported(&x) && supported(&w)) {
         return reference::conv_transpose1d(x, w, bias, options, output_padding);
     }
-    let y = run(Transposed(shape), x.reshape(image), w.reshape(kernel), bias);
+    let y = run(
+        Transposed(shape, Precision::current()),
+        x.reshape(image),
+        w.reshape(kernel),
+        bias,
+    );
     let [batch, _, time, channels] = y.dims();
     y.reshape([batch, time, channels])
 }
@@ -144,47 +156,60 @@ fn run<F: Fused<2> + Fused<3>>(
     }
 }
 
-/// What both operations do with and without a bias.
+/// What both operations do with and without a bias, on operands that are already rounded.
 trait Convolution {
-    fn output(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> FlexTensor;
-    fn input_gradient(&self, w: &Dense, dy: &Dense) -> FlexTensor;
-    fn weight_gradient(&self, x: &Dense, dy: &Dense) -> FlexTensor;
+    fn output(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> FlexTensor;
+    fn input_gradient(&self, w: &[f32], dy: &[f32]) -> FlexTensor;
+    fn weight_gradient(&self, x: &[f32], dy: &[f32]) -> FlexTensor;
+    fn precision(&self) -> Precision;
     /// Output channels.
     fn outputs(&self) -> usize;
 
+    fn run(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> FlexTensor {
+        let precision = self.precision();
+        let (x, w) = (
+            rounded(precision, x.values()),
+            rounded(precision, w.values()),
+        );
+        self.output(&x, &w, bias.map(Dense::values))
+    }
+
     fn gradients(
         &self,
-        (x, w): (Dense, Dense),
+        (x, w): &(Dense, Dense),
         dy: &Dense,
         [want_x, want_w, want_bias]: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let channels = self.outputs();
+        let (precision, channels) = (self.precision(), self.outputs());
         let sums = || tensor(weight_grad::column_sums(dy.values(), channels), [channels]);
+        let slopes = rounded(precision, dy.values());
         [
-            want_x.then(|| self.input_gradient(&w, dy)),
-            want_w.then(|| self.weight_gradient(&x, dy)),
+            want_x.then(|| self.input_gradient(&rounded(precision, w.values()), &slopes)),
+            want_w.then(|| self.weight_gradient(&rounded(precision, x.values()), &slopes)),
             want_bias.then(sums),
         ]
     }
 }
 
 #[derive(Clone, Debug)]
-struct Conv(ConvShape);
+struct Conv(ConvShape, Precision);
 
 impl Convolution for Conv {
-    fn output(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> FlexTensor {
-        let y = paths::forward(self.0, x.values(), w.values(), bias.map(Dense::values));
-        tensor(y, self.0.output_dims())
+    fn output(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> FlexTensor {
+        tensor(paths::forward(self.0, x, w, bias), self.0.output_dims())
     }
 
-    fn input_gradient(&self, w: &Dense, dy: &Dense) -> FlexTensor {
-        let dx = paths::input_gradient(self.0, dy.values(), w.values(), None);
+    fn input_gradient(&self, w: &[f32], dy: &[f32]) -> FlexTensor {
+        let dx = paths::input_gradient(self.0, dy, w, None);
         tensor(dx, self.0.input_dims())
     }
 
-    fn weight_gradient(&self, x: &Dense, dy: &Dense) -> FlexTensor {
-        let dw = paths::weight_gradient(self.0, x.values(), dy.values());
-        tensor(dw, self.0.weight_dims())
+    fn weight_gradient(&self, x: &[f32], dy: &[f32]) -> FlexTensor {
+        tensor(paths::weight_gradient(self.0, x, dy), self.0.weight_dims())
+    }
+
+    fn precision(&self) -> Precision {
+        self.1
     }
 
     fn outputs(&self) -> usize {
@@ -194,22 +219,25 @@ impl Convolution for Conv {
 
 /// Holds the convolution that it is the transpose of: its `x` is that one's output.
 #[derive(Clone, Debug)]
-struct Transposed(ConvShape);
+struct Transposed(ConvShape, Precision);
 
 impl Convolution for Transposed {
-    fn output(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> FlexTensor {
-        let y = paths::input_gradient(self.0, x.values(), w.values(), bias.map(Dense::values));
+    fn output(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> FlexTensor {
+        let y = paths::input_gradient(self.0, x, w, bias);
         tensor(y, self.0.input_dims())
     }
 
-    fn input_gradient(&self, w: &Dense, dy: &Dense) -> FlexTensor {
-        let dx = paths::forward(self.0, dy.values(), w.values(), None);
+    fn input_gradient(&self, w: &[f32], dy: &[f32]) -> FlexTensor {
+        let dx = paths::forward(self.0, dy, w, None);
         tensor(dx, self.0.output_dims())
     }
 
-    fn weight_gradient(&self, x: &Dense, dy: &Dense) -> FlexTensor {
-        let dw = paths::weight_gradient(self.0, dy.values(), x.values());
-        tensor(dw, self.0.weight_dims())
+    fn weight_gradient(&self, x: &[f32], dy: &[f32]) -> FlexTensor {
+        tensor(paths::weight_gradient(self.0, dy, x), self.0.weight_dims())
+    }
+
+    fn precision(&self) -> Precision {
+        self.1
     }
 
     fn outputs(&self) -> usize {
@@ -223,7 +251,7 @@ macro_rules! fused {
             type Saved = (Dense, Dense);
 
             fn forward(&self, [x, w]: &[Dense; 2]) -> (FlexTensor, Self::Saved) {
-                (self.output(x, w, None), (x.clone(), w.clone()))
+                (self.run(x, w, None), (x.clone(), w.clone()))
             }
 
             fn backward(
@@ -232,7 +260,7 @@ macro_rules! fused {
                 dy: Dense,
                 [x, w]: [bool; 2],
             ) -> [Option<FlexTensor>; 2] {
-                let [x, w, _] = self.gradients(saved, &dy, [x, w, false]);
+                let [x, w, _] = self.gradients(&saved, &dy, [x, w, false]);
                 [x, w]
             }
         }
@@ -241,7 +269,7 @@ macro_rules! fused {
             type Saved = (Dense, Dense);
 
             fn forward(&self, [x, w, bias]: &[Dense; 3]) -> (FlexTensor, Self::Saved) {
-                (self.output(x, w, Some(bias)), (x.clone(), w.clone()))
+                (self.run(x, w, Some(bias)), (x.clone(), w.clone()))
             }
 
             fn backward(
@@ -250,7 +278,7 @@ macro_rules! fused {
                 dy: Dense,
                 wanted: [bool; 3],
             ) -> [Option<FlexTensor>; 3] {
-                self.gradients(saved, &dy, wanted)
+                self.gradients(&saved, &dy, wanted)
             }
         }
     };

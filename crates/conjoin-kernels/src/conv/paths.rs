@@ -2,7 +2,7 @@
 
 use super::shape::ConvShape;
 use super::{depthwise, direct, input_grad, weight_grad, winograd};
-use crate::unwritten::build;
+use crate::buffer::build_with;
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub fn forward(shape: ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> 
     assert!(bias.is_none_or(|bias| bias.len() == shape.filters));
     // SAFETY: every kernel writes every output; see there.
     unsafe {
-        build(shape.batch * shape.out_image(), |y| match path(shape) {
+        build_with(shape.batch * shape.out_image(), |y| match path(shape) {
             Path::Winograd => winograd::forward(shape, x, w, bias, y),
             Path::Depthwise => depthwise::forward(shape, x, w, bias, y),
             Path::Direct => direct::forward(shape, x, w, bias, y),
@@ -40,7 +40,7 @@ pub fn input_gradient(shape: ConvShape, dy: &[f32], w: &[f32], bias: Option<&[f3
     assert!(bias.is_none_or(|bias| bias.len() == shape.channels));
     // SAFETY: every kernel writes every input's gradient; see there.
     unsafe {
-        build(shape.batch * shape.image(), |dx| match path(shape) {
+        build_with(shape.batch * shape.image(), |dx| match path(shape) {
             Path::Winograd => winograd::input_gradient(shape, dy, w, bias, dx),
             Path::Depthwise => depthwise::input_gradient(shape, dy, w, bias, dx),
             Path::Direct => input_grad::input_gradient(shape, dy, w, bias, dx),

@@ -7,7 +7,9 @@
 
 use super::depthwise::lines::{Gradient, GradientFn, Line, LineFn, gradient_line, line};
 use super::vector::{Portable, Vector};
-use super::winograd::transform::{TransformFn, gradient_tile, input_tile, output_tile};
+use super::winograd::transform::{
+    TransformFn, gradient_tile, input_tile, kernel_gradient_tile, kernel_tile, output_tile,
+};
 use crate::simd::{Level, level};
 
 /// Where one row of a tile reads and writes, in f32 values from the tile's first.
@@ -63,6 +65,8 @@ pub struct Engine {
     pub wino_input: TransformFn,
     pub wino_output: TransformFn,
     pub wino_gradient: TransformFn,
+    pub wino_kernel: TransformFn,
+    pub wino_kernel_gradient: TransformFn,
     /// The two loops of the depthwise kernels.
     pub depthwise_line: LineFn,
     pub depthwise_gradient: GradientFn,
@@ -110,6 +114,8 @@ static PORTABLE: Engine = Engine {
     wino_input: input_tile::<Portable>,
     wino_output: output_tile::<Portable>,
     wino_gradient: gradient_tile::<Portable>,
+    wino_kernel: kernel_tile::<Portable>,
+    wino_kernel_gradient: kernel_gradient_tile::<Portable>,
     depthwise_line: line::<Portable>,
     depthwise_gradient: gradient_line::<Portable>,
 };
@@ -133,7 +139,9 @@ unsafe fn portable_tile(registers: usize, t: &Tile) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::vector::{Avx2, Avx512, Vector};
-    use super::super::winograd::transform::{Transform, gradient_tile, input_tile, output_tile};
+    use super::super::winograd::transform::{
+        Transform, gradient_tile, input_tile, kernel_gradient_tile, kernel_tile, output_tile,
+    };
     use super::{Engine, Gradient, Line, Tile, gradient_line, line};
 
     /// One instruction set: a compiled copy of the tile per size, and of the transforms.
@@ -146,6 +154,8 @@ mod x86 {
                 wino_input: $module::input,
                 wino_output: $module::output,
                 wino_gradient: $module::gradient,
+                wino_kernel: $module::kernel,
+                wino_kernel_gradient: $module::kernel_gradient,
                 depthwise_line: $module::depthwise_line,
                 depthwise_gradient: $module::depthwise_gradient,
             };
@@ -187,6 +197,18 @@ mod x86 {
                 pub unsafe fn gradient(t: &Transform) {
                     // SAFETY: as in `sized`.
                     unsafe { gradient_tile::<$vector>(t) }
+                }
+
+                #[target_feature(enable = $features)]
+                pub unsafe fn kernel(t: &Transform) {
+                    // SAFETY: as in `sized`.
+                    unsafe { kernel_tile::<$vector>(t) }
+                }
+
+                #[target_feature(enable = $features)]
+                pub unsafe fn kernel_gradient(t: &Transform) {
+                    // SAFETY: as in `sized`.
+                    unsafe { kernel_gradient_tile::<$vector>(t) }
                 }
 
                 #[target_feature(enable = $features)]

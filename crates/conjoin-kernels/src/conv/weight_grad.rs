@@ -15,6 +15,7 @@ use super::frame::Frame;
 use super::packed::{panels, pieces};
 use super::shape::ConvShape;
 use super::tile::{Engine, Row, Start, Tile, engine};
+use crate::buffer::{build_one, build_one_with};
 use crate::simd::{Isa, Kernel, run};
 
 /// Most chunks, and most f32 values that all partial sums together may take.
@@ -72,35 +73,33 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
         1 => shape.kernel[0],
         groups => groups,
     };
-    let mut partial = vec![0.0f32; chunks * size];
-    partial
-        .par_chunks_mut((size / parts).max(1))
-        .enumerate()
-        .for_each_init(Scratch::default, |scratch, (i, sums)| {
-            let (chunk, part) = (i / parts, i % parts);
+    let mut partial = build_one_with(
+        chunks * size,
+        size / parts,
+        Scratch::default,
+        |scratch, first, sums| {
+            let (chunk, part) = (first / size, first % size / sums.len());
             let images = chunk * shape.batch / chunks..(chunk + 1) * shape.batch / chunks;
             let x = &x[images.start * shape.image()..images.end * shape.image()];
             let dy = &dy[images.start * shape.out_image()..images.end * shape.out_image()];
             plan.add_images(part, x, dy, sums, scratch);
-        });
+        },
+    );
     let sums = add_chunks(&mut partial, size);
-    let mut dw = vec![0.0f32; shape.filters * filter];
     // Sixteen filters at a time: a line of the sums serves them all.
-    dw.par_chunks_mut(filters * filter)
-        .zip(sums.par_chunks(filter * padded))
-        .for_each(|(dw, sums)| {
-            dw.par_chunks_mut(16 * filter)
-                .enumerate()
-                .for_each(|(block, dw)| {
-                    for (k, sums) in sums.chunks_exact(padded).enumerate() {
-                        let sums = &sums[block * 16..];
-                        for (dw, sum) in dw.chunks_exact_mut(filter).zip(sums) {
-                            dw[k] = *sum;
-                        }
-                    }
-                });
-        });
-    dw
+    let block = filters.min(16);
+    build_one(shape.filters * filter, block * filter, |first, dw| {
+        for (i, dw) in dw.chunks_exact_mut(filter).enumerate() {
+            let (group, place) = (
+                (first / filter + i) / filters,
+                (first / filter + i) % filters,
+            );
+            let sums = &sums[group * filter * padded..][..filter * padded];
+            for (dw, sums) in dw.iter_mut().zip(sums.chunks_exact(padded)) {
+                *dw = sums[place];
+            }
+        }
+    })
 }
 
 /// Chunks for `batch` images with `size` partial sums each: never depends on the threads.

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use super::packed::{panels, pieces};
 use super::shape::ConvShape;
 use super::tile::{Row, Start, Tile, engine};
+use crate::scratch::with_scratch;
 use grid::{Shared, grids, tile_len};
 use kernel::{Taps, transform_kernel};
 use transform::{POINTS, Transform};
@@ -112,61 +113,58 @@ fn convolve(
             to: i * out_len,
         })
         .collect();
-    (0..tiles.div_ceil(block)).into_par_iter().for_each_init(
-        || {
-            (
-                vec![0.0f32; block * in_len],
-                vec![0.0f32; block * out_len],
-                vec![0.0f32; filters],
-            )
-        },
-        |(points, products, beyond), index| {
-            let first = index * block;
-            let count = block.min(tiles - first);
-            for (i, points) in points.chunks_exact_mut(in_len).take(count).enumerate() {
-                // SAFETY: tile `first + i` is one of the grid's, and the grid fits `x`.
-                unsafe { input.read(engine.wino_input, 6, x, first + i, &zeros, points) };
-            }
-            for point in 0..POINTS {
-                let mut panel = point * channels * filters;
-                for (filter, width) in panels(engine, filters) {
-                    for (row, height) in pieces(count, engine.rows) {
-                        // SAFETY: rows and columns stay within the block's buffers and the kernel,
-                        // whose sizes are asserted above; filters fill whole registers.
-                        unsafe {
-                            let tile = Tile {
-                                rows: &rows[row..row + height],
-                                a: points.as_ptr().add(point * channels),
-                                a_k: 1,
-                                a_segs: [0, 0],
-                                b: kernel.as_ptr().add(panel),
-                                b_k: width,
-                                b_seg: 0,
-                                len: channels,
-                                segs: [1, 1],
-                                start: Start::Zeros,
-                                c: products.as_mut_ptr().add(point * filters + filter),
-                                columns: width,
-                            };
-                            engine.tile(width / engine.lanes, &tile);
+    (0..tiles.div_ceil(block))
+        .into_par_iter()
+        .for_each(|index| {
+            with_scratch(block * (in_len + out_len) + filters, |scratch| {
+                let (points, scratch) = scratch.split_at_mut(block * in_len);
+                let (products, beyond) = scratch.split_at_mut(block * out_len);
+                let first = index * block;
+                let count = block.min(tiles - first);
+                for (i, points) in points.chunks_exact_mut(in_len).take(count).enumerate() {
+                    // SAFETY: tile `first + i` is one of the grid's, and the grid fits `x`.
+                    unsafe { input.read(engine.wino_input, 6, x, first + i, &zeros, points) };
+                }
+                for point in 0..POINTS {
+                    let mut panel = point * channels * filters;
+                    for (filter, width) in panels(engine, filters) {
+                        for (row, height) in pieces(count, engine.rows) {
+                            // SAFETY: rows and columns stay within the block's buffers and the kernel,
+                            // whose sizes are asserted above; filters fill whole registers.
+                            unsafe {
+                                let tile = Tile {
+                                    rows: &rows[row..row + height],
+                                    a: points.as_ptr().add(point * channels),
+                                    a_k: 1,
+                                    a_segs: [0, 0],
+                                    b: kernel.as_ptr().add(panel),
+                                    b_k: width,
+                                    b_seg: 0,
+                                    len: channels,
+                                    segs: [1, 1],
+                                    start: Start::Zeros,
+                                    c: products.as_mut_ptr().add(point * filters + filter),
+                                    columns: width,
+                                };
+                                engine.tile(width / engine.lanes, &tile);
+                            }
                         }
+                        panel += width * channels;
                     }
-                    panel += width * channels;
                 }
-            }
-            for (i, products) in products.chunks_exact_mut(out_len).take(count).enumerate() {
-                // SAFETY: the pixels of a tile belong to it alone; those beyond the image go to `beyond`.
-                unsafe {
-                    let transform = Transform {
-                        pixels: output.pixels(4, y.at(0), first + i, beyond.as_mut_ptr()),
-                        points: products.as_mut_ptr(),
-                        step: filters,
-                        channels: filters,
-                        bias: bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
-                    };
-                    (engine.wino_output)(&transform);
+                for (i, products) in products.chunks_exact_mut(out_len).take(count).enumerate() {
+                    // SAFETY: the pixels of a tile belong to it alone; those beyond the image go to `beyond`.
+                    unsafe {
+                        let transform = Transform {
+                            pixels: output.pixels(4, y.at(0), first + i, beyond.as_mut_ptr()),
+                            points: products.as_mut_ptr(),
+                            step: filters,
+                            channels: filters,
+                            bias: bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
+                        };
+                        (engine.wino_output)(&transform);
+                    }
                 }
-            }
-        },
-    );
+            });
+        });
 }

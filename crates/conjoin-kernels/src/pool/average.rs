@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::rows_per_task;
 use super::window::Window;
+use crate::buffer::build_with;
 use crate::flex::{Dense, Fused, tensor};
 use crate::simd::{Isa, Kernel, run};
-use crate::unwritten::build;
 
 #[derive(Clone, Debug)]
 pub struct AvgPool {
@@ -99,7 +99,7 @@ fn sums<I: Iterator<Item = (usize, f32)>>(
             });
     };
     // SAFETY: the rows of all images are all pixels, and `Sums` writes all of its rows.
-    unsafe { build(images * rows * line, write) }
+    unsafe { build_with(images * rows * line, write) }
 }
 
 /// Some rows of [`sums`], from row `first` on.

@@ -9,9 +9,9 @@ use rayon::prelude::*;
 
 use super::rows_per_task;
 use super::window::Window;
+use crate::buffer::build_with;
 use crate::flex::{Dense, Fused, tensor};
 use crate::simd::{Isa, Kernel, run};
-use crate::unwritten::build;
 
 /// Channels that are held in registers.
 const BLOCK: usize = 16;
@@ -30,8 +30,8 @@ impl Fused<1> for MaxPool {
         let mut taps = Vec::new();
         // SAFETY: the rows of all images are all outputs, and `MaxForward` writes all of its rows.
         let y = unsafe {
-            build(size, |y| {
-                taps = build(size, |taps| {
+            build_with(size, |y| {
+                taps = build_with(size, |taps| {
                     y.par_chunks_mut(window.out_image().max(1))
                         .zip(taps.par_chunks_mut(window.out_image().max(1)))
                         .zip(x.values().par_chunks(window.image().max(1)))
@@ -61,7 +61,7 @@ impl Fused<1> for MaxPool {
         let rows = rows_per_task(window.dims[0], window.dims[1], 2);
         // SAFETY: the rows of all images are all pixels, and `MaxBackward` writes all of its rows.
         let dx = unsafe {
-            build(window.dims[0] * window.image(), |dx| {
+            build_with(window.dims[0] * window.image(), |dx| {
                 dx.par_chunks_mut(window.image().max(1))
                     .zip(taps.par_chunks(window.out_image().max(1)))
                     .zip(dy.values().par_chunks(window.out_image().max(1)))

@@ -1,6 +1,7 @@
 //! Gradients of weights and biases: sums over all valid steps of all rows.
 
 use crate::blas::{self, Mat, MatMut, Threads};
+use crate::precision::Precision;
 use crate::simd::{Isa, Kernel, run};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -16,6 +17,8 @@ pub(crate) struct Deltas<'a> {
     pub values: &'a [f32],
     pub steps: usize,
     pub width: usize,
+    /// Of the weights' gradients; the biases' are sums.
+    pub precision: Precision,
 }
 
 impl Deltas<'_> {
@@ -42,6 +45,7 @@ impl Deltas<'_> {
                 let (first, count) = (columns.start + task * ROWS, gradient.len() / depth);
                 let deltas = &self.values[first..];
                 blas::gemm(
+                    self.precision,
                     MatMut::new(gradient, count, depth),
                     0.0,
                     Mat::strided(deltas, self.steps, count, self.width, 1).t(),

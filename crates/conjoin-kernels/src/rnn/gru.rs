@@ -12,6 +12,7 @@ use super::reference;
 use super::sizes::{Sizes, operand};
 use super::steps::{Steps, split};
 use crate::flex::{self, Dense, Fused};
+use crate::precision::Precision;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -33,7 +34,8 @@ pub(crate) enum Reset {
 ///
 /// At and beyond a row's length the state is kept and the output is zero; what `x` holds there has no
 /// influence. `reverse` runs each row from its last valid step to its first. `reset_after` is the
-/// convention of PyTorch; without it, that of the paper. Gradients reach every tensor argument.
+/// convention of PyTorch; without it, that of the paper. Gradients reach every tensor argument. Products
+/// are in the current [`Precision`].
 ///
 /// # Panics
 /// If shapes do not fit together or a length exceeds `T`.
@@ -67,6 +69,7 @@ pub fn gru(
         sizes,
         steps: Steps::new(lengths, sizes.time, reverse),
         reset,
+        precision: Precision::current(),
     };
     let inputs = [
         x.into_dispatch(),
@@ -114,6 +117,7 @@ pub(crate) struct Gru {
     pub sizes: Sizes,
     pub steps: Steps,
     pub reset: Reset,
+    pub precision: Precision,
 }
 
 /// What the backward pass uses. "Packed" buffers hold valid steps only, see [`Steps`].
@@ -175,15 +179,12 @@ impl Fused<6> for Gru {
         let (steps, joint) = (&self.steps, self.joint());
 
         let recurrent = w_hh.values();
+        let pack = |weights: Weights<'_>| Panels::pack(weights, self.precision);
         let packed = Packed {
-            input: Some(Panels::pack(Weights::transposed(
-                w_ih.values(),
-                3 * hidden,
-                width,
-            ))),
-            state: Panels::pack(Weights::transposed(recurrent, joint, hidden)),
+            input: Some(pack(Weights::transposed(w_ih.values(), 3 * hidden, width))),
+            state: pack(Weights::transposed(recurrent, joint, hidden)),
             candidate: (self.reset == Reset::Before).then(|| {
-                Panels::pack(Weights::transposed(
+                pack(Weights::transposed(
                     &recurrent[joint * hidden..],
                     hidden,
                     hidden,
@@ -248,17 +249,17 @@ impl Fused<6> for Gru {
         let [want_x, want_h0, want_w_ih, want_w_hh, want_b_ih, want_b_hh] = wanted;
 
         let recurrent = saved.w_hh.values();
+        let pack = |weights: Weights<'_>| Panels::pack(weights, self.precision);
         let packed = Packed {
             input: want_x.then(|| {
                 // The candidate's gradient comes first, so its weights do, too.
                 let mut rows = saved.w_ih.values().to_vec();
                 rows.rotate_right(hidden * width);
-                Panels::pack(Weights::plain(&rows, 3 * hidden, width))
+                pack(Weights::plain(&rows, 3 * hidden, width))
             }),
-            state: Panels::pack(Weights::plain(recurrent, joint, hidden)),
-            candidate: (self.reset == Reset::Before).then(|| {
-                Panels::pack(Weights::plain(&recurrent[joint * hidden..], hidden, hidden))
-            }),
+            state: pack(Weights::plain(recurrent, joint, hidden)),
+            candidate: (self.reset == Reset::Before)
+                .then(|| pack(Weights::plain(&recurrent[joint * hidden..], hidden, hidden))),
         };
         let mut d_x = vec![0.0; if want_x { batch * time * width } else { 0 }];
         let mut d_state = vec![0.0; batch * hidden];
@@ -292,6 +293,7 @@ impl Fused<6> for Gru {
             values: &deltas,
             steps: total,
             width: count,
+            precision: self.precision,
         };
         let gates = hidden..3 * hidden;
         let bias = |candidate: usize| {

@@ -11,6 +11,7 @@ use super::reference;
 use super::sizes::{Sizes, operand};
 use super::steps::{Steps, split};
 use crate::flex::{self, Dense, Fused};
+use crate::precision::Precision;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 ///
 /// At and beyond a row's length the state is kept and the output is zero; what `x` holds there has no
 /// influence. `reverse` runs each row from its last valid step to its first. Gradients reach every
-/// tensor argument.
+/// tensor argument. Products are in the current [`Precision`].
 ///
 /// # Panics
 /// If shapes do not fit together or a length exceeds `T`.
@@ -48,6 +49,7 @@ pub fn lstm(
         sizes,
         steps: Steps::new(lengths, sizes.time, reverse),
         output: Output::Sequence,
+        precision: Precision::current(),
     };
     flex::apply(operation, inputs(x, h0, c0, w_ih, w_hh, bias))
 }
@@ -75,6 +77,7 @@ pub fn lstm_step(
         sizes,
         steps: Steps::new(&vec![1; sizes.batch], 1, false),
         output: Output::State,
+        precision: Precision::current(),
     };
     let state: Tensor<2> = flex::apply(
         operation,
@@ -130,6 +133,7 @@ pub(crate) struct Lstm {
     pub sizes: Sizes,
     pub steps: Steps,
     pub output: Output,
+    pub precision: Precision,
 }
 
 /// What the backward pass uses. "Packed" buffers hold valid steps only, see [`Steps`].
@@ -161,8 +165,9 @@ impl Fused<6> for Lstm {
             hidden,
         } = self.sizes;
 
-        let input_panels = Panels::pack(Weights::transposed(w_ih.values(), 4 * hidden, width));
-        let state_panels = Panels::pack(Weights::transposed(w_hh.values(), 4 * hidden, hidden));
+        let pack = |weights: Weights<'_>| Panels::pack(weights, self.precision);
+        let input_panels = pack(Weights::transposed(w_ih.values(), 4 * hidden, width));
+        let state_panels = pack(Weights::transposed(w_hh.values(), 4 * hidden, hidden));
         let total = steps.total();
         let row = match self.output {
             Output::Sequence => time * hidden,
@@ -233,9 +238,10 @@ impl Fused<6> for Lstm {
         let total = steps.total();
         let [want_x, want_h0, want_c0, want_w_ih, want_w_hh, want_bias] = wanted;
 
-        let state_panels = Panels::pack(Weights::plain(saved.w_hh.values(), 4 * hidden, hidden));
+        let pack = |weights: Weights<'_>| Panels::pack(weights, self.precision);
+        let state_panels = pack(Weights::plain(saved.w_hh.values(), 4 * hidden, hidden));
         let input_panels =
-            want_x.then(|| Panels::pack(Weights::plain(saved.w_ih.values(), 4 * hidden, width)));
+            want_x.then(|| pack(Weights::plain(saved.w_ih.values(), 4 * hidden, width)));
         let mut d_x = vec![0.0; if want_x { batch * time * width } else { 0 }];
         let mut d_gates = vec![0.0; total * 4 * hidden];
         let mut d_hidden = vec![0.0; batch * hidden];
@@ -280,6 +286,7 @@ impl Fused<6> for Lstm {
             values: &d_gates,
             steps: total,
             width: 4 * hidden,
+            precision: self.precision,
         };
         let weights = |inputs: &[f32], depth: usize| {
             let mut gradient = vec![0.0; 4 * hidden * depth];

@@ -7,7 +7,13 @@
 //! One element is always summed over `k` in ascending order in one register lane, in blocks of fixed
 //! depth that are added in order. Which rows form a tile, and which thread computes it, never changes a
 //! bit of the result.
+//!
+//! In bfloat16 the weights are rounded when they are packed and the rows when they are multiplied; where
+//! the processor multiplies such pairs, [`bf16::Packed`] holds them instead.
 
+use crate::bf16;
+use crate::blas::{Mat, Threads};
+use crate::precision::Precision;
 use crate::simd::{self, Isa, Kernel};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -26,6 +32,10 @@ pub(crate) struct Panels {
     cols: usize,
     /// Columns of a panel.
     panel: usize,
+    precision: Precision,
+    /// Instead of `data`, where the processor has instructions for it.
+    #[cfg(target_arch = "x86_64")]
+    pairs: Option<bf16::Packed>,
 }
 
 /// A weight matrix to pack: element `(k, n)` is `data[k * depth_stride + n * col_stride]`.
@@ -60,6 +70,12 @@ impl<'a> Weights<'a> {
             col_stride: 1,
         }
     }
+
+    /// The same as an operand of other products.
+    fn mat(self) -> Mat<'a> {
+        let (rows, cols) = (self.depth, self.cols);
+        Mat::strided(self.data, rows, cols, self.depth_stride, self.col_stride)
+    }
 }
 
 /// The width of a register of the set in use.
@@ -76,7 +92,23 @@ impl Kernel for Lanes {
 
 impl Panels {
     /// Packs one matrix.
-    pub fn pack(weights: Weights<'_>) -> Self {
+    pub fn pack(weights: Weights<'_>, precision: Precision) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if precision == Precision::Bf16 && simd::has_bf16() {
+            return Self {
+                data: Vec::new(),
+                depth: weights.depth,
+                cols: weights.cols,
+                panel: 0,
+                precision,
+                pairs: Some(bf16::Packed::new(weights.mat(), Threads::All)),
+            };
+        }
+        Self::single(weights, precision)
+    }
+
+    /// Packed in single precision, rounded if the precision is another.
+    fn single(weights: Weights<'_>, precision: Precision) -> Self {
         let panel = WIDTH * simd::run(Lanes);
         let Weights { depth, cols, .. } = weights;
         let mut data = vec![0.0; cols.div_ceil(panel) * depth * panel];
@@ -85,6 +117,9 @@ impl Panels {
                 .enumerate()
                 .for_each(|(index, packed)| {
                     pack_panel(weights, index * panel, panel, packed);
+                    if precision == Precision::Bf16 {
+                        bf16::round_all(packed);
+                    }
                 });
         }
         Self {
@@ -92,6 +127,9 @@ impl Panels {
             depth,
             cols,
             panel,
+            precision,
+            #[cfg(target_arch = "x86_64")]
+            pairs: None,
         }
     }
 
@@ -99,6 +137,33 @@ impl Panels {
     ///
     /// A row of input has `K` numbers, a row of output `N`. With `add`, the product is added.
     pub fn multiply(&self, input: &[f32], output: &mut [f32], rows: &[(usize, usize)], add: bool) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(pairs) = &self.pairs {
+            return bf16::multiply_rows(pairs, input, output, rows, add);
+        }
+        if self.precision == Precision::F32 {
+            return self.multiply_as_is(input, output, rows, add);
+        }
+        let depth = self.depth;
+        let mut rounded = vec![0.0; rows.len().min(ROWS) * depth];
+        let mut moved = Vec::with_capacity(ROWS);
+        for rows in rows.chunks(ROWS) {
+            moved.clear();
+            for (i, (from, to)) in rows.iter().enumerate() {
+                bf16::round_to(&input[*from..][..depth], &mut rounded[i * depth..]);
+                moved.push((i * depth, *to));
+            }
+            self.multiply_as_is(&rounded, output, &moved, add);
+        }
+    }
+
+    fn multiply_as_is(
+        &self,
+        input: &[f32],
+        output: &mut [f32],
+        rows: &[(usize, usize)],
+        add: bool,
+    ) {
         simd::run(Multiply {
             panels: self,
             input,
@@ -279,9 +344,12 @@ mod tests {
                 .map(|r| ((rows - 1 - r) * depth, r * cols))
                 .collect();
             for (panels, transposed) in [
-                (Panels::pack(Weights::plain(&weights, depth, cols)), false),
                 (
-                    Panels::pack(Weights::transposed(&weights, cols, depth)),
+                    Panels::pack(Weights::plain(&weights, depth, cols), Precision::F32),
+                    false,
+                ),
+                (
+                    Panels::pack(Weights::transposed(&weights, cols, depth), Precision::F32),
                     true,
                 ),
             ] {
@@ -300,6 +368,36 @@ mod tests {
                         .map(|k| input[r * depth + k] * weights[at(k)])
                         .sum();
                     assert!((out - 1.0 - sum).abs() < 1e-3);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bfloat16_agrees_with_products_of_rounded_numbers() {
+        let number = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
+        for (rows, depth, cols) in [(1, 1, 1), (29, 17, 16), (12, 40, 31), (200, 517, 70)] {
+            let input: Vec<f32> = (0..rows * depth).map(number).collect();
+            let weights: Vec<f32> = (0..depth * cols).map(|i| number(i + 7)).collect();
+            let pairs: Vec<_> = (0..rows)
+                .map(|r| ((rows - 1 - r) * depth, r * cols))
+                .collect();
+            let packed = Weights::transposed(&weights, cols, depth);
+            // With the processor's instruction where there is one, and always without.
+            for panels in [
+                Panels::pack(packed, Precision::Bf16),
+                Panels::single(packed, Precision::Bf16),
+            ] {
+                let mut output = vec![1.0; rows * cols];
+                panels.multiply(&input, &mut output, &pairs, true);
+                for (i, out) in output.iter().enumerate() {
+                    let (r, n) = (rows - 1 - i / cols, i % cols);
+                    let product = |k| {
+                        let (x, w) = (input[r * depth + k], weights[n * depth + k]);
+                        f64::from(bf16::round(x)) * f64::from(bf16::round(w))
+                    };
+                    let sum: f64 = (0..depth).map(product).sum();
+                    assert!((f64::from(*out) - 1.0 - sum).abs() < 1e-4);
                 }
             }
         }

@@ -4,15 +4,26 @@ use super::Trainer;
 use crate::checkpoint::{self, Found, Store};
 use crate::event::Level;
 use crate::plan::StagePlan;
+use crate::stage::PrecisionConfig;
 use crate::{TrainError, seeds};
+use burn::tensor::Tensor;
 use conjoin_graph::graph::{Graph, GraphError};
 use conjoin_graph::node::Node;
 use conjoin_graph::weights::{ImportConfig, ImportReport, import};
+use conjoin_kernels::flex::supported;
 use std::path::PathBuf;
 
 impl Trainer {
-    /// Resets and imports what the stage asks for.
+    /// Resets and imports what the stage asks for, and warns of what the device does not do.
     pub(super) fn prepare(&mut self, stage: &StagePlan) -> Result<(), TrainError> {
+        let rounds = supported(&Tensor::<1>::zeros([1], &self.device));
+        if stage.config.precision == PrecisionConfig::Bf16 && !rounds {
+            let text = format!(
+                "stage {:?}: products stay in single precision on this device",
+                stage.config.name
+            );
+            self.say(Level::Warning, text)?;
+        }
         for name in &stage.config.reset {
             self.reset(name)
                 .map_err(|source| TrainError::graph(stage, source))?;

@@ -133,6 +133,7 @@ impl StageRun<'_> {
         let mut pass = Pass {
             training: Some(seed),
             shares: shares.clone(),
+            precision: self.stage.config.precision.into(),
             ..Pass::default()
         };
         inputs::feed_predictions(&self.trainer.graph, self.stage, &columns, &mut pass)

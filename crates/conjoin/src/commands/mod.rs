@@ -6,4 +6,5 @@ pub(crate) mod completion;
 pub(crate) mod eval;
 pub(crate) mod list;
 pub(crate) mod predict;
+pub(crate) mod profile;
 pub(crate) mod train;

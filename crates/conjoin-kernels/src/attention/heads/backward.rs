@@ -170,7 +170,7 @@ impl Kernel for Task<'_> {
                     stride: KEYS,
                 };
                 let sizes = [rows, count, value_width];
-                multiply::<false, false>(sizes, left, right, d_scores, KEYS);
+                multiply::<false, false>(heads.precision, sizes, left, right, d_scores, KEYS);
                 for row in 0..rows {
                     let at = ((b * heads.queries + t + row) * heads.count + h) * 2;
                     gradient_row(
@@ -185,20 +185,41 @@ impl Kernel for Task<'_> {
                 }
                 let turned = |data| Rows { data, stride: KEYS };
                 let sizes = [count, value_width, rows];
-                multiply::<true, true>(sizes, turned(weights), left, d_values, value_padded);
+                multiply::<true, true>(
+                    heads.precision,
+                    sizes,
+                    turned(weights),
+                    left,
+                    d_values,
+                    value_padded,
+                );
                 let right = Rows {
                     data: q,
                     stride: padded,
                 };
                 let sizes = [count, width, rows];
-                multiply::<true, true>(sizes, turned(d_scores), right, d_keys, padded);
+                multiply::<true, true>(
+                    heads.precision,
+                    sizes,
+                    turned(d_scores),
+                    right,
+                    d_keys,
+                    padded,
+                );
                 let right = Rows {
                     data: keys,
                     stride: padded,
                 };
                 let d_queries = &mut d_queries[start * padded..][..rows * padded];
                 let sizes = [rows, width, count];
-                multiply::<false, true>(sizes, turned(d_scores), right, d_queries, padded);
+                multiply::<false, true>(
+                    heads.precision,
+                    sizes,
+                    turned(d_scores),
+                    right,
+                    d_queries,
+                    padded,
+                );
             }
             for row in 0..count {
                 dk.row(j + row)

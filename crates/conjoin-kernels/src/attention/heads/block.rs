@@ -3,6 +3,7 @@
 use super::tiles::{Rows, multiply, pad};
 use crate::dropout::{mix32, mix64};
 use crate::flex::Dense;
+use crate::precision::Precision;
 use crate::simd::{Isa, exp_down};
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub struct Heads {
     pub dropout: Option<Dropout>,
     /// Sizes of the additive mask, each full or 1.
     pub mask: Option<[usize; 4]>,
+    pub precision: Precision,
 }
 
 /// Which weights are dropped: a function of the seed, the row of weights and the key alone.
@@ -167,7 +169,8 @@ impl Heads {
             data: turned,
             stride: KEYS,
         };
-        multiply::<false, false>([rows, keys, self.width], left, right, scores, KEYS);
+        let sizes = [rows, keys, self.width];
+        multiply::<false, false>(self.precision, sizes, left, right, scores, KEYS);
         for row in 0..rows {
             let scores = &mut scores[row * KEYS..][..pad(keys)];
             let visible = self.visible(b, t + row, first).min(keys);

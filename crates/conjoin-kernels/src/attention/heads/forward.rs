@@ -137,7 +137,7 @@ impl Kernel for Task<'_> {
                     stride: KEYS,
                 };
                 let sizes = [rows, heads.value_width, count];
-                multiply::<false, true>(sizes, left, right, context, padded);
+                multiply::<false, true>(heads.precision, sizes, left, right, context, padded);
             }
             for row in 0..rows {
                 let [most, sum] = running[row];

@@ -126,7 +126,7 @@ impl Kernel for Task<'_> {
                         stride: KEYS,
                     };
                     let sizes = [rows, count, value_width];
-                    multiply::<false, false>(sizes, left, right, d_scores, KEYS);
+                    multiply::<false, false>(heads.precision, sizes, left, right, d_scores, KEYS);
                     for row in 0..rows {
                         let at = ((b * heads.queries + t + row) * heads.count + h) * 2;
                         let context = &context.data[row * context.stride..][..value_width];

@@ -21,6 +21,7 @@ use burn::tensor::Tensor;
 
 use super::reference;
 use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::precision::Precision;
 use backward::Operands;
 pub(super) use block::Dropout;
 use block::Heads;
@@ -62,7 +63,7 @@ impl MultiHead {
 /// `[B, T, H·E]`, as PyTorch's `scaled_dot_product_attention` does on `[B, H, T, D]`.
 ///
 /// A query that sees no key gives 0, and its gradient is 0. Memory beyond operands and result is two
-/// numbers for every query and head.
+/// numbers for every query and head. Products are in the current [`Precision`].
 ///
 /// Sources: Vaswani et al., "Attention Is All You Need" (2017); Dao, "FlashAttention-2" (2023).
 ///
@@ -156,6 +157,7 @@ fn checked(q: [usize; 3], k: [usize; 3], v: [usize; 3], options: &MultiHead) -> 
         lengths: options.lengths.clone().map(Arc::new),
         dropout,
         mask,
+        precision: Precision::current(),
     }
 }
 

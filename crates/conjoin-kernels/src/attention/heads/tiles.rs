@@ -6,6 +6,8 @@
 // Indices of constant range name registers; iterators would hide which.
 #![allow(clippy::needless_range_loop)]
 
+use crate::blas::{Mat, MatMut, Threads, gemm};
+use crate::precision::Precision;
 use crate::simd::{Isa, Kernel, run};
 
 /// Widths are padded to this many numbers, the widest register.
@@ -29,6 +31,7 @@ pub struct Rows<'a> {
 /// # Panics
 /// If an operand is smaller than that.
 pub fn multiply<const TURNED: bool, const ADD: bool>(
+    precision: Precision,
     [m, n, k]: [usize; 3],
     a: Rows<'_>,
     b: Rows<'_>,
@@ -48,6 +51,13 @@ pub fn multiply<const TURNED: bool, const ADD: bool>(
             && n <= c_stride,
         "an operand of a product is too small"
     );
+    if precision != Precision::F32 {
+        let left = Mat::strided(a.data, a_rows, a_width, a.stride, 1);
+        let left = if TURNED { left.t() } else { left };
+        let right = Mat::strided(b.data, k, n, b.stride, 1);
+        let (to, beta) = (MatMut::strided(c, m, n, c_stride), f32::from(u8::from(ADD)));
+        return gemm(precision, to, beta, left, right, Threads::One);
+    }
     // A kernel of its own: inlined into its callers it would be compiled many times over.
     run(Product::<TURNED> {
         a: a.data.as_ptr(),

@@ -1,18 +1,28 @@
 //! The kernel's own transforms: `G g Gᵀ` and its adjoint, several filters side by side.
+//!
+//! Weights are `[O, 3, 3, C]`, or the same read with channels and filters exchanged; points are
+//! `[36, .., O]`. Where weights do not lie along filters they are turned, which is a quarter of the work of
+//! turning points.
+
+use std::ptr::null;
 
 use rayon::prelude::*;
 
 use super::super::packed::panels;
 use super::super::tile::Engine;
 use super::grid::Shared;
-use super::transform::POINTS;
+use super::transform::{POINTS, Transform};
+use crate::buffer::build_one_with;
+use crate::scratch::with_scratch;
 use crate::simd::{Isa, Kernel, run};
 
-/// Channels of a task: their weights share cache lines.
-const CHANNELS: usize = 16;
+/// Taps of a kernel.
+const TAPS: usize = 9;
+/// Channels and filters of a task: their values share cache lines.
+const BLOCK: usize = 16;
 
 /// Where a 3x3 kernel's weights lie: tap `t` of filter `o` and channel `c` at
-/// `t · tap + o · filter + c · channel`, the taps backwards if `turned`.
+/// `t · tap + o · filter + c · channel`, the taps backwards if `turned`. Either `filter` or `channel` is 1.
 #[derive(Clone, Copy)]
 pub struct Taps<'a> {
     pub data: &'a [f32],
@@ -20,6 +30,14 @@ pub struct Taps<'a> {
     pub filter: usize,
     pub channel: usize,
     pub turned: bool,
+}
+
+impl<'a> Taps<'a> {
+    /// The weights of a tap from a filter and channel on.
+    fn at(&self, tap: usize, filter: usize, channel: usize) -> &'a [f32] {
+        let tap = if self.turned { TAPS - 1 - tap } else { tap };
+        &self.data[tap * self.tap + filter * self.filter + channel * self.channel..]
+    }
 }
 
 /// The kernel at 36 points, `U = G g Gᵀ`, in panels: `[point][panel][channel][panel width]`. Filters
@@ -33,173 +51,137 @@ pub fn transform_kernel(
     let plane = channels * filters;
     let mut points: Vec<f32> = Vec::with_capacity(POINTS * plane);
     let target = Shared(points.as_mut_ptr());
-    let blocks = (0..channels).step_by(CHANNELS);
-    let tasks: Vec<_> = blocks
+    let tasks: Vec<_> = (0..channels)
+        .step_by(BLOCK)
         .flat_map(|channel| panels(engine, filters).map(move |panel| (channel, panel)))
         .collect();
     tasks.into_par_iter().for_each(|(channel, (first, width))| {
-        let count = CHANNELS.min(channels - channel);
-        debug_assert!(first + width <= filters, "filters fill whole registers");
+        let count = BLOCK.min(channels - channel);
+        assert!(first + width <= filters, "filters fill whole registers");
         // SAFETY: these channels of this panel belong to the task alone, at each of 36 planes.
         let target = Shared(unsafe { target.at(first * channels + channel * width) });
-        let task = Points {
-            taps,
-            channels: channel..channel + count,
-            filters: first..first + width,
-            target,
-            plane,
+        let transform = |weights: [&[f32]; TAPS], row: usize| {
+            let mut pixels = [std::ptr::null_mut(); POINTS];
+            for (pixel, weights) in pixels.iter_mut().zip(weights) {
+                *pixel = weights[..width].as_ptr().cast_mut();
+            }
+            // SAFETY: the taps hold `width` values each and are only read; the points are this task's.
+            unsafe {
+                (engine.wino_kernel)(&Transform {
+                    pixels,
+                    points: target.at(row * width),
+                    step: plane,
+                    channels: width,
+                    bias: null(),
+                });
+            }
         };
-        run(task);
+        if taps.filter == 1 {
+            for row in 0..count {
+                let weights = std::array::from_fn(|tap| taps.at(tap, first, channel + row));
+                transform(weights, row);
+            }
+            return;
+        }
+        with_scratch(TAPS * count * width, |turned| {
+            for (tap, turned) in turned.chunks_exact_mut(count * width).enumerate() {
+                run(Turn {
+                    from: taps.at(tap, first, channel),
+                    from_stride: taps.filter,
+                    to: turned,
+                    to_stride: width,
+                    size: [width, count],
+                });
+            }
+            for row in 0..count {
+                let weights = |tap: usize| &turned[(tap * count + row) * width..][..width];
+                transform(std::array::from_fn(weights), row);
+            }
+        });
     });
     // SAFETY: the tasks have written all channels of all panels at all points.
     unsafe { points.set_len(POINTS * plane) };
     points
 }
 
-/// Some channels of one panel.
-struct Points<'a> {
-    taps: Taps<'a>,
-    channels: std::ops::Range<usize>,
-    filters: std::ops::Range<usize>,
-    target: Shared,
-    plane: usize,
-}
-
-impl Kernel for Points<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Isa>(self, _: S) {
-        if self.filters.len().is_multiple_of(8) {
-            self.lanes::<8>();
-        } else {
-            self.lanes::<4>();
-        }
-    }
-}
-
-impl Points<'_> {
-    /// `N` filters at a time.
-    #[inline(always)]
-    fn lanes<const N: usize>(self) {
-        let width = self.filters.len();
-        for (row, channel) in self.channels.clone().enumerate() {
-            for first in (0..width).step_by(N) {
-                let filter = self.filters.start + first;
-                let g: [[f32; N]; 9] = std::array::from_fn(|t| {
-                    let t = if self.taps.turned { 8 - t } else { t };
-                    let at = t * self.taps.tap + channel * self.taps.channel;
-                    std::array::from_fn(|lane| {
-                        self.taps.data[at + (filter + lane) * self.taps.filter]
-                    })
-                });
-                let mut u = [[0.0f32; N]; POINTS];
-                for lane in 0..N {
-                    let rows: [[f32; 6]; 3] = std::array::from_fn(|ky| {
-                        kernel_points([g[ky * 3][lane], g[ky * 3 + 1][lane], g[ky * 3 + 2][lane]])
-                    });
-                    for j in 0..6 {
-                        let column = kernel_points(rows.map(|row| row[j]));
-                        for (i, value) in column.into_iter().enumerate() {
-                            u[i * 6 + j][lane] = value;
-                        }
-                    }
-                }
-                for (point, values) in u.iter().enumerate() {
-                    // SAFETY: within this task's rows of the point's plane; see `transform_kernel`.
-                    unsafe {
-                        let to = self.target.at(point * self.plane + row * width + first);
-                        to.copy_from_nonoverlapping(values.as_ptr(), N);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `G g` for three taps.
-#[inline(always)]
-fn kernel_points([a, b, c]: [f32; 3]) -> [f32; 6] {
-    let (outer, near) = (a + c, a / 24.0 + c / 6.0);
-    [
-        a / 4.0,
-        -(outer + b) / 6.0,
-        -(outer - b) / 6.0,
-        near + b / 12.0,
-        near - b / 12.0,
-        c,
-    ]
-}
-
-/// `Gᵀ u` for six points: the adjoint of [`kernel_points`].
-#[inline(always)]
-fn kernel_taps(u: [f32; 6]) -> [f32; 3] {
-    let (near, far) = (u[1] + u[2], u[3] + u[4]);
-    [
-        u[0] / 4.0 - near / 6.0 + far / 24.0,
-        (u[2] - u[1]) / 6.0 + (u[3] - u[4]) / 12.0,
-        u[5] - near / 6.0 + far / 6.0,
-    ]
-}
-
-/// Filters of a task of [`kernel_gradient`].
-const FILTERS: usize = 8;
-
-/// `dw [O, 3, 3, C] = Gᵀ u G` from `points [36, C, O]`.
-pub fn kernel_gradient(points: &[f32], channels: usize, filters: usize) -> Vec<f32> {
-    let mut dw = vec![0.0f32; 9 * channels * filters];
-    dw.par_chunks_mut(FILTERS * 9 * channels)
-        .enumerate()
-        .for_each(|(block, dw)| {
-            run(Gradient {
-                points,
-                first: block * FILTERS,
-                channels,
-                filters,
-                dw,
-            });
-        });
-    dw
-}
-
-/// Some filters' share of [`kernel_gradient`], from filter `first` on.
-struct Gradient<'a> {
-    points: &'a [f32],
-    first: usize,
+/// `dw [O, 3, 3, C] = Gᵀ u G` from `points [36, C, O]`. Filters fill whole registers.
+pub fn kernel_gradient(
+    engine: &Engine,
+    points: &[f32],
     channels: usize,
     filters: usize,
-    dw: &'a mut [f32],
+) -> Vec<f32> {
+    let (plane, filter) = (channels * filters, TAPS * channels);
+    assert_eq!(points.len(), POINTS * plane);
+    let piece = BLOCK.next_multiple_of(engine.lanes) * filter;
+    build_one_with(filters * filter, piece, Vec::new, |lines, first, dw| {
+        let (first, count) = (first / filter, dw.len() / filter);
+        assert!(count.is_multiple_of(engine.lanes) && first + count <= filters);
+        lines.resize(TAPS * BLOCK * count, 0.0f32);
+        for channel in (0..channels).step_by(BLOCK) {
+            let rows = BLOCK.min(channels - channel);
+            for row in 0..rows {
+                let mut pixels = [std::ptr::null_mut(); POINTS];
+                for (tap, lines) in lines.chunks_exact_mut(BLOCK * count).enumerate() {
+                    pixels[tap] = lines[row * count..][..count].as_mut_ptr();
+                }
+                let at = (channel + row) * filters + first;
+                // SAFETY: the taps hold `count` values each, and the points, which are only read, are
+                // those of a channel and `count` filters.
+                unsafe {
+                    (engine.wino_kernel_gradient)(&Transform {
+                        pixels,
+                        points: points[at..].as_ptr().cast_mut(),
+                        step: plane,
+                        channels: count,
+                        bias: null(),
+                    });
+                }
+            }
+            for (tap, lines) in lines.chunks_exact(BLOCK * count).enumerate() {
+                run(Turn {
+                    from: lines,
+                    from_stride: count,
+                    to: &mut dw[tap * channels + channel..],
+                    to_stride: filter,
+                    size: [rows, count],
+                });
+            }
+        }
+    })
 }
 
-impl Kernel for Gradient<'_> {
+/// `to[j, i] = from[i, j]` for `size` rows and columns of `from`.
+struct Turn<'a> {
+    from: &'a [f32],
+    from_stride: usize,
+    to: &'a mut [f32],
+    to_stride: usize,
+    size: [usize; 2],
+}
+
+impl Kernel for Turn<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Isa>(self, _: S) {
-        let (channels, filters) = (self.channels, self.filters);
-        let count = self.dw.len() / (9 * channels);
-        for channel in 0..channels {
-            let mut u = [[0.0f32; FILTERS]; POINTS];
-            for (point, u) in u.iter_mut().enumerate() {
-                let at = (point * channels + channel) * filters + self.first;
-                u[..count].copy_from_slice(&self.points[at..][..count]);
-            }
-            let mut taps = [[0.0f32; FILTERS]; 9];
-            for lane in 0..FILTERS {
-                let rows: [[f32; 3]; 6] = std::array::from_fn(|i| {
-                    kernel_taps(std::array::from_fn(|j| u[i * 6 + j][lane]))
-                });
-                for kx in 0..3 {
-                    let column = kernel_taps(std::array::from_fn(|i| rows[i][kx]));
-                    for (ky, value) in column.into_iter().enumerate() {
-                        taps[ky * 3 + kx][lane] = value;
-                    }
+    fn run<S: Isa>(self, isa: S) {
+        let [rows, columns] = self.size;
+        let (whole_rows, whole_columns) = (rows / 8 * 8, columns / 8 * 8);
+        for row in (0..whole_rows).step_by(8) {
+            for column in (0..whole_columns).step_by(8) {
+                let mut lines: [&[f32]; 8] = [&[]; 8];
+                for (i, line) in lines.iter_mut().enumerate() {
+                    *line = &self.from[(row + i) * self.from_stride + column..][..8];
                 }
+                let to = &mut self.to[column * self.to_stride + row..];
+                isa.turn8(lines, to, self.to_stride);
             }
-            for (filter, dw) in self.dw.chunks_exact_mut(9 * channels).enumerate() {
-                for (tap, values) in taps.iter().enumerate() {
-                    dw[tap * channels + channel] = values[filter];
-                }
+        }
+        // What does not fill blocks of eight, as on registers of four lanes.
+        for row in 0..rows {
+            let begun = if row < whole_rows { whole_columns } else { 0 };
+            for column in begun..columns {
+                self.to[column * self.to_stride + row] = self.from[row * self.from_stride + column];
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The data transforms of Winograd's F(4x4, 3x3), vectorised over channels.
+//! The transforms of Winograd's F(4x4, 3x3): of data, vectorised over channels, and of kernels, over
+//! filters.
 //!
 //! Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), section 4.3:
 //! `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`, interpolation points 0, ±1, ±2 and infinity. The gradient of the
@@ -14,7 +15,8 @@ pub const POINTS: usize = 36;
 /// Pixels outside the image point to a line of zeros when read, and to a scratch line when written,
 /// so that the kernels have no branch.
 pub struct Transform {
-    /// The 6x6 input pixels, or the first 16 entries: the 4x4 output pixels; each `channels` values.
+    /// The 6x6 input pixels, the 4x4 output pixels in the first 16 entries, or the 3x3 taps of a kernel in
+    /// the first 9; each `channels` values.
     pub pixels: [*mut f32; POINTS],
     /// The transformed tile `[36, channels]`, the points `step` values apart.
     pub points: *mut f32,
@@ -82,6 +84,99 @@ unsafe fn a<V: Vector>(y: [V; 4]) -> [V; 6] {
             odd2.mul_add(V::splat(-2.0), even2),
             y[3],
         ]
+    }
+}
+
+/// `G g`.
+#[inline(always)]
+unsafe fn g<V: Vector>(k: [V; 3]) -> [V; 6] {
+    // SAFETY: see `Vector`.
+    unsafe {
+        let zero = V::zero();
+        let (sixth, half) = (V::splat(-1.0 / 6.0), V::splat(1.0 / 12.0));
+        let outer = k[0].add(k[2]).mul_add(sixth, zero);
+        let middle = k[1].mul_add(sixth, zero);
+        let near = k[2].mul_add(
+            V::splat(1.0 / 6.0),
+            k[0].mul_add(V::splat(1.0 / 24.0), zero),
+        );
+        let far = k[1].mul_add(half, zero);
+        [
+            k[0].mul_add(V::splat(0.25), zero),
+            outer.add(middle),
+            outer.sub(middle),
+            near.add(far),
+            near.sub(far),
+            k[2],
+        ]
+    }
+}
+
+/// `Gᵀ u`.
+#[inline(always)]
+unsafe fn gt<V: Vector>(u: [V; 6]) -> [V; 3] {
+    // SAFETY: see `Vector`.
+    unsafe {
+        let zero = V::zero();
+        let (sixth, minus_sixth) = (V::splat(1.0 / 6.0), V::splat(-1.0 / 6.0));
+        let near = u[1].add(u[2]).mul_add(minus_sixth, zero);
+        let far = u[3].add(u[4]);
+        let step = u[3].sub(u[4]).mul_add(V::splat(1.0 / 12.0), zero);
+        [
+            far.mul_add(V::splat(1.0 / 24.0), u[0].mul_add(V::splat(0.25), near)),
+            u[2].sub(u[1]).mul_add(sixth, step),
+            far.mul_add(sixth, u[5].add(near)),
+        ]
+    }
+}
+
+/// `points = G taps Gᵀ`: the first nine pixels are the taps, each with `channels` filters side by side.
+///
+/// # Safety
+/// As for [`input_tile`].
+#[inline(always)]
+pub unsafe fn kernel_tile<V: Vector>(t: &Transform) {
+    // SAFETY: by the caller.
+    unsafe {
+        for filter in (0..t.channels).step_by(V::N) {
+            let mut columns = [[V::zero(); 6]; 3];
+            for (j, column) in columns.iter_mut().enumerate() {
+                *column = g(std::array::from_fn(|i| {
+                    V::load(t.pixels[i * 3 + j].add(filter))
+                }));
+            }
+            for i in 0..6 {
+                let row = g(columns.map(|column| column[i]));
+                for (j, value) in row.into_iter().enumerate() {
+                    value.store(t.points.add((i * 6 + j) * t.step + filter));
+                }
+            }
+        }
+    }
+}
+
+/// `taps = Gᵀ points G`: the adjoint of [`kernel_tile`].
+///
+/// # Safety
+/// As for [`input_tile`].
+#[inline(always)]
+pub unsafe fn kernel_gradient_tile<V: Vector>(t: &Transform) {
+    // SAFETY: by the caller.
+    unsafe {
+        for filter in (0..t.channels).step_by(V::N) {
+            let mut columns = [[V::zero(); 3]; 6];
+            for (j, column) in columns.iter_mut().enumerate() {
+                *column = gt(std::array::from_fn(|i| {
+                    V::load(t.points.add((i * 6 + j) * t.step + filter))
+                }));
+            }
+            for i in 0..3 {
+                let row = gt(columns.map(|column| column[i]));
+                for (j, value) in row.into_iter().enumerate() {
+                    value.store(t.pixels[i * 3 + j].add(filter));
+                }
+            }
+        }
     }
 }
 

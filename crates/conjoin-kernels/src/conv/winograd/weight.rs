@@ -10,7 +10,8 @@ use super::super::tile::{Row, Start, Tile, engine};
 use super::grid::{grids, tile_len};
 use super::kernel::kernel_gradient;
 use super::transform::POINTS;
-use crate::unwritten::build;
+use crate::buffer::build_with;
+use crate::scratch::with_scratch;
 
 /// f32 values of transformed tiles that one step holds (third-level cache).
 const GROUP: usize = 1 << 21;
@@ -25,8 +26,6 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let (in_len, out_len) = (tile_len(channels), tile_len(filters));
     let group = (GROUP / (in_len + out_len)).clamp(1, tiles.max(1));
     let zeros = vec![0.0f32; channels.max(filters)];
-    let mut points = vec![0.0f32; group * in_len];
-    let mut gradients = vec![0.0f32; group * out_len];
     let plane = channels * filters;
     let rows: Vec<Row> = (0..channels)
         .map(|channel| Row {
@@ -34,7 +33,8 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
             to: channel * filters,
         })
         .collect();
-    let fill = |sums: &mut [MaybeUninit<f32>]| {
+    let fill = |sums: &mut [MaybeUninit<f32>], scratch: &mut [f32]| {
+        let (points, gradients) = scratch.split_at_mut(group * in_len);
         if tiles == 0 {
             sums.fill(MaybeUninit::new(0.0));
         }
@@ -86,6 +86,8 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
         }
     };
     // SAFETY: the first group of tiles writes all sums; without a tile they are cleared.
-    let sums = unsafe { build(POINTS * plane, fill) };
-    kernel_gradient(&sums, channels, filters)
+    let sums = with_scratch(group * (in_len + out_len), |scratch| unsafe {
+        build_with(POINTS * plane, |sums| fill(sums, scratch))
+    });
+    kernel_gradient(engine, &sums, channels, filters)
 }
