@@ -71,6 +71,8 @@ pub enum Meaning {
     Weights,
     /// Real-valued quantities to regress, in `units`.
     Quantity,
+    /// Trained weights of a node, which another one may use as its own.
+    Parameters,
 }
 
 impl fmt::Display for Meaning {
@@ -83,6 +85,7 @@ impl fmt::Display for Meaning {
             Self::Logits => "logits",
             Self::Weights => "weights",
             Self::Quantity => "quantity",
+            Self::Parameters => "parameters",
         })
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn blend_rows(
             });
         }
     };
-    Ok(Value { payload, lengths })
+    Ok(Value::with_lengths(payload, lengths))
 }
 
 /// Tokens as a decoder would have fed them back: the most probable symbol of each position, moved

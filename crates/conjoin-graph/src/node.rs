@@ -165,16 +165,39 @@ impl Outputs {
     }
 }
 
-/// What earlier positions left behind in a node that is run step by step. The first dimension of
-/// each value is the batch, so that a beam search can pick rows.
+/// What a node that is run step by step keeps. The first dimension of each value is the batch, so
+/// that a search can pick rows.
 #[derive(Debug, Clone, Default)]
-pub struct State(pub BTreeMap<String, Value>);
+pub struct State {
+    /// What earlier positions left behind: differs between the prefixes of one source.
+    pub prefix: BTreeMap<String, Value>,
+    /// What follows from inputs that do not move with the position, such as projections of a memory:
+    /// the same for all prefixes of one source.
+    pub source: BTreeMap<String, Value>,
+}
 
 impl State {
+    /// Keeps these rows of everything, in this order; a row may be kept several times.
     pub fn select_rows(&mut self, rows: &[usize]) {
-        for value in self.0.values_mut() {
-            *value = value.clone().select_rows(rows);
-        }
+        self.select_prefixes(rows);
+        self.select_sources(rows);
+    }
+
+    /// Keeps these rows of what differs between prefixes.
+    pub fn select_prefixes(&mut self, rows: &[usize]) {
+        select(&mut self.prefix, rows);
+    }
+
+    /// Keeps these rows of what is the same for all prefixes of a source: wanted only where a row
+    /// goes on from another source than the row in its place did.
+    pub fn select_sources(&mut self, rows: &[usize]) {
+        select(&mut self.source, rows);
+    }
+}
+
+fn select(values: &mut BTreeMap<String, Value>, rows: &[usize]) {
+    for value in values.values_mut() {
+        *value = value.clone().select_rows(rows);
     }
 }
 

@@ -27,6 +27,8 @@ pub struct InputPort {
     pub optional: bool,
     /// Only the contract is read (a vocabulary, say); no value arrives at run time.
     pub contract_only: bool,
+    /// Whether it is wired decides which weights the node has.
+    pub decides_weights: bool,
 }
 
 impl InputPort {
@@ -43,6 +45,22 @@ impl InputPort {
             dims: dims.to_vec(),
             optional: false,
             contract_only: false,
+            decides_weights: false,
+        }
+    }
+
+    /// An optional input for the weights of another node, `[V, D]`, which this one uses instead of
+    /// its own.
+    pub fn parameters(about: &'static str) -> Self {
+        Self {
+            decides_weights: true,
+            ..Self::new(
+                "weight",
+                about,
+                &[Meaning::Parameters],
+                &[Want::Known("V"), Want::Known("D")],
+            )
+            .optional()
         }
     }
 

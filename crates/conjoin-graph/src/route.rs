@@ -52,6 +52,12 @@ impl Route {
         self.steps.iter().map(|step| step.node.as_str())
     }
 
+    /// What feeds the inputs of one node.
+    pub fn sources_of(&self, node: &str) -> impl Iterator<Item = &PortRef> {
+        let steps = self.steps.iter().filter(move |step| step.node == node);
+        steps.flat_map(|step| step.feeds.iter().map(|(_, wire)| &wire.from))
+    }
+
     /// Columns that the route reads.
     pub fn columns(&self) -> BTreeSet<&str> {
         self.sources()

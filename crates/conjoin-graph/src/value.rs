@@ -150,6 +150,8 @@ impl Payload {
 pub struct Value {
     pub payload: Payload,
     pub lengths: Option<Arc<[usize]>>,
+    /// A module's weights, offered to other modules: the first dimension is not the batch.
+    pub is_parameter: bool,
 }
 
 impl<T: Into<Payload>> From<T> for Value {
@@ -157,6 +159,7 @@ impl<T: Into<Payload>> From<T> for Value {
         Self {
             payload: tensor.into(),
             lengths: None,
+            is_parameter: false,
         }
     }
 }
@@ -167,6 +170,16 @@ impl Value {
         Self {
             payload: tensor.into(),
             lengths,
+            is_parameter: false,
+        }
+    }
+
+    /// A module's weights as a value: the same for every row of every batch.
+    pub fn parameter(tensor: impl Into<Payload>) -> Self {
+        Self {
+            payload: tensor.into(),
+            lengths: None,
+            is_parameter: true,
         }
     }
 
@@ -200,13 +213,17 @@ impl Value {
     pub fn detach(self) -> Self {
         Self {
             payload: self.payload.detach(),
-            lengths: self.lengths,
+            ..self
         }
     }
 
-    /// Rows picked by index, in that order; a row may be picked several times.
+    /// Rows picked by index, in that order; a row may be picked several times. A parameter has no
+    /// rows and stays whole.
     #[must_use]
     pub fn select_rows(self, rows: &[usize]) -> Self {
+        if self.is_parameter {
+            return self;
+        }
         let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let device = self.payload.device();
         let data = TensorData::new(indices, [rows.len()]);
@@ -218,6 +235,7 @@ impl Value {
                 .payload
                 .select_rows(Tensor::from_data(data, (&device, DType::I64))),
             lengths,
+            is_parameter: false,
         }
     }
 
@@ -225,7 +243,7 @@ impl Value {
     pub fn from_column(column: &Column, device: &Device) -> Result<Self, ValueError> {
         let shape = column.array.shape.clone();
         let rank = shape.len();
-        let payload = match &column.array.data {
+        let payload: Payload = match &column.array.data {
             ArrayData::F32(elements) => {
                 let data = TensorData::new(elements.clone(), shape.clone());
                 match rank {
@@ -248,10 +266,7 @@ impl Value {
                 }
             }
         };
-        Ok(Self {
-            payload,
-            lengths: column.lengths.clone(),
-        })
+        Ok(Self::with_lengths(payload, column.lengths.clone()))
     }
 
     /// Elements on the host in row-major order.

@@ -1,6 +1,8 @@
 //! Functions applied element by element.
 
 use crate::init::Fill;
+use burn::tensor::Tensor;
+use burn::tensor::activation::silu;
 use conjoin_kernels::linear;
 
 /// A function of each element.
@@ -28,13 +30,16 @@ pub enum Activation {
     Gelu,
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
+    /// `x / (1 + exp(-x))`, also called swish (Hendrycks and Gimpel 2016; Ramachandran et al. 2017).
+    Silu,
 }
 
 impl Activation {
-    /// The same function as the kernels name it.
+    /// The same function as the kernels name it; what they do not have comes afterwards
+    /// ([`Activation::afterwards`]).
     pub(crate) fn kernel(self) -> linear::Activation {
         match self {
-            Self::None => linear::Activation::None,
+            Self::None | Self::Silu => linear::Activation::None,
             Self::Tanh => linear::Activation::Tanh,
             Self::Relu => linear::Activation::Relu,
             Self::Gelu => linear::Activation::Gelu,
@@ -42,11 +47,19 @@ impl Activation {
         }
     }
 
+    /// The part of the function that the kernels leave.
+    pub(crate) fn afterwards<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Silu => silu(x),
+            _ => x,
+        }
+    }
+
     /// Initial weights for a matrix whose product goes into this function: He for what is zero on
     /// one side, Xavier for the rest.
     pub fn fill(self, fan_in: usize, fan_out: usize) -> Fill {
         match self {
-            Self::Relu | Self::Gelu => Fill::HeNormal { fan_in },
+            Self::Relu | Self::Gelu | Self::Silu => Fill::HeNormal { fan_in },
             Self::None | Self::Tanh | Self::Sigmoid => Fill::XavierUniform { fan_in, fan_out },
         }
     }

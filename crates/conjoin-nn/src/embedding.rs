@@ -44,21 +44,37 @@ impl Embedding {
         }
     }
 
+    /// The table, `[vocabulary, size]`, for a module that uses the same one.
+    pub fn weight(&self) -> Tensor<2> {
+        self.weight.val()
+    }
+
     /// `[B, T]` indices below the vocabulary's size to `[B, T, size]`.
     pub fn forward(&self, indices: Tensor<2, Int>) -> Tensor<3> {
-        let vectors = embedding(self.weight.val(), indices.clone());
-        let vectors = if self.scale == 1.0 {
-            vectors
-        } else {
-            vectors * self.scale
-        };
-        match self.padding {
-            None => vectors,
-            Some(padding) => {
-                let mask = indices.equal_elem(padding).unsqueeze_dim::<3>(2);
-                let dims = vectors.dims();
-                vectors.mask_fill(mask.expand(dims), 0.0)
-            }
+        look_up(self.weight(), indices, self.padding, self.scale)
+    }
+}
+
+/// Rows of a table `[vocabulary, size]` by index, multiplied by `scale`; the padding index gives
+/// zeros.
+pub fn look_up(
+    table: Tensor<2>,
+    indices: Tensor<2, Int>,
+    padding: Option<i64>,
+    scale: f64,
+) -> Tensor<3> {
+    let vectors = embedding(table, indices.clone());
+    let vectors = if scale == 1.0 {
+        vectors
+    } else {
+        vectors * scale
+    };
+    match padding {
+        None => vectors,
+        Some(padding) => {
+            let mask = indices.equal_elem(padding).unsqueeze_dim::<3>(2);
+            let dims = vectors.dims();
+            vectors.mask_fill(mask.expand(dims), 0.0)
         }
     }
 }

@@ -31,6 +31,7 @@ pub mod sequence;
 pub mod transformer;
 pub mod transformer_decoder;
 pub mod transformer_encoder;
+mod vanilla;
 
 pub use activation::Activation;
 pub use attention::{Attended, Attention, AttentionOptions, Score};

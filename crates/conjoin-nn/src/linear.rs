@@ -55,11 +55,34 @@ impl Linear {
         shape[D - 1] = output;
         let bias = self.bias.as_ref().map(Param::val);
         let x = x.reshape([rows, input]);
-        linear(x, weight, bias, self.activation.kernel()).reshape(shape)
+        let y = linear(x, weight, bias, self.activation.kernel());
+        self.activation.afterwards(y).reshape(shape)
     }
 
     /// Multiply-adds for one row, times two.
     pub fn flops(input: usize, output: usize) -> f64 {
         2.0 * input as f64 * output as f64
+    }
+}
+
+/// An affine map with the weights of another module, such as an embedding's table (Press and Wolf
+/// 2017); its own is only the bias.
+#[derive(Module, Debug)]
+pub struct TiedLinear {
+    bias: Option<Param<Tensor<1>>>,
+}
+
+impl TiedLinear {
+    /// The bias begins with zeros.
+    pub fn new(init: &Init, output: usize, bias: bool) -> Self {
+        Self {
+            bias: bias.then(|| init.param("bias", [output], Fill::Constant(0.0))),
+        }
+    }
+
+    /// Rows `[N, input]` and a weight `[output, input]` to `[N, output]`.
+    pub fn forward(&self, x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+        let bias = self.bias.as_ref().map(Param::val);
+        linear(x, weight, bias, Activation::None.kernel())
     }
 }

@@ -24,13 +24,16 @@ const BASE: f64 = 10_000.0;
     serde::Deserialize,
     schemars::JsonSchema,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum PositionKind {
     /// Not at all: only what the inputs tell, and a causal mask.
     None,
     /// Sines and cosines of the position are added to the inputs (Vaswani et al. 2017).
     #[default]
     Sinusoidal,
+    /// The same numbers in another order, all sines before all cosines: Marian's (Junczys-Dowmunt et
+    /// al. 2018).
+    SinusoidalHalves,
     /// A trained vector a position is added to the inputs (Gehring et al. 2017).
     Learned,
     /// Queries and keys are rotated by angles that grow with the position, so that scores depend on
@@ -73,8 +76,9 @@ impl Positions {
     pub fn add(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
         let [_, time, size] = x.dims();
         match (self.kind, &self.weight) {
-            (PositionKind::Sinusoidal, _) => {
-                let table = sinusoids(first, time, size, &x.device());
+            (PositionKind::Sinusoidal | PositionKind::SinusoidalHalves, _) => {
+                let halves = self.kind == PositionKind::SinusoidalHalves;
+                let table = sinusoids(first, time, size, halves, &x.device());
                 x + table.unsqueeze()
             }
             (PositionKind::Learned, Some(weight)) => {
@@ -94,11 +98,17 @@ impl Positions {
 }
 
 /// `[T, D]`: `sin(t / 10000^(2i / D))` at feature 2i, and the cosine at 2i + 1 (Vaswani et al. 2017,
-/// section 3.5).
-fn sinusoids(first: usize, time: usize, size: usize, device: &Device) -> Tensor<2> {
+/// section 3.5). In `halves` the even features of this come first, then the odd ones.
+fn sinusoids(first: usize, time: usize, size: usize, halves: bool, device: &Device) -> Tensor<2> {
+    let even = size.div_ceil(2);
     let values: Vec<f32> = (first..first + time)
         .flat_map(|t| {
             (0..size).map(move |i| {
+                let i = match (halves, i < even) {
+                    (false, _) => i,
+                    (true, true) => 2 * i,
+                    (true, false) => 2 * (i - even) + 1,
+                };
                 let angle = angle(t, i / 2, size);
                 (if i % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
             })

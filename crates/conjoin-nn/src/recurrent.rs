@@ -1,16 +1,17 @@
-//! LSTM and GRU: layers, directions, dropout between layers, and one step at a time.
+//! LSTM, GRU and plain RNN: layers, directions, dropout between layers, and one step at a time.
 //!
 //! Shapes: input `[B, T, input]`, states `[B, T, hidden * directions]`, last `[B, hidden *
 //! directions]`; rows are padded at the end of T and carry a length each.
 //!
 //! LSTM: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000; gates stacked
-//! as input, forget, cell, output. GRU: Cho et al. 2014; gates stacked as reset, update, new. Names
-//! and layouts of parameters are those of `torch.nn.LSTM` and `torch.nn.GRU`:
+//! as input, forget, cell, output. GRU: Cho et al. 2014; gates stacked as reset, update, new. RNN:
+//! Elman 1990. Names and layouts of parameters are those of `torch.nn.LSTM`, `GRU` and `RNN`:
 //! `layers.1.backward.weight_hh` here is `weight_hh_l1_reverse` there.
 
 use crate::init::{Fill, Init};
 use crate::mode::Mode;
 use crate::sequence::{at, last_valid};
+use crate::vanilla::{self, Weights};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use conjoin_kernels::rnn;
@@ -34,6 +35,8 @@ pub enum Cell {
     Lstm,
     /// Gated recurrent unit.
     Gru,
+    /// No gates: the hyperbolic tangent of input and state (Elman 1990).
+    Rnn,
 }
 
 impl Cell {
@@ -42,6 +45,7 @@ impl Cell {
         match self {
             Self::Lstm => 4,
             Self::Gru => 3,
+            Self::Rnn => 1,
         }
     }
 }
@@ -61,6 +65,8 @@ pub struct RecurrentOptions {
     /// GRU only: the reset gate acts on the product with the state (cuDNN, PyTorch) rather than on
     /// the state itself (Cho et al. 2014).
     pub reset_after: bool,
+    /// Every layer begins with the given state, not the first one alone.
+    pub initial_everywhere: bool,
 }
 
 /// One layer in one direction.
@@ -95,7 +101,7 @@ impl Direction {
                 blocks,
                 value: 1.0,
             },
-            Cell::Gru => Fill::Constant(0.0),
+            Cell::Gru | Cell::Rnn => Fill::Constant(0.0),
         };
         Self {
             weight_ih: init.param("weight_ih", [rows, input], fill_ih),
@@ -109,6 +115,15 @@ impl Direction {
 
     fn hidden(&self) -> usize {
         self.weight_hh.lazy_shape()[1]
+    }
+
+    fn weights(&self) -> Weights {
+        Weights {
+            weight_ih: self.weight_ih.val(),
+            weight_hh: self.weight_hh.val(),
+            bias_ih: self.bias_ih.val(),
+            bias_hh: self.bias_hh.val(),
+        }
     }
 
     /// `[B, T, input]` to the states `[B, T, hidden]`, zero behind each row's length.
@@ -138,6 +153,7 @@ impl Direction {
                 reverse,
                 self.reset_after,
             ),
+            Cell::Rnn => vanilla::forward(x, initial, self.weights(), lengths, reverse),
         }
     }
 
@@ -154,6 +170,10 @@ impl Direction {
                     memory: Some(memory),
                 }
             }
+            None if self.cell == Cell::Rnn => LayerState {
+                hidden: vanilla::step(x, hidden, self.weights()),
+                memory: None,
+            },
             None => LayerState {
                 hidden: rnn::gru_step(x, hidden, w_ih, w_hh, b_ih, b_hh, self.reset_after),
                 memory: None,
@@ -187,7 +207,7 @@ impl Layer {
 pub struct LayerState {
     /// `[B, hidden]`
     pub hidden: Tensor<2>,
-    /// `[B, hidden]`, the LSTM's cell; `None` for a GRU.
+    /// `[B, hidden]`, the LSTM's cell; `None` for the others.
     pub memory: Option<Tensor<2>>,
 }
 
@@ -212,6 +232,7 @@ pub struct RecurrentOutput {
 pub struct Recurrent {
     layers: Vec<Layer>,
     dropout: f64,
+    initial_everywhere: bool,
 }
 
 impl Recurrent {
@@ -234,11 +255,18 @@ impl Recurrent {
         Self {
             layers,
             dropout: options.dropout,
+            initial_everywhere: options.initial_everywhere,
         }
     }
 
-    /// Runs whole sequences. `initial` `[B, hidden]` is the first layer's state before the first
-    /// position in both directions; all other states begin with zeros.
+    /// The given state for a layer that has it, and zeros for the others.
+    fn initial(&self, index: usize, given: Option<&Tensor<2>>, zeros: Tensor<2>) -> Tensor<2> {
+        let has = index == 0 || self.initial_everywhere;
+        given.filter(|_| has).cloned().unwrap_or(zeros)
+    }
+
+    /// Runs whole sequences. `initial` `[B, hidden]` is the state before the first position, in both
+    /// directions, of the first layer or of all; all other states begin with zeros.
     pub fn forward(
         &self,
         x: Tensor<3>,
@@ -248,16 +276,14 @@ impl Recurrent {
     ) -> RecurrentOutput {
         let [rows, _, _] = x.dims();
         let device = x.device();
-        let mut initial = initial;
         let mut states = x;
         let mut bidirectional = false;
         for (index, layer) in self.layers.iter().enumerate() {
             if index > 0 {
                 states = mode.dropout(states, self.dropout);
             }
-            let before = initial
-                .take()
-                .unwrap_or_else(|| Tensor::zeros([rows, layer.forward.hidden()], &device));
+            let zeros = Tensor::zeros([rows, layer.forward.hidden()], &device);
+            let before = self.initial(index, initial.as_ref(), zeros);
             states = layer.forward(states, before, lengths);
             bidirectional = layer.backward.is_some();
         }
@@ -273,17 +299,17 @@ impl Recurrent {
     /// The state before the first position, for `rows` rows; the device is that of `like`.
     pub fn initial_state(&self, initial: Option<Tensor<2>>, like: &Tensor<2>) -> RecurrentState {
         let [rows, _] = like.dims();
-        let mut initial = initial;
         let layers = self
             .layers
             .iter()
-            .map(|layer| {
+            .enumerate()
+            .map(|(index, layer)| {
                 let zeros = || Tensor::zeros([rows, layer.forward.hidden()], &like.device());
                 LayerState {
-                    hidden: initial.take().unwrap_or_else(zeros),
+                    hidden: self.initial(index, initial.as_ref(), zeros()),
                     memory: match layer.forward.cell {
                         Cell::Lstm => Some(zeros()),
-                        Cell::Gru => None,
+                        Cell::Gru | Cell::Rnn => None,
                     },
                 }
             })

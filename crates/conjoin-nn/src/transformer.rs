@@ -1,6 +1,8 @@
 //! What transformer encoders and decoders have in common: sizes, behaviour, cost.
 
 use crate::activation::Activation;
+use crate::init::Init;
+use crate::layer_norm::LayerNorm;
 use crate::linear::Linear;
 use crate::multi_head::{MultiHeadAttention, MultiHeadOptions};
 use crate::position::PositionKind;
@@ -20,6 +22,10 @@ pub struct TransformerOptions {
     pub order: NormOrder,
     /// Normalise what comes out of the last layer.
     pub final_norm: bool,
+    /// Normalise the inputs with their positions, before the first layer.
+    pub embedding_norm: bool,
+    /// What every normalisation adds to the variance.
+    pub norm_epsilon: f64,
     /// Probability of dropping, in training, an element of the input with its positions, a weight
     /// of attention, an element inside the feed-forward sub-layer, an element of a sub-layer's
     /// output.
@@ -30,6 +36,11 @@ pub struct TransformerOptions {
 }
 
 impl TransformerOptions {
+    /// A normalisation under a name.
+    pub(crate) fn norm(&self, init: &Init, name: &str) -> LayerNorm {
+        LayerNorm::with_epsilon(&init.child(name), self.size, self.norm_epsilon)
+    }
+
     /// Attention over a memory with these features.
     pub(crate) fn attention(&self, memory: usize) -> MultiHeadOptions {
         MultiHeadOptions {

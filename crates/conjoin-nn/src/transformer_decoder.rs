@@ -11,7 +11,7 @@
 use crate::cache::Cache;
 use crate::feed_forward::{feed_forward, linears};
 use crate::init::Init;
-use crate::layer_norm::LayerNorm;
+use crate::layer_norm::{LayerNorm, normed};
 use crate::linear::Linear;
 use crate::mode::Mode;
 use crate::multi_head::{KeysValues, MultiHeadAttention, Visible};
@@ -77,7 +77,7 @@ impl Layer {
     fn new(init: &Init, options: &TransformerOptions, memory: Option<usize>) -> Self {
         let attention =
             |name, memory| MultiHeadAttention::new(&init.child(name), &options.attention(memory));
-        let norm = |name| LayerNorm::new(&init.child(name), options.size);
+        let norm = |name| options.norm(init, name);
         let [linear1, linear2] = linears(init, options);
         Self {
             self_attn: attention("self_attn", options.size),
@@ -149,6 +149,8 @@ pub struct TransformerDecoder {
     positions: Positions,
     layers: Vec<Layer>,
     norm: Option<LayerNorm>,
+    /// Of the inputs with their positions, as in BERT.
+    embedding_norm: Option<LayerNorm>,
     dropout: f64,
     #[module(skip)]
     order: NormOrder,
@@ -166,13 +168,15 @@ impl TransformerDecoder {
         weights: bool,
     ) -> Self {
         let layers = init.child("layers");
-        let norm = || LayerNorm::new(&init.child("norm"), options.size);
         Self {
             positions: Positions::new(&init.child("positions"), options),
             layers: (0..options.layers)
                 .map(|index| Layer::new(&layers.child(&index.to_string()), options, memory))
                 .collect(),
-            norm: options.final_norm.then(norm),
+            norm: options.final_norm.then(|| options.norm(init, "norm")),
+            embedding_norm: options
+                .embedding_norm
+                .then(|| options.norm(init, "embedding_norm")),
             dropout: options.dropout,
             order: options.order,
             weights,
@@ -267,7 +271,8 @@ impl TransformerDecoder {
     }
 
     fn begin(&self, x: Tensor<3>, first: usize, mode: &mut Mode) -> Residual {
-        let x = mode.dropout(self.positions.add(x, first), self.dropout);
+        let x = normed(self.embedding_norm.as_ref(), self.positions.add(x, first));
+        let x = mode.dropout(x, self.dropout);
         Residual::new(self.order, x)
     }
 }

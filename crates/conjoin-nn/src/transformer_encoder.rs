@@ -7,7 +7,7 @@
 
 use crate::feed_forward::{feed_forward, linears};
 use crate::init::Init;
-use crate::layer_norm::LayerNorm;
+use crate::layer_norm::{LayerNorm, normed};
 use crate::linear::Linear;
 use crate::mode::Mode;
 use crate::multi_head::{MultiHeadAttention, Visible};
@@ -32,7 +32,7 @@ struct Layer {
 impl Layer {
     fn new(init: &Init, options: &TransformerOptions) -> Self {
         let attention = options.attention(options.size);
-        let norm = |name| LayerNorm::new(&init.child(name), options.size);
+        let norm = |name| options.norm(init, name);
         let [linear1, linear2] = linears(init, options);
         Self {
             self_attn: MultiHeadAttention::new(&init.child("self_attn"), &attention),
@@ -69,6 +69,8 @@ pub struct TransformerEncoder {
     positions: Positions,
     layers: Vec<Layer>,
     norm: Option<LayerNorm>,
+    /// Of the inputs with their positions, as in BERT.
+    embedding_norm: Option<LayerNorm>,
     dropout: f64,
     #[module(skip)]
     order: NormOrder,
@@ -77,13 +79,15 @@ pub struct TransformerEncoder {
 impl TransformerEncoder {
     pub fn new(init: &Init, options: &TransformerOptions) -> Self {
         let layers = init.child("layers");
-        let norm = || LayerNorm::new(&init.child("norm"), options.size);
         Self {
             positions: Positions::new(&init.child("positions"), options),
             layers: (0..options.layers)
                 .map(|index| Layer::new(&layers.child(&index.to_string()), options))
                 .collect(),
-            norm: options.final_norm.then(norm),
+            norm: options.final_norm.then(|| options.norm(init, "norm")),
+            embedding_norm: options
+                .embedding_norm
+                .then(|| options.norm(init, "embedding_norm")),
             dropout: options.dropout,
             order: options.order,
         }
@@ -96,7 +100,8 @@ impl TransformerEncoder {
 
     /// `[B, T, D]` to `[B, T, D]`, zero behind each row's length.
     pub fn forward(&self, x: Tensor<3>, lengths: &[usize], mode: &mut Mode) -> Tensor<3> {
-        let x = mode.dropout(self.positions.add(x, 0), self.dropout);
+        let x = normed(self.embedding_norm.as_ref(), self.positions.add(x, 0));
+        let x = mode.dropout(x, self.dropout);
         let mut x = Residual::new(self.order, x);
         for layer in &self.layers {
             layer.forward(&mut x, &self.positions, lengths, mode);

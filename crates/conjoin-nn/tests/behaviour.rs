@@ -39,13 +39,22 @@ fn options(cell: Cell, reset_after: bool) -> RecurrentOptions {
         bidirectional: false,
         dropout: 0.5,
         reset_after,
+        initial_everywhere: false,
     }
 }
 
 #[test]
 fn steps_equal_one_pass() {
-    for (cell, reset_after) in [(Cell::Lstm, true), (Cell::Gru, true), (Cell::Gru, false)] {
-        let stack = Recurrent::new(&init(3), &options(cell, reset_after));
+    for (cell, reset_after, everywhere) in [
+        (Cell::Lstm, true, false),
+        (Cell::Lstm, true, true),
+        (Cell::Gru, true, false),
+        (Cell::Gru, false, false),
+        (Cell::Rnn, true, true),
+    ] {
+        let mut options = options(cell, reset_after);
+        options.initial_everywhere = everywhere;
+        let stack = Recurrent::new(&init(3), &options);
         let (x, initial) = (random([4, 6, 3]), random([4, 5]));
         let mut mode = Mode::evaluation();
         let whole = stack.forward(x.clone(), Some(initial.clone()), &[6; 4], &mut mode);

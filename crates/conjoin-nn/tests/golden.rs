@@ -55,6 +55,7 @@ fn recurrent(name: &str, cell: Cell, bidirectional: bool) {
         bidirectional,
         dropout: 0.5,
         reset_after: true,
+        initial_everywhere: name.ends_with("everywhere"),
     };
     let stack = golden.load(Recurrent::new(&init(), &options));
     let x = golden.input::<3>("x");
@@ -88,6 +89,21 @@ fn gru_of_two_layers_and_directions() {
 #[test]
 fn gru_with_initial_state() {
     recurrent("gru-initial", Cell::Gru, false);
+}
+
+#[test]
+fn gru_whose_layers_all_have_the_initial_state() {
+    recurrent("gru-everywhere", Cell::Gru, false);
+}
+
+#[test]
+fn rnn_of_two_layers_and_directions() {
+    recurrent("rnn", Cell::Rnn, true);
+}
+
+#[test]
+fn rnn_with_initial_state() {
+    recurrent("rnn-initial", Cell::Rnn, false);
 }
 
 fn attention(name: &str, score: Score, memory: usize, common: usize) {

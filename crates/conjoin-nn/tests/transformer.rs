@@ -1,5 +1,5 @@
-//! Transformer modules against PyTorch, forward and every gradient; `golden/transformer.py` made the
-//! files. And what they promise beyond: steps, initial values, shares of attention.
+//! Transformer modules against PyTorch and Hugging Face, forward and every gradient;
+//! `golden/transformer.py` and `golden/hugging_face.py` made the files. And what they promise beyond: steps, initial values, shares of attention.
 
 #[allow(dead_code)] // other tests use the rest
 mod harness;
@@ -25,6 +25,8 @@ fn options(order: NormOrder, activation: Activation) -> TransformerOptions {
         activation,
         order,
         final_norm: order == NormOrder::Pre,
+        embedding_norm: false,
+        norm_epsilon: 1e-5,
         dropout: 0.5,
         positions: PositionKind::None,
         max_length: 7,
@@ -176,6 +178,22 @@ fn decoder_without_a_memory() {
     let mut options = options(NormOrder::Pre, Activation::Gelu);
     options.final_norm = false;
     decoder("transformer-decoder-alone", &options, None);
+}
+
+#[test]
+fn berts_encoder() {
+    let mut options = options(NormOrder::Post, Activation::Gelu);
+    options.positions = PositionKind::Learned;
+    (options.embedding_norm, options.norm_epsilon) = (true, 1e-12);
+    encoder("bert-encoder", &options);
+}
+
+#[test]
+fn marians_encoder_and_decoder() {
+    let mut options = options(NormOrder::Post, Activation::Silu);
+    options.positions = PositionKind::SinusoidalHalves;
+    encoder("marian-encoder", &options);
+    decoder("marian-decoder", &options, Some(8));
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

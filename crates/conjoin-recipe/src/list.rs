@@ -40,14 +40,20 @@ pub struct OptionInfo {
     /// The default as TOML would have it, where there is one.
     pub default: Option<serde_json::Value>,
     pub about: String,
+    /// Keys of a table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<OptionInfo>,
 }
+
+/// Tables in tables that are shown.
+const DEPTH: usize = 3;
 
 /// Every family, with the node kinds of outside crates.
 pub fn all(extensions: &[NodeExtension]) -> Vec<Group> {
     let table = |name: &str, about: &str, schema: Schema| Kind {
         name: name.to_owned(),
         about: about.to_owned(),
-        options: options(&schema),
+        options: options(Shape::new(&schema), DEPTH),
     };
     vec![
         group("nodes", "[nodes.NAME]", &kinds::nodes(extensions)),
@@ -105,7 +111,10 @@ fn group<T>(name: &'static str, place: &'static str, set: &KindSet<'_, T>) -> Gr
     let kinds = set.kinds.iter().map(|kind| Kind {
         name: (*kind).to_owned(),
         about: set.about(kind).unwrap_or_default().to_owned(),
-        options: set.schema(kind).as_ref().map(options).unwrap_or_default(),
+        options: set
+            .schema(kind)
+            .map(|schema| options(Shape::new(&schema), DEPTH))
+            .unwrap_or_default(),
     });
     Group {
         name,
@@ -114,8 +123,10 @@ fn group<T>(name: &'static str, place: &'static str, set: &KindSet<'_, T>) -> Gr
     }
 }
 
-fn options(schema: &Schema) -> Vec<OptionInfo> {
-    let shape = Shape::new(schema);
+fn options(shape: Shape<'_>, depth: usize) -> Vec<OptionInfo> {
+    if depth == 0 {
+        return Vec::new();
+    }
     let required = shape.required();
     shape
         .keys()
@@ -127,9 +138,27 @@ fn options(schema: &Schema) -> Vec<OptionInfo> {
                 required: required.contains(&name),
                 default: key.default().cloned(),
                 about: key.about().unwrap_or_default(),
+                options: options(key, depth - 1),
             })
         })
         .collect()
+}
+
+impl OptionInfo {
+    fn write(&self, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
+        let default = match (&self.default, self.required) {
+            (_, true) => ", required".to_owned(),
+            // The keys have defaults of their own.
+            (Some(value), false) if !value.is_object() => format!(", default {value}"),
+            _ => String::new(),
+        };
+        writeln!(f, "{:indent$}{}: {}{default}", "", self.name, self.kind)?;
+        let indent = indent + 4;
+        if !self.about.is_empty() {
+            writeln!(f, "{:indent$}{}", "", self.about)?;
+        }
+        self.options.iter().try_for_each(|key| key.write(f, indent))
+    }
 }
 
 impl fmt::Display for Group {
@@ -138,15 +167,7 @@ impl fmt::Display for Group {
         for kind in &self.kinds {
             writeln!(f, "\n  {}  {}", kind.name, kind.about)?;
             for option in &kind.options {
-                let default = match (&option.default, option.required) {
-                    (_, true) => ", required".to_owned(),
-                    (Some(value), false) => format!(", default {value}"),
-                    (None, false) => String::new(),
-                };
-                writeln!(f, "    {}: {}{default}", option.name, option.kind)?;
-                if !option.about.is_empty() {
-                    writeln!(f, "        {}", option.about)?;
-                }
+                option.write(f, 4)?;
             }
         }
         Ok(())

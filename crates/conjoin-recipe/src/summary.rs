@@ -213,12 +213,9 @@ fn stage_summary(stage: &StagePlan, nodes: &[NodeSummary]) -> StageSummary {
             node.parameters * (1 + slots(optimiser))
         })
         .sum();
-    // The average of the weights is one more copy.
-    let average = if config.ema.is_some() {
-        trained().map(|n| n.parameters).sum()
-    } else {
-        0
-    };
+    // An exponential average of the weights is one more copy; the mean of several keeps them all.
+    let copies = usize::from(config.ema.is_some()) + config.average.map_or(0, |a| a.last);
+    let average = copies * trained().map(|n| n.parameters).sum::<usize>();
     let held: usize = nodes
         .iter()
         .map(|node| node.parameters + node.statistics)

@@ -188,6 +188,8 @@ fn the_list_knows_every_option() {
         "adamw",
         "beta1",
         "cmudict",
+        "coverage_penalty",
+        "top_p",
     ] {
         assert!(text.contains(word), "{word}");
     }
@@ -200,7 +202,7 @@ fn the_list_knows_every_option() {
     let option = |name: &str| recurrent.options.iter().find(|o| o.name == name).unwrap();
     assert!(option("hidden").required && !option("layers").required);
     assert_eq!(option("layers").default, Some(1.into()));
-    assert_eq!(option("cell").kind, "\"lstm\" | \"gru\"");
+    assert_eq!(option("cell").kind, "\"lstm\" | \"gru\" | \"rnn\"");
     assert!(
         groups
             .iter()

@@ -158,9 +158,22 @@ wrong! {
     set_wrong_value: "94-set-wrong-value";
     set_form: "95-set-form";
     random_columns: "96-random-columns";
+    averages: "102-averages";
     precision: "97-precision";
     parallel_files_missing: "98-parallel-files-missing";
     parallel_options: "99-parallel-options";
     parallel_tokenizer: "100-parallel-tokenizer";
     task_text: "101-task-text";
+    schedules_that_fall: "103-schedules-that-fall";
+    search_beam: "104-search-beam";
+    search_greedy: "105-search-greedy";
+    search_sampling: "106-search-sampling";
+    recurrent_context: "107-recurrent-context";
+    tied_in_one_stage: "108-tied-in-one-stage";
+    tied_meaning: "109-tied-meaning";
+    tied_size: "110-tied-size";
+    tied_table: "111-tied-table";
+    tied_to_frozen: "112-tied-to-frozen";
+    tied_unknown: "113-tied-unknown";
+    tied_vocabulary: "114-tied-vocabulary";
 }

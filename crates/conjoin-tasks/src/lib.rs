@@ -7,6 +7,7 @@ pub mod error_rate;
 mod metric;
 mod scored;
 mod scorer;
+pub mod teacher_forcing;
 pub mod text_metrics;
 pub mod text_scores;
 pub mod transduction;
@@ -67,6 +68,14 @@ impl TaskConfig {
         match self {
             Self::Classification(_) => classification::PORTS,
             Self::Transduction(_) => transduction::PORTS,
+        }
+    }
+
+    /// How many outputs `predict` gives for an input at most; none where all that there are.
+    pub fn outputs_an_input(&self) -> Option<usize> {
+        match self {
+            Self::Classification(_) => None,
+            Self::Transduction(config) => Some(config.outputs_an_input()),
         }
     }
 

@@ -75,6 +75,9 @@ pub enum Prediction {
     Sequence {
         input: String,
         hypotheses: Vec<PredictedSequence>,
+        /// Symbols of the input, where it is a token sequence.
+        #[serde(skip)]
+        source: Vec<String>,
     },
     /// Classes, most probable first.
     Class {
@@ -92,6 +95,13 @@ pub struct PredictedSequence {
     pub text: Option<String>,
     /// Natural logarithm.
     pub log_probability: f64,
+    /// What hypotheses are ranked by.
+    pub score: f64,
+    /// Whether it ends where the model ended it, and not at the length limit.
+    pub finished: bool,
+    /// Attention weights, a row an output symbol (and one for the end), a column a source symbol.
+    #[serde(skip)]
+    pub alignment: Vec<Vec<f32>>,
 }
 
 impl PredictedSequence {
@@ -111,18 +121,31 @@ pub struct PredictedClass {
     pub probability: f32,
 }
 
-impl std::fmt::Display for Prediction {
-    /// The best output after the input and a tab.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sequence { input, hypotheses } => {
-                let best = hypotheses.first().map(PredictedSequence::said);
-                write!(f, "{input}\t{}", best.unwrap_or_default())
+impl Prediction {
+    /// The input, a tab and the best output; with `count` above 1 as many outputs, best first, each
+    /// behind a tab of its own. Classes come with their probability.
+    pub fn line(&self, count: usize) -> String {
+        let (input, outputs): (&str, Vec<String>) = match self {
+            Self::Sequence {
+                input, hypotheses, ..
+            } => {
+                let best = hypotheses.iter().take(count);
+                (input, best.map(PredictedSequence::said).collect())
             }
-            Self::Class { input, classes } => match classes.first() {
-                Some(best) => write!(f, "{input}\t{}\t{:.4}", best.class, best.probability),
-                None => write!(f, "{input}\t"),
-            },
+            Self::Class { input, classes } => {
+                let best = classes.iter().take(count);
+                let text = |c: &PredictedClass| format!("{}\t{:.4}", c.class, c.probability);
+                (input, best.map(text).collect())
+            }
+        };
+        format!("{input}\t{}", outputs.join("\t"))
+    }
+
+    /// Keeps the `count` best outputs.
+    pub fn truncate(&mut self, count: usize) {
+        match self {
+            Self::Sequence { hypotheses, .. } => hypotheses.truncate(count),
+            Self::Class { classes, .. } => classes.truncate(count),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{MetricKind, TaskConfig};
 use burn::tensor::Device;
 use conjoin_data::{Contract, DataError, Loader, Meaning, Source, Vocabulary};
 use conjoin_graph::graph::{GraphError, Keep};
+use conjoin_graph::node::NodeError;
 use conjoin_graph::{Graph, Pass, PortRef, Route, Value, ValueError};
 use conjoin_train::scorer::Scorer;
 use conjoin_train::{DataPlan, DataSets, Plan, StagePlan};
@@ -51,6 +52,17 @@ impl TaskError {
                 | Self::NotText(_)
                 | Self::Symbol { .. }
         )
+    }
+
+    /// Whether one of the inputs is at fault, so that the others may still go through.
+    pub fn is_an_inputs(&self) -> bool {
+        let node = match self {
+            Self::Data(_) => return true,
+            Self::Graph(GraphError::Node { source, .. })
+            | Self::Decode(DecodeError::Graph(GraphError::Node { source, .. })) => source,
+            _ => return false,
+        };
+        matches!(node, NodeError::Data(_))
     }
 
     pub(crate) fn column(name: &str) -> Self {

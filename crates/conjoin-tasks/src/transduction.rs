@@ -1,18 +1,24 @@
 //! Transduction: a token sequence from an input, produced one token at a time.
 
-use crate::decode::{BeamConfig, DecoderSetup, Hypothesis, beam_search, greedy};
+use crate::decode::{
+    BeamConfig, DecoderSetup, Hypothesis, SearchConfig, beam_search, greedy, sample, stream_of,
+};
 use crate::error_rate::{ErrorRate, ItemErrors};
 use crate::scored::{ItemOutcome, Outputs, PredictedSequence, Prediction, Scored, SequenceOutput};
 use crate::scorer::{ScoreRun, TaskBatch, TaskError};
+use crate::teacher_forcing::TeacherForcing;
 use crate::text_scores::{self, TextScoresConfig, TextTally};
 use conjoin_data::Vocabulary;
-use conjoin_graph::{Graph, PortRef, Route};
+use conjoin_graph::{PortRef, Route};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Scores, the headline first.
-pub(crate) const METRICS: &[&str] = &["wer", "per"];
+const METRICS: &[&str] = &["wer", "per"];
+
+/// Scores with `teacher_forced`.
+const MORE_METRICS: &[&str] = &["wer", "per", "perplexity", "token_accuracy"];
 
 /// Ports that are read; `alignment` may be left out.
 pub(crate) const PORTS: &[&str] = &["tokens", "logits", "target", "alignment"];
@@ -35,16 +41,22 @@ pub struct TransductionConfig {
     /// Exponent of the length by which a beam hypothesis' log-probability is divided (0: none).
     #[serde(default)]
     pub length_penalty: f64,
+    /// More about how outputs are searched for, or drawn.
+    #[serde(default)]
+    pub search: SearchConfig,
     /// Longest output in tokens.
     #[serde(default = "sixty_four")]
     pub max_length: usize,
     /// Attention weights `[B, U, T]` that the report draws.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alignment: Option<PortRef>,
-    /// Score outputs as text instead of token by token: BLEU, chrF, TER and perplexity, as in
-    /// `text = { tokenise = "13a" }`. The data must be text.
+    /// Score outputs as text instead of token by token: BLEU, chrF, TER, and perplexity and accuracy of
+    /// the next token behind true ones, as in `text = { tokenise = "13a" }`. The data must be text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextScoresConfig>,
+    /// Score next tokens behind the true ones too: `perplexity` and `token_accuracy`.
+    #[serde(default)]
+    pub teacher_forced: bool,
 }
 
 fn one() -> usize {
@@ -56,11 +68,20 @@ fn sixty_four() -> usize {
 }
 
 impl TransductionConfig {
+    /// The scores that the task gives.
     pub(crate) fn metrics(&self) -> &'static [&'static str] {
-        match self.text {
-            Some(_) => text_scores::METRICS,
-            None => METRICS,
+        match (self.text, self.teacher_forced) {
+            (Some(_), _) => text_scores::METRICS,
+            (None, true) => MORE_METRICS,
+            (None, false) => METRICS,
         }
+    }
+
+    pub(crate) fn outputs_an_input(&self) -> usize {
+        let sampling = self.search.sampling.as_ref();
+        sampling
+            .map_or(self.beam, |sampling| sampling.samples)
+            .max(1)
     }
 
     pub(crate) fn ports(&self) -> BTreeMap<&'static str, PortRef> {
@@ -117,37 +138,37 @@ impl TransductionConfig {
     /// The hypotheses of every row of a batch, best first.
     pub(crate) fn decode(
         &self,
-        graph: &Graph,
+        run: &ScoreRun<'_>,
         route: &Route,
         batch: &TaskBatch,
         setup: &DecoderSetup,
-        device: &burn::tensor::Device,
     ) -> Result<Vec<Vec<Hypothesis>>, TaskError> {
-        let rows = batch.indices.len();
+        let (graph, device, search) = (run.graph, run.device, &self.search);
+        let (columns, rows) = (&batch.values, batch.indices.len());
+        if let Some(sampling) = &search.sampling {
+            let stream = |&index: &usize| stream_of(sampling.seed, &run.key(index));
+            let streams: Vec<u64> = batch.indices.iter().map(stream).collect();
+            return Ok(sample(
+                graph, route, columns, &streams, setup, search, device,
+            )?);
+        }
         if self.beam <= 1 {
-            let best = greedy(graph, route, &batch.values, rows, setup, device)?;
-            return Ok(best
-                .into_iter()
-                .map(|hypothesis| vec![hypothesis])
-                .collect());
+            let best = greedy(graph, route, columns, rows, setup, search, device)?;
+            return Ok(best.into_iter().map(|best| vec![best]).collect());
         }
         let config = BeamConfig {
             width: self.beam,
             length_penalty: self.length_penalty,
+            search: search.clone(),
         };
         Ok(beam_search(
-            graph,
-            route,
-            &batch.values,
-            rows,
-            setup,
-            config,
-            device,
+            graph, route, columns, rows, setup, &config, device,
         )?)
     }
 
     /// Token error rate (`per`) and item error rate (`wer`) against the best-matching reference, or
-    /// the scores of the outputs as text.
+    /// the scores of the outputs as text; with `teacher_forced`, and for text, also how well true
+    /// prefixes are continued.
     pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
         let target = run.column(&self.target)?;
         let vocabulary = run.vocabulary(&target)?;
@@ -156,15 +177,18 @@ impl TransductionConfig {
         let mut texts = self.text.map(|config| TextTally::new(config, &target));
         let truth = run.route(std::slice::from_ref(&self.logits))?;
         let mut total = ErrorRate::default();
+        let mut forced = TeacherForcing::default();
         let (mut outcomes, mut outputs) = (Vec::new(), Vec::new());
         while let Some(batch) = run.next_batch()? {
-            let decoded = self.decode(run.graph, &route, &batch, &setup, run.device)?;
+            if self.teacher_forced || self.text.is_some() {
+                let targets = batch.values.get(&target);
+                let targets = targets.ok_or_else(|| TaskError::column(&target))?;
+                forced.add(&run.forward(&truth, &batch, &self.logits)?, targets);
+            }
+            let decoded = self.decode(run, &route, &batch, &setup)?;
             let references = run.references(&batch, &target, &vocabulary);
             let sources = run.source_symbols(&route, &batch, &self.tokens.port);
             let told = references.into_iter().zip(sources);
-            if let Some(texts) = &mut texts {
-                texts.add_surprise(&batch, &run.forward(&truth, &batch, &self.logits)?)?;
-            }
             for (row, (hypotheses, (references, source))) in
                 decoded.into_iter().zip(told).enumerate()
             {
@@ -195,14 +219,19 @@ impl TransductionConfig {
             }
         }
         if let Some(texts) = texts {
-            return Ok(texts.finish());
+            return Ok(texts.finish(&forced));
         }
-        let scores = [
+        let mut scores: BTreeMap<String, f64> = [
             ("per".to_owned(), total.token_error_rate()),
             ("wer".to_owned(), total.item_error_rate()),
-        ];
+        ]
+        .into();
+        if self.teacher_forced {
+            scores.insert("perplexity".to_owned(), forced.perplexity());
+            scores.insert("token_accuracy".to_owned(), forced.accuracy());
+        }
         Ok(Scored {
-            scores: scores.into(),
+            scores,
             items: outcomes,
             outputs: Outputs::Sequences(outputs),
         })
@@ -219,21 +248,26 @@ impl TransductionConfig {
         let route = run.route(&self.wanted())?;
         let mut found = Vec::new();
         while let Some(batch) = run.next_batch()? {
-            let decoded = self.decode(run.graph, &route, &batch, &setup, run.device)?;
-            for (row, hypotheses) in decoded.into_iter().enumerate() {
+            let decoded = self.decode(run, &route, &batch, &setup)?;
+            let sources = run.source_symbols(&route, &batch, &self.tokens.port);
+            for (row, (hypotheses, source)) in decoded.into_iter().zip(sources).enumerate() {
                 let hypotheses = hypotheses
                     .into_iter()
                     .map(|hypothesis| PredictedSequence {
                         output: symbols(&vocabulary, &hypothesis.tokens),
                         text: run.detokenise(&target, &hypothesis.tokens),
                         log_probability: hypothesis.log_probability,
+                        score: hypothesis.score,
+                        finished: hypothesis.finished,
+                        alignment: hypothesis.alignment,
                     })
                     .collect();
-                let input = run.key(batch.indices[row]);
-                found.push((
-                    batch.indices[row],
-                    Prediction::Sequence { input, hypotheses },
-                ));
+                let prediction = Prediction::Sequence {
+                    input: run.key(batch.indices[row]),
+                    hypotheses,
+                    source,
+                };
+                found.push((batch.indices[row], prediction));
             }
         }
         Ok(found)

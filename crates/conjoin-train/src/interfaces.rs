@@ -7,7 +7,8 @@ use crate::{Event, TrainError};
 use conjoin_graph::graph::{Graph, Pass};
 use conjoin_graph::value::Value;
 
-/// One [`Event::Interface`] for each float port of the route. Padding does not count.
+/// One [`Event::Interface`] for each float port of the route that carries more than a module's own
+/// weights. Padding does not count.
 pub(crate) fn statistics(
     graph: &Graph,
     stage: &StagePlan,
@@ -15,7 +16,8 @@ pub(crate) fn statistics(
     global_step: u64,
 ) -> Result<Vec<Event>, TrainError> {
     let trace = forward(graph, stage, columns, &Pass::default())?;
-    let ports = trace.values().filter(|(_, value)| value.payload.is_float());
+    let ports = trace.values();
+    let ports = ports.filter(|(_, value)| value.payload.is_float() && !value.is_parameter);
     let events = ports.map(|(port, value)| {
         let summary = Summary::of(valid(value));
         Event::Interface {

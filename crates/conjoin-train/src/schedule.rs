@@ -11,7 +11,8 @@ pub struct ScheduleConfig {
     /// The curve after the warm-up.
     #[serde(default)]
     pub kind: ScheduleKind,
-    /// Steps over which the factor rises linearly from 0 to 1.
+    /// Steps over which the factor rises linearly from 0 (`noam`, `inverse-sqrt`: to where the curve
+    /// begins to fall).
     #[serde(default)]
     pub warmup: u64,
     /// Factor at the end (`cosine`, `linear`).
@@ -23,6 +24,9 @@ pub struct ScheduleConfig {
     /// Factor of each drop (`step`).
     #[serde(default = "tenth")]
     pub gamma: f64,
+    /// Features of the model (`noam`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
 }
 
 fn tenth() -> f64 {
@@ -37,6 +41,7 @@ impl Default for ScheduleConfig {
             end: 0.0,
             every: None,
             gamma: tenth(),
+            size: None,
         }
     }
 }
@@ -53,16 +58,24 @@ pub enum ScheduleKind {
     Linear,
     /// Multiplied by `gamma` every `every` steps.
     Step,
+    /// Falls with the square root of the step: `sqrt(warmup / step)` (fairseq's `inverse_sqrt`); does
+    /// not depend on the stage's length. Wants `warmup`.
+    InverseSqrt,
+    /// `size^-0.5 * min(step^-0.5, step * warmup^-1.5)` (Vaswani et al. 2017, equation 3): the same
+    /// curve with a height that follows from the model's size, so that `lr` is a factor, such as 1 or
+    /// 2. Wants `warmup` and `size`.
+    Noam,
 }
 
 impl ScheduleConfig {
     /// The factor for a step (counted from 0) of a stage of `total` steps. In (0, 1].
     pub fn factor(&self, step: u64, total: u64) -> f64 {
-        if step < self.warmup {
+        // Noam has a warm-up of its own.
+        if step < self.warmup && self.kind != ScheduleKind::Noam {
             return (step + 1) as f64 / self.warmup as f64;
         }
         let span = total.saturating_sub(self.warmup).max(1);
-        let done = ((step - self.warmup) as f64 / span as f64).min(1.0);
+        let done = (step.saturating_sub(self.warmup) as f64 / span as f64).min(1.0);
         match self.kind {
             ScheduleKind::Constant => 1.0,
             ScheduleKind::Cosine => self.end + (1.0 - self.end) * 0.5 * (1.0 + (PI * done).cos()),
@@ -70,6 +83,12 @@ impl ScheduleConfig {
             ScheduleKind::Step => {
                 let drops = (step - self.warmup) / self.every.unwrap_or(span).max(1);
                 self.gamma.powi(i32::try_from(drops).unwrap_or(i32::MAX))
+            }
+            ScheduleKind::InverseSqrt => (self.warmup.max(1) as f64 / (step + 1) as f64).sqrt(),
+            ScheduleKind::Noam => {
+                let (count, warmup) = ((step + 1) as f64, self.warmup.max(1) as f64);
+                let height = (self.size.unwrap_or(1).max(1) as f64).powf(-0.5);
+                height * count.powf(-0.5).min(count * warmup.powf(-1.5))
             }
         }
     }

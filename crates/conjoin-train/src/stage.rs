@@ -70,6 +70,11 @@ pub struct StageConfig {
     /// kept as best and handed to the next stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// Mean of the weights at several steps, the last of them the stage's end; the mean is what is
+    /// evaluated from the first of them on, kept as best and handed to the next stage. Not together
+    /// with `ema`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageConfig>,
     /// L1 and L2 penalties on the weights of single nodes, logged as terms of their own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub regularise: BTreeMap<String, PenaltyConfig>,
@@ -177,6 +182,17 @@ pub struct PenaltyConfig {
     pub l1: f64,
     #[serde(default)]
     pub l2: f64,
+}
+
+/// Averaging of checkpoints (Vaswani et al. 2017, section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AverageConfig {
+    /// How many of the latest weights are averaged. All of them are kept in memory and in
+    /// checkpoints.
+    pub last: usize,
+    /// Steps between them.
+    pub every: u64,
 }
 
 /// Evaluation within a stage.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Three stages with everything that has a state: dropout, accumulation, momentum, averages, fed
+/// Four stages with everything that has a state: dropout, accumulation, momentum, averages, fed
 /// back predictions, early stopping, a gate that rolls back, a reset; one in bfloat16.
 fn eventful() -> Arc<Plan> {
     let spell = ["symbols", "hidden", "output"];
@@ -39,6 +39,9 @@ fn eventful() -> Arc<Plan> {
                 "gate": [{"stage": "spell", "objective": "spell", "data": "valid", "tolerance": 0.0,
                     "on_fail": "roll-back"}],
                 "schedule": {"kind": "cosine", "warmup": 1}, "checkpoint": {"every": 1}}),
+            json!({"name": "mean", "data": "train", "train": ["line", "second"], "lr": 0.1,
+                "objectives": {"fit-first": 1.0}, "steps": 5, "average": {"last": 2, "every": 1},
+                "checkpoint": {"every": 1}}),
         ],
     )
 }

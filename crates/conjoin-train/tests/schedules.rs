@@ -1,13 +1,13 @@
-//! Learning-rate factors equal those of torch.optim.lr_scheduler (`golden/schedules.py`).
+//! Learning-rate factors equal those of torch.optim.lr_scheduler and transformers (`golden/schedules.py`).
 
 use conjoin_train::ScheduleConfig;
 use serde_json::Value;
 
 #[test]
-fn factors_equal_pytorchs() {
+fn factors_equal_the_references() {
     let text = include_str!("golden/schedules.json");
     let cases: Vec<Value> = serde_json::from_str(text).unwrap();
-    assert_eq!(cases.len(), 7);
+    assert_eq!(cases.len(), 10);
     for case in cases {
         let mut config = case.as_object().unwrap().clone();
         let total = config.remove("total").unwrap().as_u64().unwrap();

@@ -213,6 +213,19 @@ fn averaged_weights_follow_the_formula_and_are_handed_on() {
 }
 
 #[test]
+fn the_mean_of_the_latest_weights_is_handed_on() {
+    let at = |steps: u64| trained(16, fit(json!({"steps": steps}))).0;
+    let average = json!({"last": 2, "every": 2});
+    let (averaged, _) = trained(16, fit(json!({"steps": 5, "average": average})));
+    let begin = start();
+    // After steps 2, 4 and, because it is the last, 5; of these the latest two.
+    let path: Vec<Vec<f32>> = [4, 5].map(|s| change(&at(s), &begin)).into();
+    let pairs = path[0].iter().zip(&path[1]);
+    let expected: Vec<f32> = pairs.map(|(a, b)| (a + b) / 2.0).collect();
+    close(&change(&averaged, &begin), &expected, 1e-6);
+}
+
+#[test]
 fn learning_rates_and_optimisers_are_the_nodes_own() {
     let begin = start();
     let stage = fit(

@@ -42,7 +42,7 @@ pub enum Command {
     Eval(EvalArgs),
     /// Outputs for raw inputs: arguments, or lines of standard input
     #[command(
-        after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p"
+        after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p\n  conjoin predict runs/g2p --set task.beam=5 --n-best 5 --explain pictures conjoin"
     )]
     Predict(PredictArgs),
     /// Train several arms of a recipe at the same budget and compare them, with intervals
@@ -185,6 +185,15 @@ pub struct PredictArgs {
     pub run: RunArgs,
     /// Words, or image files; lines of standard input when absent
     pub inputs: Vec<String>,
+    /// The so many best outputs of each input, in further columns
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub n_best: Option<u16>,
+    /// Draw where the system looked into this directory, an SVG file an input
+    #[arg(long, value_name = "DIR")]
+    pub explain: Option<PathBuf>,
+    /// A longer input, in bytes, is refused; its line stays without an output
+    #[arg(long, value_name = "BYTES", default_value_t = 10_000)]
+    pub longest: usize,
     /// Print one JSON object a line, with probabilities
     #[arg(long)]
     pub json: bool,

@@ -16,6 +16,7 @@ mod commands;
 mod device;
 mod drawing;
 mod error;
+mod lines;
 mod output;
 mod profile;
 mod progress;

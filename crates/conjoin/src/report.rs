@@ -119,25 +119,31 @@ fn attention(outputs: &[&SequenceOutput]) -> Vec<Attention> {
     spread(fitting, 6)
         .into_iter()
         .map(|output| {
-            let mut said = output.output.clone();
-            said.resize(output.alignment.len(), "<eos>".to_owned());
-            Attention {
-                title: output.key.clone(),
-                inputs: output.source.clone(),
-                outputs: said,
-                weights: output
-                    .alignment
-                    .iter()
-                    .map(|row| {
-                        row.iter()
-                            .take(output.source.len())
-                            .map(|&w| f64::from(w))
-                            .collect()
-                    })
-                    .collect(),
-            }
+            let SequenceOutput { key, source, .. } = output;
+            attention_map(key, source, &output.output, &output.alignment)
         })
         .collect()
+}
+
+/// Where one output's attention went. A row more than there are symbols is that of the end.
+pub(crate) fn attention_map(
+    title: &str,
+    source: &[String],
+    output: &[String],
+    alignment: &[Vec<f32>],
+) -> Attention {
+    let mut said = output.to_vec();
+    said.resize(alignment.len(), "<eos>".to_owned());
+    let row = |weights: &Vec<f32>| {
+        let valid = weights.iter().take(source.len());
+        valid.map(|&w| f64::from(w)).collect()
+    };
+    Attention {
+        title: title.to_owned(),
+        inputs: source.to_vec(),
+        outputs: said,
+        weights: alignment.iter().map(row).collect(),
+    }
 }
 
 /// A token sequence next to its nearest reference.

@@ -155,7 +155,7 @@ impl Forward for AttentionNode {
         state: &mut State,
         _: &mut Context,
     ) -> Result<Outputs, NodeError> {
-        let keys = match state.0.get("keys") {
+        let keys = match state.source.get("keys") {
             Some(keys) => Some(keys.tensor().map_err(|source| NodeError::Input {
                 port: "memory".to_owned(),
                 source,
@@ -163,7 +163,7 @@ impl Forward for AttentionNode {
             None => self.attention.keys(&inputs.tensor("memory")?),
         };
         if let Some(keys) = &keys {
-            state.0.insert("keys".to_owned(), keys.clone().into());
+            state.source.insert("keys".to_owned(), keys.clone().into());
         }
         self.run(inputs, keys)
     }
@@ -237,7 +237,7 @@ mod tests {
             // Only the additive score has something to keep.
             let stateful = config.stepping() == Stepping::Stateful;
             assert_eq!(stateful, score == "additive");
-            assert_eq!(state.0.contains_key("keys"), stateful);
+            assert_eq!(state.source.contains_key("keys"), stateful);
         }
     }
 

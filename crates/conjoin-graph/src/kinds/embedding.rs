@@ -1,16 +1,20 @@
-//! Node kind `embedding`: tokens `[B, T]` to features `[B, T, size]`.
+//! Node kind `embedding`: tokens `[B, T]` to features `[B, T, size]`; its table `[V, size]` is an output
+//! too, for nodes that use the same one.
 
-use super::shared::{at_least_one, dropout_probability, init, mode, vocabulary};
+use super::shared::{at_least_one, dropout_probability, init, mode, same_symbols, vocabulary};
 use crate::node::{Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope};
 use crate::port::{Bound, InputPort, OutputPort, Want};
 use crate::value::Value;
 use burn::module::Module;
 use conjoin_data::{Contract, Meaning};
 use conjoin_nn::Embedding;
+use conjoin_nn::embedding::look_up;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A trained vector for each symbol; the padding symbol's is zero.
+/// A trained vector for each symbol; the padding symbol's is zero. With its input `weight` wired to
+/// another embedding's output `weight` it uses that one's table (and its own `scale` and `dropout`);
+/// the table belongs to the other, which is trained or frozen, saved and imported with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingConfig {
@@ -27,29 +31,48 @@ pub struct EmbeddingConfig {
 
 #[derive(Module, Debug)]
 struct EmbeddingNode {
-    table: Embedding,
+    /// None where another node's is used.
+    table: Option<Embedding>,
+    padding: Option<i64>,
+    scale: f64,
     dropout: f64,
 }
 
 impl NodeConfig for EmbeddingConfig {
     fn inputs(&self) -> Vec<InputPort> {
-        vec![InputPort::new(
+        let tokens = InputPort::new(
             "tokens",
             "symbols to look up",
             &[Meaning::Tokens],
             &[Want::Any("B"), Want::Any("T")],
-        )]
+        );
+        let about = "another embedding's table, to look up in instead of an own one";
+        vec![tokens, InputPort::parameters(about)]
     }
 
     fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
         at_least_one("size", self.size)?;
         dropout_probability(self.dropout)?;
-        vocabulary(inputs, "tokens")?;
+        let symbols = vocabulary(inputs, "tokens")?;
+        same_symbols(inputs, symbols)?;
+        if let Some(size) = inputs.size("D").filter(|&size| size != self.size) {
+            return Err(NodeError::Options(format!(
+                "size: expected the {size} features of input \"weight\", found {}",
+                self.size
+            )));
+        }
         let ragged = inputs.contract("tokens").is_some_and(|c| c.ragged);
         let dims = [inputs.dim("B"), inputs.dim("T"), self.size.into()];
         let contract = Contract::new(Meaning::Features, dims).with_ragged(ragged);
-        let about = "one vector a symbol";
-        Ok(vec![OutputPort::new("features", about, contract)])
+        let table = Contract::new(
+            Meaning::Parameters,
+            [symbols.len().into(), self.size.into()],
+        )
+        .with_vocabulary(symbols.clone());
+        Ok(vec![
+            OutputPort::new("features", "one vector a symbol", contract),
+            OutputPort::new("weight", "the vectors of all symbols", table),
+        ])
     }
 
     fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
@@ -60,8 +83,15 @@ impl NodeConfig for EmbeddingConfig {
         } else {
             Embedding::new
         };
+        let own = inputs.contract("weight").is_none();
         Ok(Box::new(EmbeddingNode {
-            table: make(&init, vocabulary.len(), self.size, vocabulary.pad),
+            table: own.then(|| make(&init, vocabulary.len(), self.size, vocabulary.pad)),
+            padding: vocabulary.pad,
+            scale: if self.scale {
+                (self.size as f64).sqrt()
+            } else {
+                1.0
+            },
             dropout: self.dropout,
         }))
     }
@@ -76,12 +106,14 @@ impl Forward for EmbeddingNode {
     fn forward(&self, inputs: &Inputs, context: &mut Context) -> Result<Outputs, NodeError> {
         let tokens = inputs.tensor("tokens")?;
         let lengths = inputs.get("tokens")?.lengths.clone();
-        let features = self.table.forward(tokens);
+        let table = match &self.table {
+            Some(own) => own.weight(),
+            None => inputs.tensor("weight")?,
+        };
+        let features = look_up(table.clone(), tokens, self.padding, self.scale);
         let features = mode(context).dropout(features, self.dropout);
-        Ok(Outputs::one(
-            "features",
-            Value::with_lengths(features, lengths),
-        ))
+        let features = Value::with_lengths(features, lengths);
+        Ok(Outputs::one("features", features).and("weight", Value::parameter(table)))
     }
 }
 
@@ -148,6 +180,42 @@ mod tests {
         };
         assert_eq!(zeros(&mut Context::evaluation()), 0);
         assert!((16..48).contains(&zeros(&mut Context::training(1))));
+    }
+
+    #[test]
+    fn looks_up_in_the_table_of_another() {
+        let config: EmbeddingConfig = options(r#"{"size": 4, "scale": true}"#);
+        let owner = build(&config, &bind(&config, &[("tokens", letters())]));
+        let symbols = || Value::from(tokens([1, 3], &[2, 1, 0]));
+        let given = inputs([("tokens", symbols())]);
+        let expected = owner.forward(&given, &mut Context::evaluation()).unwrap();
+        let table = config.outputs(&bind(&config, &[("tokens", letters())]));
+        let table = table.unwrap()[1].contract.clone();
+        assert_eq!(table.shape_text(), "[3, 4]");
+
+        let bound = bind(&config, &[("tokens", letters()), ("weight", table.clone())]);
+        let other = build(&config, &bound);
+        other.visit(&mut |param| panic!("{} is its own", param.path));
+        let weight = expected.0["weight"].clone();
+        assert!(weight.is_parameter);
+        let given = inputs([("tokens", symbols()), ("weight", weight)]);
+        let found = other.forward(&given, &mut Context::evaluation()).unwrap();
+        for port in ["features", "weight"] {
+            assert_eq!(found.0[port].to_f32(), expected.0[port].to_f32());
+        }
+
+        let small: EmbeddingConfig = options(r#"{"size": 3}"#);
+        assert_eq!(
+            refusal(&small, &bound),
+            "size: expected the 4 features of input \"weight\", found 3"
+        );
+        let digits = Contract::tokens("T", Vocabulary::new("digits", ["<pad>", "0", "1"]));
+        let bound = bind(&config, &[("tokens", digits), ("weight", table)]);
+        assert_eq!(
+            refusal(&config, &bound),
+            "input \"weight\": expected a row for each symbol of digits(3), found the rows of \
+             letters(3)"
+        );
     }
 
     #[test]

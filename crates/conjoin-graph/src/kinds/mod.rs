@@ -26,7 +26,7 @@ conjoin_data::closed_kinds! {
     pub enum BuiltinNode {
         /// A trained vector for each symbol of a vocabulary.
         Embedding(embedding::EmbeddingConfig) = "embedding",
-        /// LSTM or GRU over a sequence, one or both directions, one or more layers.
+        /// LSTM, GRU or RNN over a sequence, one or both directions, one or more layers.
         Recurrent(recurrent::RecurrentConfig) = "recurrent",
         /// Attention from queries over a memory, merged with the queries.
         Attention(attention::AttentionConfig) = "attention",

@@ -15,7 +15,9 @@ use conjoin_nn::{Cell, Recurrent, RecurrentOptions, RecurrentState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// LSTM or GRU layers over a sequence.
+/// Recurrent layers over a sequence: LSTM, GRU or plain RNN. A decoder from a fixed context (Sutskever
+/// et al. 2014; Cho et al. 2014) has that as its `initial` state, and at every position too with its
+/// input `context`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecurrentConfig {
@@ -37,6 +39,20 @@ pub struct RecurrentConfig {
     /// before it, as published (Cho et al. 2014).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_after: Option<bool>,
+    /// Which layers begin with the state at input `initial`; the others begin with zeros.
+    #[serde(default)]
+    pub initial: InitialLayers,
+}
+
+/// Layers that a given state is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InitialLayers {
+    /// The lowest one.
+    #[default]
+    First,
+    /// Every layer.
+    All,
 }
 
 fn one() -> usize {
@@ -53,8 +69,15 @@ impl RecurrentConfig {
         at_least_one("layers", self.layers)?;
         dropout_probability(self.dropout)?;
         let refuse = |message: &str| Err(NodeError::Options(message.to_owned()));
-        if self.cell == Cell::Lstm && self.reset_after.is_some() {
-            return refuse("reset_after: expected only with cell = \"gru\", found with \"lstm\"");
+        let found = match self.cell {
+            Cell::Lstm => "lstm",
+            Cell::Gru => "gru",
+            Cell::Rnn => "rnn",
+        };
+        if self.cell != Cell::Gru && self.reset_after.is_some() {
+            return refuse(&format!(
+                "reset_after: expected only with cell = \"gru\", found with \"{found}\""
+            ));
         }
         if self.layers == 1 && self.dropout > 0.0 {
             return refuse("dropout: acts between layers, expected layers of at least 2, found 1");
@@ -70,6 +93,8 @@ impl RecurrentConfig {
 struct RecurrentNode {
     stack: Recurrent,
     bidirectional: bool,
+    /// Features of the context; 0 where there is none.
+    context: usize,
 }
 
 impl NodeConfig for RecurrentConfig {
@@ -82,11 +107,17 @@ impl NodeConfig for RecurrentConfig {
         );
         let initial = InputPort::new(
             "initial",
-            "state of the first layer before the first position; zeros if not wired",
+            "state before the first position; zeros if not wired",
             &[Meaning::Features],
             &[Want::Any("B"), Want::Exactly(self.hidden)],
         );
-        vec![sequence, initial.optional()]
+        let context = InputPort::new(
+            "context",
+            "read at every position next to the sequence; zeros if not wired here",
+            &[Meaning::Features],
+            &[Want::Any("B"), Want::Known("C")],
+        );
+        vec![sequence, initial.optional(), context.optional()]
     }
 
     fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
@@ -104,18 +135,21 @@ impl NodeConfig for RecurrentConfig {
     }
 
     fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
+        let context = inputs.size("C").unwrap_or(0);
         let options = RecurrentOptions {
             cell: self.cell,
-            input: known(inputs, "D")?,
+            input: known(inputs, "D")? + context,
             hidden: self.hidden,
             layers: self.layers,
             bidirectional: self.bidirectional,
             dropout: self.dropout,
             reset_after: self.reset_after.unwrap_or(true),
+            initial_everywhere: self.initial == InitialLayers::All,
         };
         Ok(Box::new(RecurrentNode {
             stack: Recurrent::new(&init(scope).child("stack"), &options),
             bidirectional: self.bidirectional,
+            context,
         }))
     }
 
@@ -124,6 +158,7 @@ impl NodeConfig for RecurrentConfig {
         let directions = self.directions();
         let rows = self.cell.gates() * self.hidden;
         let columns = inputs.size("D").unwrap_or(0)
+            + inputs.size("C").unwrap_or(0)
             + (self.layers - 1) * self.hidden * directions
             + self.layers * self.hidden;
         2.0 * extent(&inputs.dim("T"), size) * (directions * rows * columns) as f64
@@ -145,13 +180,30 @@ impl RecurrentNode {
             Some(_) => inputs.tensor("initial").map(Some),
         }
     }
+
+    /// The sequence `[B, T, D]` with the context behind each position's features, `[B, T, D + C]`.
+    fn sequence(&self, inputs: &Inputs) -> Result<Tensor<3>, NodeError> {
+        let sequence: Tensor<3> = inputs.tensor("sequence")?;
+        if self.context == 0 {
+            return Ok(sequence);
+        }
+        let [rows, time, _] = sequence.dims();
+        let shape = [rows, time, self.context];
+        let context = if inputs.find("context").is_some() {
+            let context: Tensor<2> = inputs.tensor("context")?;
+            context.unsqueeze_dim::<3>(1).expand(shape)
+        } else {
+            Tensor::zeros(shape, &sequence.device())
+        };
+        Ok(Tensor::cat(vec![sequence, context], 2))
+    }
 }
 
 impl Forward for RecurrentNode {
     fn forward(&self, inputs: &Inputs, context: &mut Context) -> Result<Outputs, NodeError> {
         let sequence = inputs.get("sequence")?;
         let output = self.stack.forward(
-            inputs.tensor("sequence")?,
+            self.sequence(inputs)?,
             Self::initial(inputs)?,
             &sequence.row_lengths(),
             &mut mode(context),
@@ -171,8 +223,7 @@ impl Forward for RecurrentNode {
         if self.bidirectional {
             return Err(NodeError::NotSteppable);
         }
-        let x: Tensor<3> = inputs.tensor("sequence")?;
-        let x: Tensor<2> = x.squeeze_dim(1);
+        let x: Tensor<2> = self.sequence(inputs)?.squeeze_dim(1);
         let before = match unpack(state)? {
             Some(before) => before,
             None => self.stack.initial_state(Self::initial(inputs)?, &x),
@@ -186,7 +237,7 @@ impl Forward for RecurrentNode {
 /// The layers' states, or `None` before the first step.
 fn unpack(state: &State) -> Result<Option<RecurrentState>, NodeError> {
     let layers = |name: &'static str| -> Result<Option<Vec<Tensor<2>>>, NodeError> {
-        let Some(value) = state.0.get(name) else {
+        let Some(value) = state.prefix.get(name) else {
             return Ok(None);
         };
         let stacked: Tensor<3> = value.tensor().map_err(|source| NodeError::Input {
@@ -224,160 +275,15 @@ fn pack(after: RecurrentState, state: &mut State) -> Tensor<2> {
     }
     let last = hidden[hidden.len() - 1].clone();
     state
-        .0
+        .prefix
         .insert("hidden".to_owned(), Tensor::stack::<3>(hidden, 1).into());
     if !memory.is_empty() {
         state
-            .0
+            .prefix
             .insert("memory".to_owned(), Tensor::stack::<3>(memory, 1).into());
     }
     last
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kinds::shared::testing::{
-        assert_close, bind, build, inputs, options, position, random, refusal,
-    };
-
-    fn sequence() -> Contract {
-        let dims = ["B".into(), "T".into(), 3.into()];
-        Contract::new(Meaning::Features, dims).with_ragged(true)
-    }
-
-    fn initial() -> Contract {
-        Contract::new(Meaning::Features, ["B".into(), 5.into()])
-    }
-
-    #[test]
-    fn contracts_and_lengths_of_both_directions() {
-        let config: RecurrentConfig =
-            options(r#"{"hidden": 5, "bidirectional": true, "cell": "gru"}"#);
-        assert_eq!(config.stepping(), Stepping::No);
-        let bound = bind(&config, &[("sequence", sequence())]);
-        let outputs = config.outputs(&bound).unwrap();
-        assert_eq!(outputs[0].contract.shape_text(), "[B, T, 10]");
-        assert!(outputs[0].contract.ragged);
-        assert_eq!(outputs[1].contract.shape_text(), "[B, 10]");
-
-        let node = build(&config, &bound);
-        let lengths = Some([4, 2].into());
-        let value = Value::with_lengths(random([2, 4, 3]), lengths.clone());
-        let inputs = inputs([("sequence", value)]);
-        let out = node.forward(&inputs, &mut Context::evaluation()).unwrap();
-        assert_eq!(out.0["states"].shape(), [2, 4, 10]);
-        assert_eq!(out.0["states"].lengths, lengths);
-        assert_eq!(out.0["final"].shape(), [2, 10]);
-        let step = node.step(&inputs, &mut State::default(), &mut Context::evaluation());
-        assert_eq!(step.unwrap_err(), NodeError::NotSteppable);
-    }
-
-    #[test]
-    fn steps_equal_one_pass() {
-        for cell in ["lstm", "gru"] {
-            for wired in [false, true] {
-                let text = format!(r#"{{"hidden": 5, "layers": 2, "cell": "{cell}"}}"#);
-                let config: RecurrentConfig = options(&text);
-                assert_eq!(config.stepping(), Stepping::Stateful);
-                let mut contracts = vec![("sequence", sequence())];
-                contracts.extend(wired.then(|| ("initial", initial())));
-                let node = build(&config, &bind(&config, &contracts));
-                let x: Value = random([2, 4, 3]).into();
-                let before: Value = random([2, 5]).into();
-                let given = |x: Value| {
-                    let mut given = inputs([("sequence", x)]);
-                    if wired {
-                        given.insert("initial", before.clone());
-                    }
-                    given
-                };
-                let mut context = Context::evaluation();
-                let whole = node.forward(&given(x.clone()), &mut context).unwrap();
-                let mut state = State::default();
-                for t in 0..4 {
-                    let step = node
-                        .step(&given(position(&x, t)), &mut state, &mut context)
-                        .unwrap();
-                    assert_close(&step.0["states"], &position(&whole.0["states"], t));
-                }
-                assert_eq!(state.0.len(), if cell == "lstm" { 2 } else { 1 });
-            }
-        }
-    }
-
-    #[test]
-    fn a_step_goes_on_with_the_rows_that_were_picked() {
-        let config: RecurrentConfig = options(r#"{"hidden": 5}"#);
-        let node = build(&config, &bind(&config, &[("sequence", sequence())]));
-        let mut context = Context::evaluation();
-        let mut run = |x: Tensor<3>, state: &mut State| {
-            let inputs = inputs([("sequence", x.into())]);
-            node.step(&inputs, state, &mut context).unwrap().0["states"].clone()
-        };
-        let first = random([2, 1, 3]);
-        let next: Tensor<3> = random([1, 1, 3]);
-        let mut state = State::default();
-        run(first.clone(), &mut state);
-        state.select_rows(&[1, 0, 1]);
-        let picked = run(next.clone().repeat_dim(0, 3), &mut state);
-        let mut state = State::default();
-        run(first.narrow(0, 1, 1), &mut state);
-        let alone = run(next, &mut state);
-        assert_close(&picked.clone().select_rows(&[0]), &alone);
-        assert_close(&picked.select_rows(&[2]), &alone);
-    }
-
-    #[test]
-    fn flops_of_two_layers_and_directions() {
-        let config: RecurrentConfig =
-            options(r#"{"hidden": 5, "layers": 2, "bidirectional": true}"#);
-        let bound = bind(&config, &[("sequence", sequence())]);
-        // A direction has 20 rows of weights: for 3 inputs and 5 states in the first layer, for 10
-        // inputs and 5 states in the second.
-        let position = 2 * (20 * (3 + 5)) + 2 * (20 * (10 + 5));
-        assert_eq!(config.flops(&bound, &|_| 7), 2.0 * 7.0 * position as f64);
-    }
-
-    #[test]
-    fn refuses_options_that_contradict_each_other() {
-        let refused = |text: &str, contracts: &[(&str, Contract)]| {
-            let config: RecurrentConfig = options(text);
-            refusal(&config, &bind(&config, contracts))
-        };
-        let alone = [("sequence", sequence())];
-        assert_eq!(
-            refused(r#"{"hidden": 5, "reset_after": true}"#, &alone),
-            "reset_after: expected only with cell = \"gru\", found with \"lstm\""
-        );
-        assert_eq!(
-            refused(r#"{"hidden": 5, "dropout": 0.1}"#, &alone),
-            "dropout: acts between layers, expected layers of at least 2, found 1"
-        );
-        assert_eq!(
-            refused(
-                r#"{"hidden": 5, "bidirectional": true}"#,
-                &[("sequence", sequence()), ("initial", initial())]
-            ),
-            "input \"initial\": expected only with bidirectional = false"
-        );
-        assert!(refused(r#"{"hidden": 5, "layers": 0}"#, &alone).starts_with("layers:"));
-    }
-
-    #[test]
-    fn parameters_have_pytorch_names_and_follow_the_seed() {
-        let config: RecurrentConfig = options(r#"{"hidden": 5, "bidirectional": true}"#);
-        let bound = bind(&config, &[("sequence", sequence())]);
-        let read = || {
-            let mut found = Vec::new();
-            build(&config, &bound).visit(&mut |param| {
-                found.push((param.path.to_owned(), param.value().to_f32()));
-            });
-            found
-        };
-        let params = read();
-        assert_eq!(params[0].0, "stack.layers.0.forward.weight_ih");
-        assert_eq!(params[7].0, "stack.layers.0.backward.bias_hh");
-        assert_eq!(params, read());
-    }
-}
+mod tests;

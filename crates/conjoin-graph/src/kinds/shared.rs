@@ -55,6 +55,26 @@ pub fn vocabulary<'a>(inputs: &'a Bound, port: &str) -> Result<&'a Arc<Vocabular
     })
 }
 
+/// Refuses weights at input "weight" whose rows stand for other symbols than those of `wanted`.
+pub fn same_symbols(inputs: &Bound, wanted: &Vocabulary) -> Result<(), NodeError> {
+    let Some(given) = inputs
+        .contract("weight")
+        .and_then(|c| c.vocabulary.as_ref())
+    else {
+        return Ok(());
+    };
+    if given.hash == wanted.hash {
+        return Ok(());
+    }
+    Err(NodeError::Options(format!(
+        "input \"weight\": expected a row for each symbol of {}({}), found the rows of {}({})",
+        wanted.name,
+        wanted.len(),
+        given.name,
+        given.len()
+    )))
+}
+
 /// An input's contract with another meaning and another last dimension.
 pub fn with_last(contract: &Contract, meaning: Meaning, size: usize) -> Contract {
     let mut dims = contract.dims.clone();

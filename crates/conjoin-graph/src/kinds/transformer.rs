@@ -13,6 +13,11 @@ pub fn relu() -> Activation {
     Activation::Relu
 }
 
+/// What PyTorch's normalisation adds to the variance.
+pub fn epsilon() -> f64 {
+    conjoin_nn::layer_norm::EPSILON
+}
+
 /// Inner features of the feed-forward sub-layer where a recipe gives none, as in Vaswani et al. 2017.
 pub fn hidden(given: Option<usize>, size: usize) -> usize {
     given.unwrap_or(4 * size)
@@ -36,6 +41,12 @@ pub fn check(options: &TransformerOptions, max_length: Option<usize>) -> Result<
     at_least_one("max_length", max_length.unwrap_or(1))?;
     dropout_probability(options.dropout)?;
     let refuse = |message: String| Err(NodeError::Options(message));
+    if options.norm_epsilon <= 0.0 || !options.norm_epsilon.is_finite() {
+        return refuse(format!(
+            "norm_epsilon: expected a number above 0, found {}",
+            options.norm_epsilon
+        ));
+    }
     let (size, heads) = (options.size, options.heads);
     if size == 0 || !size.is_multiple_of(heads) {
         return refuse(format!(

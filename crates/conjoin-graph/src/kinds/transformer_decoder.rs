@@ -2,7 +2,7 @@
 //! states `[B, U, D]` and, if asked for, weights `[B, U, T]`.
 
 use super::shared::{contract, extent, init, known, mode, with_last};
-use super::transformer::{check, fits, hidden, length, relu, sequence};
+use super::transformer::{check, epsilon, fits, hidden, length, relu, sequence};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, State, Stepping,
 };
@@ -18,6 +18,7 @@ use conjoin_nn::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Layers of causal self-attention, attention over a memory, and feed-forward maps. Without a memory
@@ -41,6 +42,12 @@ pub struct TransformerDecoderConfig {
     /// Normalise the last layer's states (default: with norm = "pre").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_norm: Option<bool>,
+    /// Normalise the input with its positions before the first layer, as BERT and BART do.
+    #[serde(default)]
+    pub embedding_norm: bool,
+    /// What every normalisation adds to the variance.
+    #[serde(default = "epsilon")]
+    pub norm_epsilon: f64,
     /// How positions are told apart.
     #[serde(default)]
     pub positions: PositionKind,
@@ -69,6 +76,8 @@ impl TransformerDecoderConfig {
             activation: self.activation,
             order: self.norm,
             final_norm: self.final_norm.unwrap_or(self.norm == NormOrder::Pre),
+            embedding_norm: self.embedding_norm,
+            norm_epsilon: self.norm_epsilon,
             dropout: self.dropout,
             positions: self.positions,
             max_length: self.max_length.unwrap_or(0),
@@ -199,12 +208,12 @@ impl Forward for TransformerDecoder {
 /// place; nothing before the first step.
 fn unpack(state: &mut State) -> Result<Vec<DecoderLayerState>, NodeError> {
     let mut layers = Vec::new();
-    while let Some((own, filled)) = take(state, layers.len(), "own")? {
-        let memory = take(state, layers.len(), "memory")?;
+    while let Some((own, length)) = take(&mut state.prefix, layers.len(), "own")? {
+        let memory = take(&mut state.source, layers.len(), "memory")?;
         layers.push(DecoderLayerState {
             own: Cache {
                 content: own,
-                length: filled,
+                length,
             },
             memory: memory.map(|(memory, _)| memory),
         });
@@ -214,14 +223,14 @@ fn unpack(state: &mut State) -> Result<Vec<DecoderLayerState>, NodeError> {
 
 /// Keys and values of one layer, and how many positions are filled.
 fn take(
-    state: &mut State,
+    values: &mut BTreeMap<String, Value>,
     layer: usize,
     whose: &str,
 ) -> Result<Option<(KeysValues, usize)>, NodeError> {
     let mut filled = 0;
     let mut take = |what: &str| -> Result<Option<Tensor<3>>, NodeError> {
         let name = name(layer, whose, what);
-        let Some(value) = state.0.remove(&name) else {
+        let Some(value) = values.remove(&name) else {
             return Ok(None);
         };
         filled = value
@@ -239,20 +248,29 @@ fn take(
     Ok(both.map(|(keys, values)| (KeysValues { keys, values }, filled)))
 }
 
+/// Puts the caches back: those of the sequence by prefix, those of the memory by source.
 fn pack(layers: Vec<DecoderLayerState>, state: &mut State) {
-    let mut put = |layer, whose, content: KeysValues, filled: Option<usize>| {
-        for (what, tensor) in [("keys", content.keys), ("values", content.values)] {
-            let [rows, ..] = tensor.dims();
-            let lengths = filled.map(|filled| vec![filled; rows].into());
-            let value = Value::with_lengths(tensor, lengths);
-            state.0.insert(name(layer, whose, what), value);
-        }
-    };
     for (index, layer) in layers.into_iter().enumerate() {
-        put(index, "own", layer.own.content, Some(layer.own.length));
+        let Cache { content, length } = layer.own;
+        put(&mut state.prefix, index, "own", content, Some(length));
         if let Some(memory) = layer.memory {
-            put(index, "memory", memory, None);
+            put(&mut state.source, index, "memory", memory, None);
         }
+    }
+}
+
+fn put(
+    values: &mut BTreeMap<String, Value>,
+    layer: usize,
+    whose: &str,
+    content: KeysValues,
+    filled: Option<usize>,
+) {
+    for (what, tensor) in [("keys", content.keys), ("values", content.values)] {
+        let [rows, ..] = tensor.dims();
+        let lengths = filled.map(|filled| vec![filled; rows].into());
+        let value = Value::with_lengths(tensor, lengths);
+        values.insert(name(layer, whose, what), value);
     }
 }
 

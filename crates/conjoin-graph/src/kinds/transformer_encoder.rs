@@ -1,7 +1,7 @@
 //! Node kind `transformer-encoder`: a sequence `[B, T, D]` to states `[B, T, D]`.
 
 use super::shared::{contract, extent, init, known, mode, with_last};
-use super::transformer::{check, fits, hidden, length, relu, sequence};
+use super::transformer::{check, epsilon, fits, hidden, length, relu, sequence};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, State, Stepping,
 };
@@ -32,6 +32,12 @@ pub struct TransformerEncoderConfig {
     /// Normalise the last layer's states (default: with norm = "pre").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_norm: Option<bool>,
+    /// Normalise the input with its positions before the first layer, as BERT and BART do.
+    #[serde(default)]
+    pub embedding_norm: bool,
+    /// What every normalisation adds to the variance.
+    #[serde(default = "epsilon")]
+    pub norm_epsilon: f64,
     /// How positions are told apart.
     #[serde(default)]
     pub positions: PositionKind,
@@ -56,6 +62,8 @@ impl TransformerEncoderConfig {
             activation: self.activation,
             order: self.norm,
             final_norm: self.final_norm.unwrap_or(self.norm == NormOrder::Pre),
+            embedding_norm: self.embedding_norm,
+            norm_epsilon: self.norm_epsilon,
             dropout: self.dropout,
             positions: self.positions,
             max_length: self.max_length.unwrap_or(0),

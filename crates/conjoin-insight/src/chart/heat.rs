@@ -2,7 +2,7 @@
 
 use super::{picture, rect, text_at};
 use crate::markup::{Element, el, px};
-use crate::text;
+use crate::{text, theme};
 
 /// What a cell's colour means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,20 @@ pub struct HeatMap {
 const FONT: f64 = 12.0;
 
 impl HeatMap {
-    /// The map; none without cells.
+    /// The map as a file of its own, with its own colours for light and dark; none without cells.
+    pub fn file(&self) -> Option<String> {
+        let page = el("style").constant(theme::STYLE);
+        let mut text = self.drawn(Some(page))?.render();
+        text.push('\n');
+        Some(text)
+    }
+
+    /// The map for a page that brings the style sheet; none without cells.
     pub fn svg(&self) -> Option<Element> {
+        self.drawn(None)
+    }
+
+    fn drawn(&self, style: Option<Element>) -> Option<Element> {
         if self.rows.is_empty() || self.columns.is_empty() {
             return None;
         }
@@ -71,6 +83,7 @@ impl HeatMap {
         let height = (top + self.cell * self.rows.len() as f64)
             .max(top + text::width(&self.row_title, 11.0));
         let mut svg = picture(width + 2.0, height + 2.0, &self.title)
+            .all(style)
             .with(text_at(
                 left,
                 11.0,
@@ -187,6 +200,8 @@ mod tests {
         assert_eq!(svg.matches("<title>").count(), 6);
         assert!(svg.contains("<title>AE · t: 0.90</title>"));
         assert!(!svg.contains("NaN"));
+        let file = map.file().unwrap();
+        assert!(file.contains("<style>") && file.contains("--accent"));
         let empty = HeatMap {
             rows: Vec::new(),
             ..map

@@ -19,7 +19,7 @@ pub struct Attention {
 pub(super) fn section(maps: &[Attention]) -> Option<Section> {
     let figures: Vec<_> = maps
         .iter()
-        .filter_map(|map| Some(figure(map.title.as_str(), heat_map(map).svg()?)))
+        .filter_map(|map| Some(figure(map.title.as_str(), map.heat_map().svg()?)))
         .collect();
     (!figures.is_empty()).then(|| {
         Section::new("attention", "Attention")
@@ -31,18 +31,30 @@ pub(super) fn section(maps: &[Attention]) -> Option<Section> {
     })
 }
 
-fn heat_map(map: &Attention) -> HeatMap {
-    let words = |weights: &Vec<f64>| weights.iter().map(|w| format!("{w:.2}")).collect();
-    HeatMap {
-        title: format!("Attention for {}", map.title),
-        rows: map.outputs.clone(),
-        row_title: String::new(),
-        columns: map.inputs.clone(),
-        column_title: String::new(),
-        values: map.weights.clone(),
-        texts: map.weights.iter().map(words).collect(),
-        written: false,
-        tint: Tint::Plain,
-        cell: 26.0,
+impl Attention {
+    /// The picture as an SVG file of its own; none without cells.
+    pub fn file(&self) -> Option<String> {
+        let map = HeatMap {
+            row_title: "said".to_owned(),
+            column_title: "read".to_owned(),
+            ..self.heat_map()
+        };
+        map.file()
+    }
+
+    fn heat_map(&self) -> HeatMap {
+        let words = |weights: &Vec<f64>| weights.iter().map(|w| format!("{w:.2}")).collect();
+        HeatMap {
+            title: format!("Attention for {}", self.title),
+            rows: self.outputs.clone(),
+            row_title: String::new(),
+            columns: self.inputs.clone(),
+            column_title: String::new(),
+            values: self.weights.clone(),
+            texts: self.weights.iter().map(words).collect(),
+            written: false,
+            tint: Tint::Plain,
+            cell: 26.0,
+        }
     }
 }

@@ -78,7 +78,7 @@ def linear():
     Case("linear").write(params, {"x": x}, outputs)
 
 
-def recurrent(name, kind, layers, bidirectional, with_initial):
+def recurrent(name, kind, layers, bidirectional, with_initial, everywhere=False):
     rows, time, size, hidden = 4, 6, 5, 7
     module = kind(
         size, hidden, num_layers=layers, bidirectional=bidirectional, batch_first=True
@@ -89,7 +89,8 @@ def recurrent(name, kind, layers, bidirectional, with_initial):
     state = torch.zeros(layers * directions, rows, hidden, dtype=torch.float64)
     if with_initial:
         inputs["initial"] = leaf(rows, hidden)
-        state = torch.cat([inputs["initial"][None], state[1:]])
+        first, rest = inputs["initial"][None], state[1:]
+        state = torch.cat([first, first.expand_as(rest) if everywhere else rest])
     if kind is nn.LSTM:
         state = (state, torch.zeros_like(state))
     packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
@@ -223,3 +224,8 @@ if __name__ == "__main__":
     conv_norm()
     conv_encoder("encoder-residual", residual=True, pool=False)
     conv_encoder("encoder-plain", residual=False, pool=True)
+    recurrent("rnn", nn.RNN, layers=2, bidirectional=True, with_initial=False)
+    recurrent("rnn-initial", nn.RNN, layers=2, bidirectional=False, with_initial=True)
+    recurrent(
+        "gru-everywhere", nn.GRU, layers=2, bidirectional=False, with_initial=True, everywhere=True
+    )

@@ -49,6 +49,18 @@ fn difference(
     (other, b): &(&Use<'_>, &Bound),
 ) -> Option<String> {
     for port in spec.config.inputs() {
+        let wired = |bound: &Bound| bound.contract(port.name).is_some();
+        if port.decides_weights && wired(a) != wired(b) {
+            let said = |bound: &Bound| if wired(bound) { "wired" } else { "open" };
+            return Some(format!(
+                "input \"{}\" is {} in {} and {} in {}",
+                port.name,
+                said(a),
+                one.label,
+                said(b),
+                other.label
+            ));
+        }
         for want in &port.dims {
             let Want::Known(dim) = want else { continue };
             if let (Some(x), Some(y)) = (a.size(dim), b.size(dim))

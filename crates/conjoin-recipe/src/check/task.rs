@@ -9,6 +9,7 @@ use crate::tree::{Path, place};
 use conjoin_data::{Columns, Contract, Meaning, SourceConfig, Vocabulary};
 use conjoin_graph::{NodeConfig, PortRef, Resolution, Route, Stepping};
 use conjoin_tasks::TaskConfig;
+use conjoin_tasks::transduction::TransductionConfig;
 use std::collections::BTreeMap;
 
 /// Checks the task with its own ports and with those that stages score instead; returns the joined
@@ -17,6 +18,9 @@ pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
     let Some(task) = &wires.parts.task else {
         return Resolution::default();
     };
+    if let TaskConfig::Transduction(config) = task {
+        searches(reader, config);
+    }
     let (columns, whole) = wires.columns(task.data());
     let scored = scored_ports(wires, reader, task);
     let wanted: Vec<PortRef> = scored
@@ -273,5 +277,46 @@ impl Scoring<'_> {
                 reader.report(diagnostic.maybe_help(recurrent.then(|| help.to_owned())));
             }
         }
+    }
+}
+
+/// Options of the search that another one leaves without effect, or that contradict each other.
+fn searches(reader: &mut Reader, config: &TransductionConfig) {
+    let search = &config.search;
+    let given = |reader: &Reader, key: &str| {
+        let place = place!["task", "search", key];
+        reader.tree.at(&place).is_some()
+    };
+    let mut wrong = Vec::new();
+    if search.sampling.is_some() && config.beam > 1 {
+        let text = format!(
+            "draws outputs at random, but beam = {} searches for the most probable ones; expected \
+             one of the two",
+            config.beam
+        );
+        wrong.push(("sampling", text));
+    } else if config.beam <= 1 {
+        for key in ["length_normaliser", "coverage_penalty", "early_stopping"] {
+            if given(reader, key) {
+                let text = "is read by a beam search only, expected beam of at least 2";
+                wrong.push((key, text.to_owned()));
+            }
+        }
+    } else if search.coverage_penalty > 0.0 && config.alignment.is_none() {
+        let text = "wants the task's \"alignment\", the attention weights that it counts";
+        wrong.push(("coverage_penalty", text.to_owned()));
+    }
+    if search.min_length >= config.max_length {
+        let text = format!(
+            "found {}, expected less than the task's max_length, {}, which counts the end symbol",
+            search.min_length, config.max_length
+        );
+        wrong.push(("min_length", text));
+    }
+    for (key, text) in wrong {
+        let place = place!["task", "search", key];
+        let message = format!("{}: {text}", reader.subject(&place));
+        let span = reader.tree.key_span_at(&place);
+        reader.report(Diagnostic::new("task", span, message));
     }
 }

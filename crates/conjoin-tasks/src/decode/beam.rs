@@ -1,32 +1,77 @@
 //! Beam search: the most probable sequences among those that a fixed number of prefixes leads to.
+//!
+//! Ranking and stopping are those of Hugging Face's `generate` (`golden/beam.py` compares), with the
+//! normalisers and the coverage penalty of Wu et al. 2016 as options.
 
-use super::{DecodeError, DecoderSetup, Hypothesis, Session};
+use super::guard::Guard;
+use super::prefix::Tree;
+use super::{
+    DecodeError, DecoderSetup, EarlyStopping, Hypothesis, SearchConfig, Session, StepOutput,
+};
 use burn::tensor::Device;
 use conjoin_graph::{Graph, Route, Value};
 use std::collections::BTreeMap;
 
 /// How wide and by what a beam search ranks.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BeamConfig {
     /// Prefixes kept a row; at least 1.
     pub width: usize,
-    /// A finished hypothesis is ranked by `log p / length^length_penalty`, the end symbol counted.
+    /// A finished hypothesis is ranked by its log-probability divided by what
+    /// `search.length_normaliser` makes of its length, the end symbol counted, and this.
     pub length_penalty: f64,
+    pub search: SearchConfig,
 }
 
 impl BeamConfig {
     fn rank(&self, log_probability: f64, length: usize) -> f64 {
-        log_probability / (length.max(1) as f64).powf(self.length_penalty)
+        let normaliser = self.search.length_normaliser;
+        log_probability / normaliser.divisor(length, self.length_penalty)
     }
+
+    /// The rank of a hypothesis whose attention adds up to `coverage`, of which `valid` positions
+    /// count: `+ beta * sum_i log(min(sum_j a_ij, 1))`.
+    fn score(&self, log_probability: f64, length: usize, coverage: &[f32], valid: usize) -> f64 {
+        let rank = self.rank(log_probability, length);
+        if self.search.coverage_penalty == 0.0 {
+            return rank;
+        }
+        // A position that got nothing at all costs much, but does not make all scores equal.
+        let covered = |&sum: &f32| f64::from(sum.clamp(f32::MIN_POSITIVE, 1.0)).ln();
+        let covered: f64 = coverage.iter().take(valid).map(covered).sum();
+        rank + self.search.coverage_penalty * covered
+    }
+}
+
+/// A prefix that may still be extended.
+struct Live {
+    prefix: Option<usize>,
+    log_probability: f64,
+    /// Attention to each position of the source, summed; empty where nobody asks.
+    coverage: Vec<f32>,
 }
 
 /// The prefixes and finished hypotheses of one row of the batch.
 struct Row {
-    live: Vec<Hypothesis>,
-    finished: Vec<(f64, Hypothesis)>,
+    tree: Tree,
+    live: Vec<Live>,
+    /// Best first.
+    finished: Vec<Finished>,
+    /// Valid positions of the source, for the coverage penalty.
+    valid: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Finished {
+    score: f64,
+    log_probability: f64,
+    prefix: Option<usize>,
+    /// Whether it ends with the end symbol.
+    ended: bool,
 }
 
 /// A continuation: rank by probability, from which live prefix, with which token.
+#[derive(Clone, Copy)]
 struct Candidate {
     log_probability: f64,
     parent: usize,
@@ -35,47 +80,57 @@ struct Candidate {
 
 /// Decodes every row of a batch; returns for each row its hypotheses, best first (at most
 /// `width`, at least one).
+///
+/// # Errors
+/// The graph fails.
 pub fn beam_search(
     graph: &Graph,
     route: &Route,
     columns: &BTreeMap<String, Value>,
     rows: usize,
     setup: &DecoderSetup,
-    config: BeamConfig,
+    config: &BeamConfig,
     device: &Device,
 ) -> Result<Vec<Vec<Hypothesis>>, DecodeError> {
-    let mut beams: Vec<Row> = (0..rows)
-        .map(|_| Row {
-            live: vec![Hypothesis::default()],
-            finished: Vec::new(),
-        })
-        .collect();
     if rows == 0 {
         return Ok(Vec::new());
     }
-    let mut session = Session::begin(graph, route, columns, setup, device)?;
+    let mut session = Session::begin(graph, route, columns, rows, setup, device)?;
+    let lengths = session.source_lengths();
+    let mut beams: Vec<Row> = (0..rows)
+        .map(|row| Row {
+            tree: Tree::default(),
+            live: vec![Live {
+                prefix: None,
+                log_probability: 0.0,
+                coverage: Vec::new(),
+            }],
+            finished: Vec::new(),
+            valid: lengths.as_ref().map_or(usize::MAX, |lengths| lengths[row]),
+        })
+        .collect();
+    let guard = Guard::new(&config.search, setup.eos);
     for position in 0..setup.max_length {
         let last: Vec<i64> = beams
             .iter()
-            .flat_map(|beam| &beam.live)
-            .map(|hypothesis| hypothesis.tokens.last().copied().unwrap_or(setup.bos))
+            .flat_map(|beam| beam.live.iter().map(|live| beam.tree.token(live.prefix)))
+            .map(|token| token.unwrap_or(setup.bos))
             .collect();
-        let output = session.step(&last)?;
+        let mut output = session.step(&last)?;
         let mut parents = Vec::new();
         let mut first = 0;
         for beam in &mut beams {
             let count = beam.live.len();
-            let scores = &output.log_probabilities
-                [first * output.vocabulary..(first + count) * output.vocabulary];
-            let alignment = output.alignment.as_ref().map(|a| &a[first..first + count]);
-            let kept = advance(beam, scores, output.vocabulary, alignment, setup, config);
-            parents.extend(kept.into_iter().map(|parent| first + parent));
-            first += count;
-            if is_settled(beam, config, position + 1, setup.max_length) {
-                parents.truncate(parents.len() - beam.live.len());
-                let unfinished = std::mem::take(&mut beam.live);
-                close(beam, unfinished, config);
+            if count == 0 {
+                continue;
             }
+            let kept = beam.advance(&mut output, first, position, setup, guard, config);
+            if beam.is_settled(config, position + 1, setup.max_length) {
+                beam.close(config, position + 1);
+            } else {
+                parents.extend(kept.into_iter().map(|parent| first + parent));
+            }
+            first += count;
         }
         if parents.is_empty() {
             break;
@@ -85,103 +140,220 @@ pub fn beam_search(
     Ok(beams
         .into_iter()
         .map(|mut beam| {
-            let unfinished = std::mem::take(&mut beam.live);
-            close(&mut beam, unfinished, config);
-            beam.finished.truncate(config.width);
-            beam.finished.into_iter().map(|(_, h)| h).collect()
+            beam.close(config, setup.max_length);
+            beam.hypotheses(config.width)
         })
         .collect())
 }
 
-/// Extends the live prefixes of one row by one token; returns the parent of each new prefix.
-fn advance(
-    beam: &mut Row,
-    scores: &[f32],
-    vocabulary: usize,
-    alignment: Option<&[Vec<f32>]>,
-    setup: &DecoderSetup,
-    config: BeamConfig,
-) -> Vec<usize> {
-    let mut candidates: Vec<Candidate> = Vec::with_capacity(beam.live.len() * vocabulary);
-    for (parent, hypothesis) in beam.live.iter().enumerate() {
-        let row = &scores[parent * vocabulary..(parent + 1) * vocabulary];
-        candidates.extend(
-            row.iter()
-                .enumerate()
-                .filter(|(_, score)| score.is_finite())
-                .map(|(token, &score)| Candidate {
-                    log_probability: hypothesis.log_probability + f64::from(score),
+impl Row {
+    /// Extends the live prefixes by one token; returns the parent of each new prefix. Where nothing
+    /// at all may follow, the prefixes stay and the row is done.
+    fn advance(
+        &mut self,
+        output: &mut StepOutput,
+        first: usize,
+        position: usize,
+        setup: &DecoderSetup,
+        guard: Guard,
+        config: &BeamConfig,
+    ) -> Vec<usize> {
+        if guard.acts(position) {
+            for (index, live) in self.live.iter().enumerate() {
+                let tokens = if guard.reads_tokens() {
+                    self.tree.tokens(live.prefix)
+                } else {
+                    Vec::new()
+                };
+                guard.apply(output.scores_mut(first + index), position, &tokens);
+            }
+        }
+        // Twice the width, so that enough prefixes stay when all of the best ones end here.
+        let candidates = self.best_candidates(output, first, 2 * config.width);
+        if candidates.is_empty() {
+            self.close(config, position);
+            return Vec::new();
+        }
+        let counts_coverage = config.search.coverage_penalty != 0.0;
+        let mut live = Vec::with_capacity(config.width);
+        let mut parents = Vec::with_capacity(config.width);
+        for (place, candidate) in candidates.into_iter().enumerate() {
+            if live.len() == config.width {
+                break;
+            }
+            let ends = candidate.token == setup.eos;
+            // An ending outside the best `width` would crowd out better ones found later.
+            if ends && place >= config.width {
+                continue;
+            }
+            let before = &self.live[candidate.parent];
+            let weights = output.alignment(first + candidate.parent);
+            let mut coverage = Vec::new();
+            if let (true, Some(weights)) = (counts_coverage, weights) {
+                coverage = added(&before.coverage, weights);
+            }
+            let prefix = Some(self.tree.push(before.prefix, candidate.token, weights));
+            let log_probability = candidate.log_probability;
+            if ends {
+                let score = config.score(log_probability, position + 1, &coverage, self.valid);
+                self.finished.push(Finished {
+                    score,
+                    log_probability,
+                    prefix,
+                    ended: true,
+                });
+            } else {
+                live.push(Live {
+                    prefix,
+                    log_probability,
+                    coverage,
+                });
+                parents.push(candidate.parent);
+            }
+        }
+        self.finished.sort_by(|a, b| b.score.total_cmp(&a.score));
+        self.live = live;
+        parents
+    }
+
+    /// The `count` most probable continuations, best first; earlier prefixes and smaller tokens first
+    /// among equals.
+    fn best_candidates(&self, output: &StepOutput, first: usize, count: usize) -> Vec<Candidate> {
+        let mut best: Vec<Candidate> = Vec::with_capacity(count + 1);
+        for (parent, live) in self.live.iter().enumerate() {
+            for (token, &score) in output.scores(first + parent).iter().enumerate() {
+                let log_probability = live.log_probability + f64::from(score);
+                let enough = best.len() == count;
+                if !score.is_finite()
+                    || (enough && log_probability <= best[count - 1].log_probability)
+                {
+                    continue;
+                }
+                let place = best.partition_point(|c| c.log_probability >= log_probability);
+                let candidate = Candidate {
+                    log_probability,
                     parent,
                     token: token as i64,
-                }),
-        );
-    }
-    // Twice the width, so that enough prefixes stay when all of the best ones end here.
-    candidates.sort_by(|a, b| {
-        b.log_probability
-            .total_cmp(&a.log_probability)
-            .then(a.parent.cmp(&b.parent))
-            .then(a.token.cmp(&b.token))
-    });
-    candidates.truncate(2 * config.width);
-    let mut live = Vec::with_capacity(config.width);
-    let mut parents = Vec::with_capacity(config.width);
-    for (place, candidate) in candidates.into_iter().enumerate() {
-        if live.len() == config.width {
-            break;
-        }
-        let mut hypothesis = beam.live[candidate.parent].clone();
-        hypothesis.log_probability = candidate.log_probability;
-        if let Some(alignment) = alignment {
-            hypothesis
-                .alignment
-                .push(alignment[candidate.parent].clone());
-        }
-        if candidate.token == setup.eos {
-            // An ending outside the best `width` would crowd out better ones found later.
-            if place < config.width {
-                hypothesis.finished = true;
-                let length = hypothesis.tokens.len() + 1;
-                let rank = config.rank(hypothesis.log_probability, length);
-                beam.finished.push((rank, hypothesis));
+                };
+                best.insert(place, candidate);
+                best.truncate(count);
             }
-        } else {
-            hypothesis.tokens.push(candidate.token);
-            live.push(hypothesis);
-            parents.push(candidate.parent);
+        }
+        best
+    }
+
+    /// Whether no live prefix can still enter the list of results.
+    fn is_settled(&self, config: &BeamConfig, length: usize, max_length: usize) -> bool {
+        let Some(best_live) = self.live.first() else {
+            return true;
+        };
+        let Some(worst) = self.finished.get(config.width.max(1) - 1) else {
+            return false;
+        };
+        let reachable = match config.search.early_stopping {
+            EarlyStopping::First => return true,
+            EarlyStopping::Heuristic => length,
+            // A log-probability only falls; dividing by the longest length is the most it can gain.
+            EarlyStopping::Never if config.length_penalty > 0.0 => max_length,
+            EarlyStopping::Never => length + 1,
+        };
+        // Full coverage costs nothing, so that a prefix may hope for it.
+        config.rank(best_live.log_probability, reachable) <= worst.score
+    }
+
+    /// Ends the row: prefixes that never ended, of `length` tokens, are results where nothing else is.
+    fn close(&mut self, config: &BeamConfig, length: usize) {
+        let unfinished = std::mem::take(&mut self.live);
+        if !self.finished.is_empty() {
+            return;
+        }
+        for live in unfinished {
+            let log_probability = live.log_probability;
+            self.finished.push(Finished {
+                score: config.score(log_probability, length, &live.coverage, self.valid),
+                log_probability,
+                prefix: live.prefix,
+                ended: false,
+            });
+        }
+        self.finished.sort_by(|a, b| b.score.total_cmp(&a.score));
+    }
+
+    fn hypotheses(&self, width: usize) -> Vec<Hypothesis> {
+        let best = self.finished.iter().take(width.max(1));
+        best.map(|f| {
+            let tree = &self.tree;
+            tree.hypothesis(f.prefix, f.log_probability, f.score, f.ended)
+        })
+        .collect()
+    }
+}
+
+/// The sum of attention weights so far and new ones.
+fn added(before: &[f32], weights: &[f32]) -> Vec<f32> {
+    let so_far = before.iter().copied().chain(std::iter::repeat(0.0));
+    weights.iter().zip(so_far).map(|(w, s)| w + s).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::LengthNormaliser;
+
+    fn config(penalty: f64, search: SearchConfig) -> BeamConfig {
+        BeamConfig {
+            width: 2,
+            length_penalty: penalty,
+            search,
         }
     }
-    beam.finished.sort_by(|a, b| b.0.total_cmp(&a.0));
-    beam.live = live;
-    parents
-}
 
-/// Whether no live prefix can still enter the list of results.
-fn is_settled(beam: &Row, config: BeamConfig, length: usize, max_length: usize) -> bool {
-    if beam.live.is_empty() {
-        return true;
+    /// Wu et al. 2016, equation 14, worked out by hand for two source positions.
+    #[test]
+    fn coverage_counts_the_valid_positions_up_to_one() {
+        let search = SearchConfig {
+            length_normaliser: LengthNormaliser::Gnmt,
+            coverage_penalty: 0.2,
+            ..SearchConfig::default()
+        };
+        let config = config(1.0, search);
+        let expected = -3.0 / 2.0 + 0.2 * (0.5f64.ln() + 0.0);
+        let found = config.score(-3.0, 7, &[0.5, 1.5, 0.0], 2);
+        assert!((found - expected).abs() < 1e-9, "{found} {expected}");
     }
-    if beam.finished.len() < config.width {
-        return false;
-    }
-    let worst = beam.finished[config.width - 1].0;
-    let best_live = beam.live[0].log_probability;
-    // A log-probability only falls; dividing by the longest length is the most it can gain.
-    let reachable = if config.length_penalty > 0.0 {
-        max_length
-    } else {
-        length + 1
-    };
-    config.rank(best_live, reachable) <= worst
-}
 
-/// Adds prefixes that never ended, behind all finished hypotheses.
-fn close(beam: &mut Row, unfinished: Vec<Hypothesis>, config: BeamConfig) {
-    if beam.finished.is_empty() {
-        let ranked = unfinished.into_iter().map(|hypothesis| {
-            let length = hypothesis.tokens.len();
-            (config.rank(hypothesis.log_probability, length), hypothesis)
-        });
-        beam.finished.extend(ranked);
+    #[test]
+    fn when_a_full_beam_stops() {
+        let row = |best_live: f64| Row {
+            tree: Tree::default(),
+            live: vec![Live {
+                prefix: None,
+                log_probability: best_live,
+                coverage: Vec::new(),
+            }],
+            finished: vec![
+                Finished {
+                    score: -0.5,
+                    log_probability: -1.0,
+                    prefix: None,
+                    ended: true,
+                };
+                2
+            ],
+            valid: 1,
+        };
+        let settled = |early_stopping, best_live| {
+            let search = SearchConfig {
+                early_stopping,
+                ..SearchConfig::default()
+            };
+            row(best_live).is_settled(&config(1.0, search), 4, 10)
+        };
+        // If it ended now: -3 / 4. At the longest: -3 / 10.
+        assert!(settled(EarlyStopping::First, -0.1));
+        assert!(settled(EarlyStopping::Heuristic, -3.0));
+        assert!(!settled(EarlyStopping::Never, -3.0));
+        assert!(settled(EarlyStopping::Never, -5.0));
+        assert!(!settled(EarlyStopping::Heuristic, -1.0));
     }
 }

@@ -4,7 +4,8 @@
 //! checkpoints/step-N/
 //!   <node>.safetensors      weights and running statistics of each node
 //!   optimiser.safetensors   moments and step counts, `<node>/<path>/<moment>`
-//!   ema.safetensors         averaged weights, `<node>/<path>` (stages with `ema`)
+//!   ema.safetensors         averaged weights, `<node>/<path>` (stages with `ema` or `average`)
+//!   ema.parts.safetensors   what they are the mean of, `<number>/<node>/<path>` (`average`)
 //!   before.safetensors      weights before the stage (stages that can be rolled back)
 //!   state.json              where the run is
 //!   recipe.toml, contracts.json   copies, so that the weights explain themselves
@@ -32,6 +33,8 @@ pub(crate) use tensors::encode as encode_arrays;
 pub const OPTIMISER: &str = "optimiser.safetensors";
 /// Averaged weights.
 pub const EMA: &str = "ema.safetensors";
+/// Weights that are averaged. No node can have this name, for it has a dot.
+pub const AVERAGED: &str = "ema.parts.safetensors";
 /// Weights before the stage under way.
 pub const BEFORE: &str = "before.safetensors";
 /// Position of the run.

@@ -3,7 +3,7 @@
 use super::Trainer;
 use super::stage_run::StageRun;
 use crate::checkpoint::{
-    Arrays, BEFORE, CONTRACTS, EMA, Found, OPTIMISER, RECIPE, RunState, STATE, encode_arrays,
+    Arrays, BEFORE, CONTRACTS, Found, OPTIMISER, RECIPE, RunState, STATE, encode_arrays,
     load_graph, node_file, state_of,
 };
 use crate::event::Level;
@@ -20,7 +20,7 @@ impl StageRun<'_> {
         self.trainer.state.progress = Some(progress);
         let mut extra = vec![(OPTIMISER, self.optimiser.save())];
         if let Some(average) = &self.average {
-            extra.push((EMA, average.save()));
+            extra.extend(average.save());
         }
         if let Some(before) = &self.before {
             extra.push((BEFORE, before.clone()));

@@ -4,7 +4,7 @@ use super::Trainer;
 use super::batches::Batches;
 use super::clock::Clock;
 use super::step::Group;
-use crate::checkpoint::{Arrays, BEFORE, EMA, Exact, Found, OPTIMISER, Progress, arrays};
+use crate::checkpoint::{Arrays, BEFORE, Exact, Found, OPTIMISER, Progress, arrays};
 use crate::event::Level;
 use crate::interfaces;
 use crate::optimiser::{Average, Optimiser};
@@ -86,9 +86,11 @@ impl<'a> StageRun<'a> {
             run.optimiser
                 .load(&run.trainer.graph, states, mismatch(OPTIMISER))?;
         }
-        if let Some((average, weights)) = run.average.as_mut().zip(arrays(found, EMA)?) {
-            let device = run.trainer.device.clone().without_autodiff();
-            average.load(weights, &device, mismatch(EMA))?;
+        if let Some(average) = &mut run.average {
+            let (file, device) = (average.file(), run.trainer.device.clone());
+            if let Some(weights) = arrays(found, file)? {
+                average.load(weights, &device.without_autodiff(), mismatch(file))?;
+            }
         }
         run.before = arrays(found, BEFORE)?;
         run.tell_begin()?;
@@ -107,7 +109,7 @@ impl<'a> StageRun<'a> {
         trainer.graph.train_only(&stage.trained);
         Ok(Self {
             optimiser: Optimiser::new(stage)?,
-            average: config.ema.map(|decay| Average::new(decay, &stage.trained)),
+            average: Average::of(config, &stage.trained),
             before: None,
             batches: Batches::new(loader, progress.epoch, progress.batch),
             groups: Group::of(stage),

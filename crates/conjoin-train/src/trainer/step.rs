@@ -222,9 +222,8 @@ impl StageRun<'_> {
 
     fn update(&mut self, gradients: &mut GradientStore, norm: f64) {
         let config = &self.stage.config;
-        let factor = config
-            .schedule
-            .factor(self.progress.step, self.progress.steps);
+        let (step, steps) = (self.progress.step, self.progress.steps);
+        let factor = config.schedule.factor(step, steps);
         // As `torch.nn.utils.clip_grad_norm_`.
         let clip = config
             .clip_norm
@@ -239,7 +238,7 @@ impl StageRun<'_> {
         timed(&mut clock.optimiser, || {
             optimiser.step(&mut trainer.graph, gradients, factor, clip);
             if let Some(average) = average {
-                average.update(&trainer.graph);
+                average.update(&trainer.graph, step + 1, steps);
             }
         });
     }

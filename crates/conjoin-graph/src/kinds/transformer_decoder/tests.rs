@@ -60,7 +60,8 @@ fn steps_equal_one_pass() {
                     assert_close(&step.0[port], &position(value, t));
                 }
             }
-            assert_eq!(state.0.len(), if size.is_some() { 8 } else { 4 });
+            assert_eq!(state.prefix.len(), 4);
+            assert_eq!(state.source.len(), if size.is_some() { 4 } else { 0 });
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::check::wiring::{carries_values, upstream};
 use crate::diagnostic::Diagnostic;
 use crate::suggest;
 use crate::tree::{Path, place};
+use conjoin_graph::{NodeConfig, PortRef};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<'b> StageCheck<'_, 'b> {
@@ -117,6 +118,36 @@ impl<'b> StageCheck<'_, 'b> {
                 let nodes = nodes_are(found.iter().map(|(_, node)| node.as_str()));
                 let message = format!("{nodes} trained in {}, {why} {them}", self.name());
                 self.report("no-gradient", &place, message, None);
+            }
+        }
+    }
+
+    /// A trained node that uses the weights of a frozen one keeps most of what it is as it was.
+    pub(super) fn borrowed_weights(&mut self) {
+        if !self.whole || !self.sound {
+            return;
+        }
+        let stage = self.stage;
+        for (index, node) in stage.train.iter().enumerate() {
+            let Some(spec) = self.wires.specs.iter().find(|spec| spec.name == *node) else {
+                continue;
+            };
+            let ports = spec
+                .config
+                .inputs()
+                .into_iter()
+                .filter(|p| p.decides_weights);
+            let wires = ports.filter_map(|port| self.wiring.get(&PortRef::new(node, port.name)));
+            let owners: BTreeSet<String> = wires.map(|wire| wire.from.node.clone()).collect();
+            for owner in owners.iter().filter(|owner| stage.freeze.contains(*owner)) {
+                let message = format!(
+                    "node \"{node}\" is trained in {}, but uses the weights of \"{owner}\", which is \
+                     frozen there: they stay as they are",
+                    self.name()
+                );
+                let span = self.reader.tree.span_at(&self.element("train", index));
+                let diagnostic = Diagnostic::new("borrowed-weights", span, message);
+                self.reader.report(diagnostic.warning());
             }
         }
     }

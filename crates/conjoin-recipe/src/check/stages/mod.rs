@@ -1,6 +1,7 @@
 //! Stages: what they train and freeze, for how long, what their inputs and tables name.
 
 mod coverage;
+mod curves;
 mod tables;
 
 use super::objectives;
@@ -12,7 +13,6 @@ use crate::tree::{Path, Step, place};
 use conjoin_graph::{PortRef, Resolution, Wiring};
 use conjoin_tasks::TaskConfig;
 use conjoin_train::StageConfig;
-use conjoin_train::schedule::ScheduleKind;
 use conjoin_train::stage::InputConfig;
 use std::collections::BTreeSet;
 
@@ -78,9 +78,11 @@ pub(super) fn check<'b>(
     let resolution = check.resolve();
     check.length();
     check.schedule();
+    check.averages();
     check.inputs();
     check.coverage();
     check.gradients();
+    check.borrowed_weights();
     check.tables();
     check.evaluation();
     StageGraph {
@@ -162,41 +164,6 @@ impl StageCheck<'_, '_> {
                 self.report("missing-key", &self.at(&["name"]), message, None);
             }
             _ => {}
-        }
-    }
-
-    /// Options that the chosen curve does not read would be lost without a word.
-    fn schedule(&mut self) {
-        let kind = self.stage.schedule.kind;
-        let place = self.at(&["schedule"]);
-        let given = |key: &str| {
-            self.reader
-                .tree
-                .at(&place)
-                .is_some_and(|t| t.get(key).is_some())
-        };
-        let (end, every, gamma) = (given("end"), given("every"), given("gamma"));
-        let curved = matches!(kind, ScheduleKind::Cosine | ScheduleKind::Linear);
-        let step = kind == ScheduleKind::Step;
-        let known = !self.is_damaged(&["schedule"]);
-        for (key, given, fits, kinds) in [
-            ("end", end, curved, "\"cosine\" and \"linear\""),
-            ("every", every, step, "\"step\""),
-            ("gamma", gamma, step, "\"step\""),
-        ] {
-            if given && !fits && known {
-                let place = self.at(&["schedule", key]);
-                let subject = self.reader.subject(&place);
-                let message = format!("{subject} is read by schedules of kind {kinds} only");
-                self.report_key("unused", &place, message);
-            }
-        }
-        if step && !every && known {
-            let message = format!(
-                "{}: kind \"step\" wants \"every\", the steps between drops",
-                self.reader.subject(&place)
-            );
-            self.report("missing-key", &place, message, None);
         }
     }
 
