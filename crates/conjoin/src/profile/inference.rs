@@ -65,7 +65,9 @@ pub(crate) fn inference(request: &Request) -> Result<Profile, CliError> {
         }
     }
     let steps = request.steps as f64;
-    forward.values_mut().for_each(|seconds| *seconds /= steps);
+    for seconds in forward.values_mut() {
+        *seconds /= steps;
+    }
     let means = sizes.means();
     let nodes = nodes(request, &forward, &means, sizes.samples());
     Ok(Profile {

@@ -78,7 +78,9 @@ pub(crate) fn training(request: &Request) -> Result<Profile, CliError> {
     };
     // The loop adds up all its steps, those of the warm-up too.
     let all = (request.warm_up + request.steps) as f64;
-    forward.values_mut().for_each(|seconds| *seconds /= all);
+    for seconds in forward.values_mut() {
+        *seconds /= all;
+    }
     for seconds in [
         &mut phases.backward,
         &mut phases.optimiser,
