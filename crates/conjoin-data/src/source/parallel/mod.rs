@@ -164,7 +164,7 @@ enum Place<'a> {
 
 impl ParallelConfig {
     /// Contracts of the columns; none where a tokenizer cannot be read, which
-    /// [`ParallelConfig::check`] reports.
+    /// `check` reports.
     pub fn columns(&self) -> Columns {
         match self.tokenizers() {
             Ok(sides) => sides.columns(),
