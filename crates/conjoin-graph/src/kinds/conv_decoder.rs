@@ -28,46 +28,22 @@ fn two() -> usize {
     2
 }
 
-/// Names of a level's input and of its dimensions.
-struct SkipNames {
-    port: &'static str,
-    dims: [&'static str; 3],
-}
-
-const SKIPS: [SkipNames; 6] = [
-    SkipNames {
-        port: "skip1",
-        dims: ["H1", "W1", "C1"],
-    },
-    SkipNames {
-        port: "skip2",
-        dims: ["H2", "W2", "C2"],
-    },
-    SkipNames {
-        port: "skip3",
-        dims: ["H3", "W3", "C3"],
-    },
-    SkipNames {
-        port: "skip4",
-        dims: ["H4", "W4", "C4"],
-    },
-    SkipNames {
-        port: "skip5",
-        dims: ["H5", "W5", "C5"],
-    },
-    SkipNames {
-        port: "skip6",
-        dims: ["H6", "W6", "C6"],
-    },
+/// Each level's input for a skip, and the names of its height, width and channels.
+const SKIPS: [(&str, [&str; 3]); 6] = [
+    ("skip1", ["H1", "W1", "C1"]),
+    ("skip2", ["H2", "W2", "C2"]),
+    ("skip3", ["H3", "W3", "C3"]),
+    ("skip4", ["H4", "W4", "C4"]),
+    ("skip5", ["H5", "W5", "C5"]),
+    ("skip6", ["H6", "W6", "C6"]),
 ];
 
 impl ConvDecoderConfig {
-    fn skips(&self) -> &'static [SkipNames] {
+    fn skips(&self) -> &'static [(&'static str, [&'static str; 3])] {
         &SKIPS[..self.widths.len().min(SKIPS.len())]
     }
 
     fn options(&self, inputs: &Bound) -> Result<ConvDecoderOptions, NodeError> {
-        let channels = |skip: &SkipNames| inputs.size(skip.dims[2]).unwrap_or(0);
         Ok(ConvDecoderOptions {
             map: [
                 known(inputs, "H")?,
@@ -75,7 +51,11 @@ impl ConvDecoderConfig {
                 known(inputs, "C")?,
             ],
             widths: self.widths.clone(),
-            skips: self.skips().iter().map(channels).collect(),
+            skips: self
+                .skips()
+                .iter()
+                .map(|(_, [_, _, channels])| inputs.size(channels).unwrap_or(0))
+                .collect(),
             blocks: self.blocks,
         })
     }
@@ -112,9 +92,9 @@ impl NodeConfig for ConvDecoderConfig {
         };
         let about = "the smallest map";
         let map = InputPort::new("map", about, &maps, &dims(["H", "W", "C"]));
-        let skips = self.skips().iter().map(|skip| {
+        let skips = self.skips().iter().map(|&(port, sizes)| {
             let about = "a map of the level's height and width, such as the encoder's";
-            InputPort::new(skip.port, about, &maps, &dims(skip.dims)).optional()
+            InputPort::new(port, about, &maps, &dims(sizes)).optional()
         });
         std::iter::once(map).chain(skips).collect()
     }
@@ -122,17 +102,16 @@ impl NodeConfig for ConvDecoderConfig {
     fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
         self.check()?;
         let options = self.options(inputs)?;
-        for (level, skip) in self.skips().iter().enumerate() {
+        for (level, (port, sizes)) in self.skips().iter().enumerate() {
             let [height, width] = options.size(level);
-            let found = (inputs.size(skip.dims[0]), inputs.size(skip.dims[1]));
+            let found = (inputs.size(sizes[0]), inputs.size(sizes[1]));
             let (Some(found_height), Some(found_width)) = found else {
                 continue;
             };
             if [found_height, found_width] != [height, width] {
                 return Err(NodeError::Options(format!(
-                    "input {:?}: expected a map of {height}x{width}, found one of \
-                     {found_height}x{found_width}",
-                    skip.port
+                    "input {port:?}: expected a map of {height}x{width}, found one of \
+                     {found_height}x{found_width}"
                 )));
             }
         }
@@ -174,8 +153,8 @@ impl Forward for ConvDecoderNode {
     fn forward(&self, inputs: &Inputs, context: &mut Context) -> Result<Outputs, NodeError> {
         let skips: Vec<Option<Tensor<4>>> = SKIPS[..self.levels]
             .iter()
-            .map(|skip| match inputs.find(skip.port) {
-                Some(_) => inputs.tensor(skip.port).map(Some),
+            .map(|(port, _)| match inputs.find(port) {
+                Some(_) => inputs.tensor(port).map(Some),
                 None => Ok(None),
             })
             .collect::<Result<_, _>>()?;

@@ -86,7 +86,7 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
         },
     );
     let sums = add_chunks(&mut partial, size);
-    // Sixteen filters at a time: a line of the sums serves them all.
+    // Sixteen filters a task: they read the same lines of the sums.
     let block = filters.min(16);
     build_one(shape.filters * filter, block * filter, |first, dw| {
         for (i, dw) in dw.chunks_exact_mut(filter).enumerate() {
