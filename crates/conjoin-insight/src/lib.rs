@@ -23,7 +23,7 @@ pub mod statistics;
 mod text;
 mod theme;
 
-pub use compare::{ArmResult, Comparison, Outcomes};
+pub use compare::{ArmResult, Comparison, LengthTable, Outcomes, by_length};
 pub use graph_drawing::{DrawEdge, DrawNode, DrawState, Drawing, EdgeStyle};
 pub use metric::Metric;
 pub use report::Report;

@@ -1,5 +1,6 @@
 //! What scoring leaves behind: totals, one outcome an item for statistics, outputs for people.
 
+use crate::text_metrics::bleu::BleuStatistics;
 use std::collections::BTreeMap;
 
 /// Errors of one item: the unit that intervals are drawn over.
@@ -34,6 +35,8 @@ pub struct TextOutput {
     pub output: String,
     /// As they stand in the data.
     pub references: Vec<String>,
+    /// Its part in the BLEU of all.
+    pub bleu: BleuStatistics,
 }
 
 /// One classified sample.

@@ -82,7 +82,8 @@ impl TextTally {
         if references.is_empty() {
             return Err(TaskError::NotText(self.target.clone()));
         }
-        self.bleu += bleu::statistics(&output, &references, &self.bleu_options());
+        let bleu = bleu::statistics(&output, &references, &self.bleu_options());
+        self.bleu += bleu;
         self.chrf += &chrf::statistics(&output, &references, &self.chrf_options());
         let ter = self.edits(&output, &references);
         self.ter += ter;
@@ -95,6 +96,7 @@ impl TextTally {
             sequence,
             output,
             references,
+            bleu,
         });
         Ok(())
     }

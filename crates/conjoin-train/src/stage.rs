@@ -94,6 +94,19 @@ pub struct StageConfig {
     /// name for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub score: BTreeMap<String, PortRef>,
+    /// Score the task after this stage: `false` where its modules cannot do the task yet, and scoring
+    /// them would take long. The last stage is always scored.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub scored: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 fn one() -> usize {

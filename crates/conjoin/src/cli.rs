@@ -45,9 +45,10 @@ pub enum Command {
         after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p\n  conjoin predict runs/g2p --set task.beam=5 --n-best 5 --explain pictures conjoin"
     )]
     Predict(PredictArgs),
-    /// Train several arms of a recipe at the same budget and compare them, with intervals
+    /// Train several arms of a recipe at the same budget and compare them, with intervals; or compare
+    /// finished runs that were scored on the same items
     #[command(
-        after_help = "Example:\n  conjoin compare recipes/g2p.toml --arms joined,staged,scratch --seeds 3"
+        after_help = "Examples:\n  conjoin compare recipes/g2p.toml --arms joined,staged,scratch --seeds 3\n  conjoin compare runs/translate-fixed-context runs/translate-rnn --out runs/attention"
     )]
     Compare(CompareArgs),
     /// Measure where the time of a stage goes: FLOPs, seconds and memory, module by module
@@ -141,7 +142,7 @@ pub struct TrainArgs {
     pub json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct DeviceArgs {
     /// Where to compute: cpu, or a device this build was made for (cuda, wgpu), with an index as
     /// in cuda:1
@@ -201,15 +202,19 @@ pub struct PredictArgs {
 
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
+    /// A recipe, a TOML file; or two and more run directories, the baseline first
+    #[arg(required = true, value_name = "RECIPE|RUN")]
+    pub inputs: Vec<PathBuf>,
+    /// Replace a value of the recipe; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Arms of the recipe, the baseline first [default: all]
     #[arg(long, value_delimiter = ',')]
     pub arms: Vec<String>,
-    /// Number of seeds; the first is the recipe's
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    pub seeds: u64,
-    /// Directory for the runs and the report [default: runs/NAME-compare]
+    /// Number of seeds; the first is the recipe's [default: 3]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: Option<u64>,
+    /// Directory for the runs and the report [default: runs/NAME-compare; for runs no report]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on: runs that are finished are not repeated

@@ -17,6 +17,7 @@ mod device;
 mod drawing;
 mod error;
 mod lines;
+mod outcomes;
 mod output;
 mod profile;
 mod progress;

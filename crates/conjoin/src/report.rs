@@ -1,14 +1,14 @@
 //! From a finished run to the parts of its report.
 
-use crate::drawing;
 use crate::error::CliError;
 use crate::progress::scores_text;
+use crate::{drawing, outcomes};
 use conjoin_data::{Field, Source};
 use conjoin_graph::Graph;
 use conjoin_insight::report::{
     Attention, ClassResults, Headline, ImageSample, SequenceSample, StageScores,
 };
-use conjoin_insight::{Metric, Report, RunLog};
+use conjoin_insight::{Metric, Report, RunLog, by_length};
 use conjoin_recipe::Checked;
 use conjoin_tasks::error_rate::ItemErrors;
 use conjoin_tasks::{ClassOutput, Outputs, Scored, SequenceOutput, TextOutput};
@@ -42,6 +42,11 @@ pub(crate) fn of_run(parts: Parts<'_>) -> Report {
             data,
         }),
         graph: Some(drawing::draw(parts.plan, parts.graph)),
+        lengths: by_length(&[outcomes::of(
+            &parts.plan.name,
+            parts.plan.seed,
+            parts.scored,
+        )]),
         log: parts.log,
         recipe: parts.checked.resolved.clone(),
         command: parts.command,

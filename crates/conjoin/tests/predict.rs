@@ -7,75 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
-const RECIPE: &str = r#"
-name = "small"
-seed = 1
-
-[task]
-kind = "transduction"
-tokens = "data.phonemes_in"
-logits = "output.logits"
-target = "data.phonemes_out"
-alignment = "decoder.weights"
-data = "test"
-max_length = 12
-teacher_forced = true
-
-[data.train]
-source = { kind = "cmudict", split = "train" }
-loader = { batch = { tokens = 512, column = "letters" } }
-
-[data.test]
-source = { kind = "cmudict", split = "test", limit = 20 }
-loader = { batch = { size = 8, column = "letters" }, shuffle = false }
-
-[nodes.letters]
-kind = "embedding"
-size = 16
-in = { tokens = "data.letters" }
-
-[nodes.encoder]
-kind = "transformer-encoder"
-layers = 1
-heads = 2
-positions = "learned"
-max_length = 40
-in = { sequence = "letters.features" }
-
-[nodes.phonemes]
-kind = "embedding"
-size = 16
-scale = true
-in = { tokens = "data.phonemes_in" }
-
-[nodes.decoder]
-kind = "transformer-decoder"
-layers = 1
-heads = 2
-weights = true
-in = { sequence = "phonemes.features", memory = "encoder.states" }
-
-[nodes.output]
-kind = "classifier"
-in = { features = "decoder.states", classes = "data.phonemes_out", weight = "phonemes.weight" }
-
-[objectives.spell]
-loss = "cross-entropy"
-prediction = "output.logits"
-target = "data.phonemes_out"
-
-[[stages]]
-name = "joint"
-data = "train"
-train = ["letters", "encoder", "phonemes", "decoder", "output"]
-objectives = { spell = 1.0 }
-steps = 4
-lr = 1.0
-schedule = { kind = "noam", warmup = 2, size = 16 }
-average = { last = 2, every = 2 }
-evaluate = { data = "test", every = 2, task = true }
-early_stopping = { metric = "token_accuracy", patience = 9 }
-"#;
+const RECIPE: &str = include_str!("support/small.toml");
 
 fn conjoin(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conjoin"));

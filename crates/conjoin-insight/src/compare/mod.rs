@@ -5,13 +5,17 @@
 //! by seed and item. For metrics that are right or wrong an item, McNemar's exact test is made
 //! seed by seed.
 
+mod lengths;
 mod text;
+
+pub use lengths::{LengthGroup, LengthTable, by_length};
 
 pub(crate) use text::spread;
 
 use crate::statistics::{
     Bootstrap, Estimate, Items, McNemar, Replicates, StatisticsError, mcnemar, score,
 };
+use conjoin_tasks::text_metrics::bleu::BleuStatistics;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +27,12 @@ pub struct ArmResult {
     /// Outcomes of every item, by the name of the metric. Item `i` is the same word or image in
     /// every arm and seed.
     pub metrics: BTreeMap<String, Outcomes>,
+    /// Length of every item's source, in words or symbols; empty where items have no length.
+    #[serde(default)]
+    pub lengths: Vec<u32>,
+    /// Hash over the items, which two results that are compared must share; empty if unknown.
+    #[serde(default)]
+    pub scored: String,
 }
 
 /// Outcomes of every item under one metric.
@@ -34,6 +44,8 @@ pub enum Outcomes {
     Errors(Vec<(u32, u32)>),
     /// Whether every item is right; the score is the share that is (accuracy).
     Correct(Vec<bool>),
+    /// Counts of n-grams of every item; the score is the BLEU of their sums.
+    Bleu(Vec<[u32; BleuStatistics::COUNTS]>),
 }
 
 impl Outcomes {
@@ -41,6 +53,7 @@ impl Outcomes {
         match self {
             Self::Errors(pairs) => Items::ratios(pairs),
             Self::Correct(flags) => Items::flags(flags),
+            Self::Bleu(counts) => Items::bleu(counts),
         }
     }
 
@@ -52,6 +65,7 @@ impl Outcomes {
                 .iter()
                 .map(|&(errors, length)| (length == 1 && errors <= 1).then_some(errors == 0))
                 .collect(),
+            Self::Bleu(_) => None,
         }
     }
 }
@@ -76,6 +90,8 @@ pub enum CompareError {
         found: Vec<String>,
         expected: Vec<String>,
     },
+    #[error("arm {arm:?} with seed {seed} was scored on other items than the first")]
+    Scored { arm: String, seed: u64 },
     #[error("{metric}: {source}")]
     Statistics {
         metric: String,
@@ -93,6 +109,9 @@ pub struct Comparison {
     /// Items scored with each seed.
     pub items: usize,
     pub metrics: Vec<MetricTable>,
+    /// Scores by the length of the source, where items have one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lengths: Vec<LengthTable>,
 }
 
 /// All arms under one metric.
@@ -144,6 +163,7 @@ impl Comparison {
                 .first()
                 .and_then(|result| result.metrics.values().next())
                 .map_or(0, |outcomes| outcomes.items().len()),
+            lengths: by_length(results),
             metrics,
         })
     }
@@ -183,6 +203,12 @@ fn group(results: &[ArmResult]) -> Result<Vec<Arm<'_>>, CompareError> {
                 arm: (*name).to_owned(),
                 found,
                 expected: expected_seeds,
+            });
+        }
+        if let Some(other) = arm.iter().find(|r| r.scored != first[0].scored) {
+            return Err(CompareError::Scored {
+                arm: (*name).to_owned(),
+                seed: other.seed,
             });
         }
         if let Some(other) = arm.iter().find(|r| metrics_of(r) != expected_metrics) {
@@ -297,6 +323,8 @@ mod tests {
             arm: arm.to_owned(),
             seed,
             metrics: [("accuracy".to_owned(), Outcomes::Correct(flags.to_vec()))].into(),
+            lengths: Vec::new(),
+            scored: String::new(),
         }
     }
 
@@ -361,6 +389,12 @@ mod tests {
         assert!(matches!(
             Comparison::new(&items, &quick()),
             Err(CompareError::Statistics { .. })
+        ));
+        let mut moved = result("b", 1, &flags);
+        moved.scored = "elsewhere".to_owned();
+        assert!(matches!(
+            Comparison::new(&[result("a", 1, &flags), moved], &quick()),
+            Err(CompareError::Scored { .. })
         ));
         let mut other = result("b", 1, &flags);
         other

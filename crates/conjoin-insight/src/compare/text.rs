@@ -26,6 +26,7 @@ impl Comparison {
             "seeds": self.seeds,
             "items": self.items,
             "metrics": self.metrics,
+            "lengths": self.lengths,
         })
     }
 
@@ -156,6 +157,8 @@ mod tests {
                 Outcomes::Errors((0..100).map(|i| (u32::from(i < wrong), 1)).collect()),
             )]
             .into(),
+            lengths: Vec::new(),
+            scored: String::new(),
         };
         let bootstrap = Bootstrap {
             replicates: 200,

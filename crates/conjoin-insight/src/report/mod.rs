@@ -10,6 +10,7 @@ mod curves;
 mod header;
 mod images;
 mod interfaces;
+mod lengths;
 mod page;
 mod runs;
 mod scores;
@@ -24,7 +25,7 @@ pub use runs::ComparedRun;
 pub use scores::StageScores;
 pub use sequences::SequenceSample;
 
-use crate::compare::Comparison;
+use crate::compare::{Comparison, LengthTable};
 use crate::graph_drawing::{DrawError, Drawing};
 use crate::run_log::RunLog;
 use page::{Section, code_block, folded};
@@ -55,6 +56,8 @@ pub struct Report {
     pub comparison: Option<Comparison>,
     /// The runs behind the comparison.
     pub runs: Vec<ComparedRun>,
+    /// Scores by the length of the source, of this run or of the arms.
+    pub lengths: Vec<LengthTable>,
     pub graph: Option<Drawing>,
     /// Where the system looked, for some words.
     pub attention: Vec<Attention>,
@@ -84,6 +87,7 @@ impl Report {
                 .as_ref()
                 .and_then(|scores| scores::section(scores, &self.log)),
             self.comparison.as_ref().and_then(comparison::section),
+            lengths::section(&self.lengths),
             runs::section(&self.runs),
             graph,
             curves::losses(&self.log),

@@ -13,7 +13,7 @@ pub struct ComparedRun {
     pub arm: String,
     pub seed: u64,
     pub log: RunLog,
-    /// The run's own report, relative to this one.
+    /// The run's own report, relative to this one; empty where it lies elsewhere.
     pub report: String,
 }
 
@@ -91,9 +91,12 @@ fn chart(runs: &[ComparedRun], term: &str) -> LineChart {
 fn table(runs: &[ComparedRun]) -> Table {
     let mut table = Table::new(["Run", "Stages", "Steps", "Samples", "Time"]).text_columns(&[1]);
     for run in runs {
-        let link = el("a")
-            .set("href", run.report.as_str())
-            .text(format!("{}, seed {}", run.arm, run.seed));
+        let name = format!("{}, seed {}", run.arm, run.seed);
+        let link = if run.report.is_empty() {
+            plain(name)
+        } else {
+            el("a").set("href", run.report.as_str()).text(name)
+        };
         let stages: Vec<&str> = run.log.stages.iter().map(|s| s.name.as_str()).collect();
         let seconds: f64 = run.log.stages.iter().filter_map(|s| s.seconds).sum();
         table.row(vec![

@@ -1,8 +1,9 @@
 //! Means, bootstrap intervals over seeds and items, McNemar's exact test.
 //!
-//! A *seed* is one training run; an *item* is one scored word or image. A score is the mean over
-//! seeds of `sum of totals / sum of sizes` over items, which covers error rates (errors over
-//! reference length), accuracies (hits over one) and plain means (values over one).
+//! A *seed* is one training run; an *item* is one scored word, sentence or image. A score is the mean
+//! over seeds of a formula of sums over items: `sum of totals / sum of sizes`, which covers error rates
+//! (errors over reference length), accuracies (hits over one) and plain means (values over one), or
+//! BLEU.
 
 mod bootstrap;
 mod mcnemar;
@@ -10,6 +11,7 @@ mod mcnemar;
 pub use bootstrap::{Bootstrap, Design, Draw, Replicates, quantile};
 pub use mcnemar::{McNemar, mcnemar};
 
+use conjoin_tasks::text_metrics::bleu::{BleuOptions, BleuStatistics};
 use serde::{Deserialize, Serialize};
 
 /// Why a statistic does not exist.
@@ -33,62 +35,103 @@ pub struct Estimate {
     pub high: f64,
 }
 
-/// What one seed did on every item: `totals[i]` of `sizes[i]`.
+/// How sums over items become a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Formula {
+    /// The first sum over the second.
+    Ratio,
+    /// BLEU of [`BleuStatistics::counts`].
+    Bleu,
+}
+
+/// What one seed did on every item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Items {
-    totals: Vec<f64>,
-    sizes: Vec<f64>,
+    /// What is summed, a column a term of the formula, each with a number an item.
+    columns: Vec<Vec<f64>>,
+    formula: Formula,
 }
 
 impl Items {
     /// `(errors, length)` of every item.
     pub fn ratios(pairs: &[(u32, u32)]) -> Self {
-        Self {
-            totals: pairs.iter().map(|&(errors, _)| f64::from(errors)).collect(),
-            sizes: pairs.iter().map(|&(_, length)| f64::from(length)).collect(),
-        }
+        Self::of(
+            pairs.iter().map(|&(errors, _)| f64::from(errors)),
+            pairs.iter().map(|&(_, length)| f64::from(length)),
+        )
     }
 
     /// One for every item that is right.
     pub fn flags(right: &[bool]) -> Self {
-        Self {
-            totals: right
-                .iter()
-                .map(|&right| f64::from(u8::from(right)))
-                .collect(),
-            sizes: vec![1.0; right.len()],
-        }
+        let hits = right.iter().map(|&right| f64::from(u8::from(right)));
+        Self::of(hits, right.iter().map(|_| 1.0))
     }
 
     /// A value of every item.
     pub fn values(values: &[f64]) -> Self {
+        Self::of(values.iter().copied(), values.iter().map(|_| 1.0))
+    }
+
+    /// Counts of n-grams of every item, as [`BleuStatistics::counts`] gives them.
+    pub fn bleu(counts: &[[u32; BleuStatistics::COUNTS]]) -> Self {
+        let column = |i: usize| counts.iter().map(|item| f64::from(item[i])).collect();
         Self {
-            totals: values.to_vec(),
-            sizes: vec![1.0; values.len()],
+            columns: (0..BleuStatistics::COUNTS).map(column).collect(),
+            formula: Formula::Bleu,
+        }
+    }
+
+    fn of(totals: impl Iterator<Item = f64>, sizes: impl Iterator<Item = f64>) -> Self {
+        Self {
+            columns: vec![totals.collect(), sizes.collect()],
+            formula: Formula::Ratio,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.totals.len()
+        self.columns[0].len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.totals.is_empty()
+        self.columns[0].is_empty()
     }
 
-    /// `sum of totals / sum of sizes`; none if the sizes sum to zero.
+    /// The score of all items; none if there is nothing to score.
     pub fn score(&self) -> Option<f64> {
-        let size: f64 = self.sizes.iter().sum();
-        (size > 0.0).then(|| self.totals.iter().sum::<f64>() / size)
+        self.score_of(0..self.len())
     }
 
-    /// The score when item `i` occurs `counts[i]` times.
+    /// The score of some items; none if there is nothing to score among them.
+    pub fn score_of(&self, items: impl Iterator<Item = usize> + Clone) -> Option<f64> {
+        let sum = |column: &Vec<f64>| items.clone().map(|item| column[item]).sum();
+        let sums: Vec<f64> = self.columns.iter().map(sum).collect();
+        self.formula.score(&sums)
+    }
+
+    /// The score when item `i` occurs `counts[i]` times; NaN if there is nothing to score.
     fn weighted(&self, counts: &[f64]) -> f64 {
-        dot(&self.totals, counts) / dot(&self.sizes, counts)
+        let sums: Vec<f64> = self.columns.iter().map(|c| dot(c, counts)).collect();
+        self.formula.score(&sums).unwrap_or(f64::NAN)
     }
 
     fn is_finite(&self) -> bool {
-        self.totals.iter().chain(&self.sizes).all(|v| v.is_finite())
+        self.columns.iter().flatten().all(|v| v.is_finite())
+    }
+}
+
+impl Formula {
+    /// None where there is nothing to score.
+    fn score(self, sums: &[f64]) -> Option<f64> {
+        match self {
+            Self::Ratio => (sums[1] > 0.0).then(|| sums[0] / sums[1]),
+            Self::Bleu => {
+                let counts: [u64; BleuStatistics::COUNTS] =
+                    std::array::from_fn(|i| sums[i].round() as u64);
+                let statistics = BleuStatistics::from_counts(counts);
+                (statistics.reference_length > 0)
+                    .then(|| statistics.score(&BleuOptions::default()).score)
+            }
+        }
     }
 }
 
@@ -127,6 +170,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conjoin_tasks::text_metrics::bleu;
 
     #[test]
     fn a_score_is_the_mean_of_ratios_of_sums() {
@@ -135,6 +179,29 @@ mod tests {
         assert_eq!(first.score(), Some(0.1));
         assert!((score(&[first, second]).unwrap() - 0.2).abs() < 1e-15);
         assert_eq!(Items::flags(&[true, false, true, true]).score(), Some(0.75));
+    }
+
+    #[test]
+    fn bleu_is_of_sums_and_not_a_mean() {
+        let options = BleuOptions::default();
+        let pairs = [
+            (
+                "the file is opened by the user",
+                "the file is opened by a user",
+            ),
+            (
+                "save the document under a name",
+                "the document is saved under a name",
+            ),
+        ];
+        let each = pairs.map(|(h, r)| bleu::statistics(h, &[r], &options));
+        let items = Items::bleu(&each.map(|s| s.counts()));
+        let references = pairs.map(|(_, r)| vec![r]);
+        let whole = bleu::corpus(&pairs.map(|(h, _)| h), &references, &options).unwrap();
+        assert_eq!(items.score(), Some(whole.score));
+        assert_eq!(items.weighted(&[1.0, 1.0]), whole.score);
+        assert_eq!(items.weighted(&[3.0, 0.0]), each[0].score(&options).score);
+        assert_eq!(items.score_of(1..2), Some(each[1].score(&options).score));
     }
 
     #[test]

@@ -135,6 +135,8 @@ pub fn comparison() -> Comparison {
                     ("wer".to_owned(), Outcomes::Errors(words)),
                 ]
                 .into(),
+                lengths: (0..400).map(|word| 3 + word % 9).collect(),
+                scored: String::new(),
             });
         }
     }
@@ -264,6 +266,7 @@ pub fn report() -> Report {
             stages: log.stage_scores("test"),
         }),
         log: log.clone(),
+        lengths: comparison().lengths,
         comparison: Some(comparison()),
         runs: vec![ComparedRun {
             arm: "joined".to_owned(),

@@ -122,6 +122,32 @@ pub fn statistics<R: AsRef<str>>(
 }
 
 impl BleuStatistics {
+    /// How many counts there are.
+    pub const COUNTS: usize = 2 + 2 * ORDER;
+
+    /// Lengths of hypothesis and reference, then the correct n-grams and all n-grams by order: what
+    /// is summed over sentences.
+    pub fn counts(&self) -> [u32; Self::COUNTS] {
+        let mut all = [self.hypothesis_length, self.reference_length]
+            .into_iter()
+            .chain(self.correct)
+            .chain(self.total);
+        std::array::from_fn(|_| {
+            all.next()
+                .map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// The statistics of such counts.
+    pub fn from_counts(counts: [u64; Self::COUNTS]) -> Self {
+        Self {
+            hypothesis_length: counts[0],
+            reference_length: counts[1],
+            correct: std::array::from_fn(|i| counts[2 + i]),
+            total: std::array::from_fn(|i| counts[2 + ORDER + i]),
+        }
+    }
+
     /// The score that follows; only `effective_order` of the options matters here.
     pub fn score(&self, options: &BleuOptions) -> BleuScore {
         let (length, wanted) = (self.hypothesis_length as f64, self.reference_length as f64);

@@ -48,6 +48,11 @@ impl StageRun<'_> {
 
     /// The task's own scores at the end of the stage, on the weights that are handed on.
     pub(super) fn score_task(&mut self) -> Result<(), TrainError> {
+        let last = self.trainer.plan.stages.last();
+        let is_last = last.is_some_and(|last| last.config.name == self.stage.config.name);
+        if !self.stage.config.scored && !is_last {
+            return Ok(());
+        }
         let Some(data) = self.trainer.scorer.as_ref().map(|s| s.data().to_owned()) else {
             return Ok(());
         };

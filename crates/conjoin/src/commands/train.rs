@@ -4,7 +4,7 @@ use crate::cli::TrainArgs;
 use crate::error::CliError;
 use crate::progress::{Progress, scores_text};
 use crate::system::{RunNote, build, changes, keep_stages, read_recipe};
-use crate::{device, output, report, run_log};
+use crate::{device, outcomes, output, report, run_log};
 use burn::tensor::Device;
 use conjoin_graph::{Graph, NodeExtension};
 use conjoin_recipe::Checked;
@@ -139,6 +139,8 @@ impl Job<'_> {
         for note in data.notes(scored_data) {
             eprintln!("data {scored_data}: {note}");
         }
+        let arm = self.note.arm.as_deref().unwrap_or(&plan.name);
+        outcomes::write(&outcomes::of(arm, plan.seed, &scored), &root)?;
         self.report(&plan, trainer.graph(), &data, &scored, &root)?;
         Ok(Finished {
             scored,

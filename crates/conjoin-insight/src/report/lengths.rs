@@ -1,0 +1,79 @@
+//! Scores by the length of what was read.
+
+use super::page::{Section, Table, figure, grid, plain};
+use crate::chart::{LineChart, Series};
+use crate::compare::LengthTable;
+use crate::metric::Metric;
+use crate::number;
+
+pub(super) fn section(tables: &[LengthTable]) -> Option<Section> {
+    if tables.is_empty() {
+        return None;
+    }
+    let charts = tables.iter().filter_map(|table| {
+        let metric = Metric::of(&table.metric);
+        let title = format!("{} by length", metric.label);
+        Some(figure(title, chart(table, &metric).svg()?))
+    });
+    let section = Section::new("lengths", "By length of the source")
+        .lead("Items of the test data by the number of words or symbols that were read.")
+        .with(grid(charts));
+    Some(section.all(tables.iter().map(|t| rows(t).build())))
+}
+
+/// A point a group, at its mean length.
+fn chart(table: &LengthTable, metric: &Metric) -> LineChart {
+    let series = table
+        .arms
+        .iter()
+        .enumerate()
+        .map(|(colour, (arm, scores))| {
+            let groups = table.groups.iter().zip(scores);
+            Series {
+                name: arm.clone(),
+                pieces: vec![
+                    groups
+                        .filter_map(|(group, score)| Some((group.mean, (*score)?)))
+                        .collect(),
+                ],
+                marks: Vec::new(),
+                colour,
+            }
+        });
+    LineChart {
+        title: format!("{} by length of the source", metric.label),
+        x_label: "length of the source".to_owned(),
+        series: series.collect(),
+        bands: Vec::new(),
+        log: false,
+        percent: metric.percent,
+        smoothing: None,
+        size: (510.0, 280.0),
+    }
+}
+
+fn rows(table: &LengthTable) -> Table {
+    let metric = Metric::of(&table.metric);
+    let mut head = vec!["Length".to_owned(), "Items".to_owned()];
+    let alone = table.arms.len() == 1;
+    head.extend(table.arms.iter().map(|(arm, _)| {
+        if alone {
+            metric.label.clone()
+        } else {
+            format!("{} of {arm}", metric.label)
+        }
+    }));
+    let mut out = Table::new(head);
+    for (place, group) in table.groups.iter().enumerate() {
+        let mut cells = vec![
+            plain(group.label()),
+            plain(number::count(group.items as u64)),
+        ];
+        cells.extend(table.arms.iter().map(|(_, scores)| {
+            let score = scores.get(place).copied().flatten();
+            plain(score.map_or_else(|| "–".to_owned(), |score| metric.format(score)))
+        }));
+        out.row(cells);
+    }
+    out
+}
