@@ -2,7 +2,7 @@
 same size (three layers a side, 256 features, 4 heads, one tied table of 4,000 subwords), batches of as many
 tokens, and scores it on the test pages with sacreBLEU.
 
-    bench/setup.sh && bench/setup.sh joey
+    bench/setup.sh joey
     bench/.venv/bin/python bench/joey.py --updates 100      # seconds an update, on a quiet machine
     bench/.venv/bin/python bench/joey.py --updates 4000     # as many as fit into the time to compare
 """
@@ -159,6 +159,9 @@ def main():
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     model = Path(config["model_dir"])
 
+    if model.exists():
+        sys.exit(f"{model}: exists; remove it or choose another --out")
+    model.mkdir(parents=True)
     began = time.perf_counter()
     train(rank=0, world_size=None, cfg=yaml.safe_load(path.read_text(encoding="utf-8")), skip_test=True)
     seconds = time.perf_counter() - began

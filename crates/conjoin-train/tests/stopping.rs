@@ -250,6 +250,25 @@ fn a_tasks_scores_can_be_watched_and_come_after_each_stage() {
 }
 
 #[test]
+fn a_stage_may_go_unscored_but_for_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = |name: &str| fit(json!({"name": name, "scored": false}));
+    let asked = Arc::default();
+    let options = Options {
+        scorer: Some(Box::new(Told {
+            scores: vec![0.5],
+            asked: Arc::clone(&asked),
+        })),
+        ..Options::default()
+    };
+    let plan = plan(7, 8, [stage("first"), stage("second")]);
+    let (outcome, _) = run_with(&plan, &dir.path().join("run"), options);
+    outcome.unwrap();
+    let asked = asked.lock().unwrap();
+    assert_eq!(*asked, [("second".to_owned(), "test".to_owned(), None)]);
+}
+
+#[test]
 fn a_scorer_that_fails_ends_the_run_with_its_words() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
