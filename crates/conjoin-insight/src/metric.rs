@@ -27,6 +27,8 @@ impl Metric {
         let prefix = &lower[..lower.len() - last.len()];
         let label = if ABBREVIATIONS.contains(&last) {
             format!("{prefix}{}", last.to_uppercase())
+        } else if last == "chrf" {
+            format!("{prefix}chrF")
         } else {
             lower.replace('_', " ")
         };
@@ -84,5 +86,6 @@ mod tests {
         assert_eq!(loss.format(0.51234), "0.5123");
         assert_eq!(Metric::of("token_error_rate").format(0.1), "10.00 %");
         assert_eq!(Metric::of("test/per").label, "test/PER");
+        assert_eq!(Metric::of("chrf").label, "chrF");
     }
 }

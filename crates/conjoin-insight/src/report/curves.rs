@@ -296,8 +296,12 @@ fn score_chart(log: &RunLog, metric: &Metric) -> Option<LineChart> {
             colour,
         });
     }
-    let points: usize = all.iter().flat_map(|s| &s.pieces).map(Vec::len).sum();
-    (points > 2).then(|| LineChart {
+    // What is scored at the ends of stages alone stands in the table of stages.
+    let within = all
+        .iter()
+        .flat_map(|s| &s.pieces)
+        .any(|piece| piece.len() > 1);
+    within.then(|| LineChart {
         percent: metric.percent,
         smoothing: None,
         bands: bands(log),

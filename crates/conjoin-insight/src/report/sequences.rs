@@ -4,6 +4,9 @@ use super::page::{Section, Table, badge, strong};
 use crate::markup::{Element, el};
 use conjoin_tasks::alignment::{Edit, align};
 
+/// Characters of an input that fit into a column.
+const LONG_INPUT: usize = 28;
+
 /// One predicted sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SequenceSample {
@@ -18,8 +21,13 @@ pub(super) fn section(samples: &[SequenceSample]) -> Option<Section> {
     if samples.is_empty() {
         return None;
     }
-    let mut table =
-        Table::new(["Input", "Reference above, prediction below", "Errors"]).text_columns(&[1, 2]);
+    // Sentences would push what they became out of sight: they stand above it.
+    let long = samples.iter().any(|s| s.input.chars().count() > LONG_INPUT);
+    let mut table = if long {
+        Table::new(["Input, reference, prediction", "Errors"]).text_columns(&[1])
+    } else {
+        Table::new(["Input", "Reference above, prediction below", "Errors"]).text_columns(&[1, 2])
+    };
     for sample in samples {
         let edits = align(&sample.reference, &sample.predicted);
         let errors = edits.iter().filter(|edit| edit.is_error()).count();
@@ -28,11 +36,15 @@ pub(super) fn section(samples: &[SequenceSample]) -> Option<Section> {
         } else {
             badge(errors.to_string(), false)
         };
-        table.row(vec![
-            strong(sample.input.as_str()),
-            alignment(&edits),
-            verdict,
-        ]);
+        let (input, tokens) = (strong(sample.input.as_str()), alignment(&edits));
+        table.row(if long {
+            vec![
+                el("div").set("class", "stack").with(input).with(tokens),
+                verdict,
+            ]
+        } else {
+            vec![input, tokens, verdict]
+        });
     }
     let lead = "Tokens that differ are marked; a dot stands where one side has no token.";
     let section = Section::new("sequences", "Predictions").lead(lead);
