@@ -243,7 +243,12 @@ pub(super) fn evaluations(log: &RunLog) -> Option<Section> {
         .iter()
         .flat_map(|e| e.scores.keys())
         .collect();
-    let mut metrics: Vec<Metric> = metrics.into_iter().map(|name| Metric::of(name)).collect();
+    // The total of one objective is that objective.
+    let is_twin = |name: &&String| {
+        name.as_str() == "total" && log.evaluations.iter().all(|e| repeats(&e.scores, "total"))
+    };
+    let metrics = metrics.into_iter().filter(|name| !is_twin(name));
+    let mut metrics: Vec<Metric> = metrics.map(|name| Metric::of(name)).collect();
     metrics.sort_by_key(|metric| !metric.percent);
     let charts: Vec<_> = metrics
         .iter()
@@ -259,6 +264,15 @@ pub(super) fn evaluations(log: &RunLog) -> Option<Section> {
             .lead("Rings mark the best so far by the watched score.")
             .with(grid(figures))
     })
+}
+
+/// Whether another score has the same value.
+fn repeats(scores: &BTreeMap<String, f64>, name: &str) -> bool {
+    let value = scores.get(name);
+    value.is_none()
+        || scores
+            .iter()
+            .any(|(other, score)| other != name && Some(score) == value)
 }
 
 fn score_chart(log: &RunLog, metric: &Metric) -> Option<LineChart> {

@@ -18,7 +18,7 @@ pub(super) fn section(tables: &[LengthTable]) -> Option<Section> {
     let section = Section::new("lengths", "By length of the source")
         .lead("Items of the test data by the number of words or symbols that were read.")
         .with(grid(charts));
-    Some(section.all(tables.iter().map(|t| rows(t).build())))
+    Some(section.with(rows(tables).build()))
 }
 
 /// A point a group, at its mean length.
@@ -52,27 +52,31 @@ fn chart(table: &LengthTable, metric: &Metric) -> LineChart {
     }
 }
 
-fn rows(table: &LengthTable) -> Table {
-    let metric = Metric::of(&table.metric);
+/// A row a group, a column a metric of an arm.
+fn rows(tables: &[LengthTable]) -> Table {
     let mut head = vec!["Length".to_owned(), "Items".to_owned()];
-    let alone = table.arms.len() == 1;
-    head.extend(table.arms.iter().map(|(arm, _)| {
-        if alone {
-            metric.label.clone()
-        } else {
-            format!("{} of {arm}", metric.label)
-        }
-    }));
+    for table in tables {
+        let label = Metric::of(&table.metric).label;
+        let alone = table.arms.len() == 1;
+        head.extend(table.arms.iter().map(|(arm, _)| match alone {
+            true => label.clone(),
+            false => format!("{label} of {arm}"),
+        }));
+    }
     let mut out = Table::new(head);
-    for (place, group) in table.groups.iter().enumerate() {
+    let groups = tables.first().map(|table| table.groups.as_slice());
+    for (place, group) in groups.unwrap_or_default().iter().enumerate() {
         let mut cells = vec![
             plain(group.label()),
             plain(number::count(group.items as u64)),
         ];
-        cells.extend(table.arms.iter().map(|(_, scores)| {
-            let score = scores.get(place).copied().flatten();
-            plain(score.map_or_else(|| "–".to_owned(), |score| metric.format(score)))
-        }));
+        for table in tables {
+            let metric = Metric::of(&table.metric);
+            cells.extend(table.arms.iter().map(|(_, scores)| {
+                let score = scores.get(place).copied().flatten();
+                plain(score.map_or_else(|| "–".to_owned(), |score| metric.format(score)))
+            }));
+        }
         out.row(cells);
     }
     out
