@@ -35,14 +35,16 @@ class Attention(nn.Module):
         return self.memory(memory) if self.additive else memory
 
     def forward(self, queries, memory, keys, mask):
-        """Queries [B, U, Q], memory [B, T, M], mask [B, T] of valid positions -> [B, U, size]."""
+        """Queries [B, U, Q], memory [B, T, M], mask [B, T] of valid positions -> contexts [B, U, M]."""
         if self.additive:
             hidden = torch.tanh(self.query(queries).unsqueeze(2) + keys.unsqueeze(1))
             scores = self.vector(hidden).squeeze(3)
         else:
             scores = torch.bmm(self.query(queries), keys.transpose(1, 2)) * self.scale
         weights = scores.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(2)
-        context = torch.bmm(weights, memory)
+        return torch.bmm(weights, memory)
+
+    def merged(self, context, queries):
         return torch.tanh(self.merge(torch.cat([context, queries], 2)))
 
 
@@ -84,7 +86,8 @@ class G2p(nn.Module):
     def decode(self, tokens, state, memory, keys, mask):
         """Tokens [B, U] after a state -> logits [B, U, V] and the state behind them."""
         states, state = self.decoder(self.phoneme_dropout(self.phonemes(tokens)), state)
-        attended = self.attention(states, memory, keys, mask)
+        context = self.attention(states, memory, keys, mask)
+        attended = self.attention.merged(context, states)
         return self.output(self.output_dropout(attended)), state
 
     def forward(self, letters, lengths, tokens):
@@ -307,7 +310,51 @@ class Gru(nn.Module):
         memory, last = self.encoder(self.source(batch["source"]))
         states, _ = self.decoder(self.said(batch["said"]), last)
         mask = torch.ones(memory.shape[:2], dtype=torch.bool)
-        logits = self.output(self.attention(states, memory, self.attention.keys(memory), mask))
+        context = self.attention(states, memory, self.attention.keys(memory), mask)
+        logits = self.output(self.attention.merged(context, states))
+        return cross_entropy(logits.flatten(0, 1), batch["target"].flatten(), ignore_index=PAD)
+
+
+class Attentive(nn.Module):
+    """Tokens to tokens: LSTM, and an LSTM cell in a loop that attends before each step."""
+
+    class Decoder(nn.Module):
+        def __init__(self, node: dict, features: int, memory: int):
+            super().__init__()
+            self.attention = Attention(node, node["hidden"], memory)
+            self.cell = nn.LSTMCell(features + memory, node["hidden"])
+
+        def forward(self, x, first, memory):
+            # Every row is as long as the others, so nothing is padded.
+            mask = torch.ones(memory.shape[:2], dtype=torch.bool)
+            keys = self.attention.keys(memory)
+            hidden, carried = first, torch.zeros_like(first)
+            states, contexts = [], []
+            for step in range(x.shape[1]):
+                context = self.attention(hidden.unsqueeze(1), memory, keys, mask).squeeze(1)
+                read = torch.cat([x[:, step], context], 1)
+                hidden, carried = self.cell(read, (hidden, carried))
+                states.append(hidden)
+                contexts.append(context)
+            return self.attention.merged(torch.stack(contexts, 1), torch.stack(states, 1))
+
+    def __init__(self, recipe: dict, vocabularies: dict):
+        super().__init__()
+        nodes = recipe["nodes"]
+        expect(nodes["encoder"], cell="lstm", bidirectional=False, layers=1)
+        expect(nodes["decoder"], cell="lstm", layers=1, merge=True)
+        source, said = nodes["source"]["size"], nodes["said"]["size"]
+        encoder, decoder = nodes["encoder"]["hidden"], nodes["decoder"]
+        self.source = nn.Embedding(len(vocabularies["source"]), source, padding_idx=PAD)
+        self.encoder = nn.LSTM(source, encoder, batch_first=True)
+        self.said = nn.Embedding(len(vocabularies["said"]), said, padding_idx=PAD)
+        self.decoder = self.Decoder(decoder, said, encoder)
+        size = decoder.get("size", decoder["hidden"])
+        self.output = nn.Linear(size, len(vocabularies["target"]))
+
+    def loss(self, batch: dict):
+        memory, (last, _) = self.encoder(self.source(batch["source"]))
+        logits = self.output(self.decoder(self.said(batch["said"]), last[0], memory))
         return cross_entropy(logits.flatten(0, 1), batch["target"].flatten(), ignore_index=PAD)
 
 
@@ -414,6 +461,7 @@ BUILD = {
     "vit": lambda recipe, vocabularies: VisionTransformer(recipe, len(vocabularies["label"])),
     "unet": lambda recipe, vocabularies: UNet(recipe),
     "gru": Gru,
+    "attentive": Attentive,
     "transformer": Transformer,
     "bilstm": lambda recipe, vocabularies: BiLstm(recipe, len(vocabularies["label"])),
 }

@@ -54,6 +54,7 @@ SYSTEMS = {
     "vit": table("vit"),
     "unet": table("unet"),
     "gru": table("gru"),
+    "attentive": table("attentive"),
     "transformer": table("transformer"),
     "bilstm": table("bilstm"),
 }

@@ -7,6 +7,7 @@ use crate::spec::{NodeSpec, PortRef, Resolution, Wire};
 use crate::value::Value;
 use burn::tensor::Device;
 use conjoin_kernels::Precision;
+use conjoin_kernels::threads::inside;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -212,8 +213,10 @@ impl Graph {
         columns: &BTreeMap<String, Value>,
         pass: &Pass,
     ) -> Result<Trace, GraphError> {
-        pass.precision
-            .scope(|| self.run(route, columns, pass, None))
+        inside(|| {
+            pass.precision
+                .scope(|| self.run(route, columns, pass, None))
+        })
     }
 
     /// Runs a route for one more position; `states` carries what earlier positions left behind.
@@ -228,7 +231,7 @@ impl Graph {
             keep: Keep::All,
             ..Pass::default()
         };
-        self.run(route, columns, &pass, Some((known, states)))
+        inside(|| self.run(route, columns, &pass, Some((known, states))))
     }
 
     fn run(

@@ -260,7 +260,7 @@ pub struct ParamSlot<'a> {
 ///
 /// A parameter whose field name begins with `running_` is a running statistic: saved and loaded
 /// like a weight, never trained.
-pub trait Node: Forward + Send + Debug {
+pub trait Node: Forward + Send + Sync + Debug {
     /// Walks all parameters and running statistics in a fixed order.
     fn visit(&self, visitor: &mut dyn FnMut(ParamView<'_>));
 
@@ -278,7 +278,7 @@ pub trait Node: Forward + Send + Debug {
     fn boxed_clone(&self) -> Box<dyn Node>;
 }
 
-impl<M: Module + Forward + 'static> Node for M {
+impl<M: Module + Forward + Sync + 'static> Node for M {
     fn visit(&self, visitor: &mut dyn FnMut(ParamView<'_>)) {
         let mut walk = Walk {
             path: Path::default(),

@@ -7,8 +7,10 @@
 //! order, so the result does not depend on how many there are.
 
 use crate::bf16;
+use crate::buffer::build_with;
 use crate::precision::Precision;
 use gemm::Parallelism;
+use std::mem::MaybeUninit;
 
 /// A read-only matrix: element `(i, j)` is `data[i * row_stride + j * col_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +163,27 @@ pub fn gemm(
     emulated(c, beta, a, b, threads);
 }
 
+/// The row-major `A * B [m, n]`, into memory that nobody clears first; as [`gemm`] otherwise.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub(crate) fn product(precision: Precision, a: Mat<'_>, b: Mat<'_>, threads: Threads) -> Vec<f32> {
+    let (rows, cols) = (a.rows, b.cols);
+    if precision != Precision::F32 || rows * cols == 0 {
+        let mut c = vec![0.0; rows * cols];
+        let to = MatMut::new(&mut c, rows, cols);
+        gemm(precision, to, 0.0, a, b, threads);
+        return c;
+    }
+    assert_eq!(a.cols, b.rows, "B does not fit");
+    // SAFETY: the product writes all `rows * cols` values, which lie row by row, and reads none.
+    unsafe {
+        build_with(rows * cols, |c: &mut [MaybeUninit<f32>]| {
+            multiply(c.as_mut_ptr().cast(), [cols, 1], 0.0, a, b, threads);
+        })
+    }
+}
+
 /// The product of rounded operands in single precision.
 pub(crate) fn emulated(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
     let (left, right) = (bf16::RoundedMatrix::new(a), bf16::RoundedMatrix::new(b));
@@ -169,20 +192,38 @@ pub(crate) fn emulated(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads
 
 /// The product in single precision; neither side of C is 0.
 fn single(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
+    let strides = [c.row_stride, c.col_stride];
+    // SAFETY: the constructor has checked that every element of C lies within its slice and that none
+    // overlap; the borrow rules keep C apart from A and B.
+    unsafe { multiply(c.data.as_mut_ptr(), strides, beta, a, b, threads) }
+}
+
+/// `C = beta * C + A * B` at an address, with strides of rows and columns; A's columns are B's rows, and
+/// neither side of C is 0. With `beta == 0`, C is only written.
+///
+/// # Safety
+/// Every element of C lies in memory that is this call's alone, and no two overlap.
+unsafe fn multiply(
+    c: *mut f32,
+    [row_stride, col_stride]: [usize; 2],
+    beta: f32,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    threads: Threads,
+) {
     let parallelism = match threads {
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
     };
-    // SAFETY: the constructors have checked that every element lies within its slice, strides of C do
-    // not overlap, and the borrow rules keep C apart from A and B.
+    // SAFETY: C by the caller; the constructors have checked A and B.
     unsafe {
         gemm::gemm(
-            c.rows,
-            c.cols,
+            a.rows,
+            b.cols,
             a.cols,
-            c.data.as_mut_ptr(),
-            c.col_stride as isize,
-            c.row_stride as isize,
+            c,
+            col_stride as isize,
+            row_stride as isize,
             beta != 0.0,
             a.data.as_ptr(),
             a.col_stride as isize,

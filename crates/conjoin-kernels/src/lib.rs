@@ -24,10 +24,12 @@ pub mod loss;
 pub mod optim;
 pub mod pool;
 pub mod precision;
+mod prepared;
 mod reduce;
 pub mod rnn;
 pub mod rotary;
 mod scratch;
 pub mod simd;
+pub mod threads;
 
 pub use precision::Precision;

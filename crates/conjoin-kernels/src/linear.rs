@@ -4,15 +4,17 @@
 
 use std::sync::Arc;
 
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::activation::{self, times_slope};
-use crate::blas::{Mat, MatMut, Threads, gemm};
-use crate::conv::column_sums;
-use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::blas::{Mat, Threads, product};
+use crate::conv::{Finish, Packed, column_sums, multiply_rows, pack_rows};
+use crate::flex::{Dense, Fused, apply, host, supported, tensor};
 use crate::precision::Precision;
+use crate::prepared::Prepared;
 use crate::simd::{Isa, Kernel, run};
 
 pub use crate::activation::Activation;
@@ -56,6 +58,63 @@ pub fn linear(
     }
 }
 
+/// What [`linear_prepared`] keeps from one call to the next: the weights in the layout of its kernel. A
+/// clone keeps nothing yet.
+#[derive(Clone, Debug, Default)]
+pub struct PreparedLinear(Prepared<Packed>);
+
+/// [`linear`], for weights that stay the same from call to call.
+///
+/// Where nothing is tracked for a gradient, few rows are multiplied in single precision by weights that
+/// are `prepared` at the first call. `prepared` may serve any tensors: it is made anew where they are
+/// others than the last time.
+///
+/// # Panics
+/// As [`linear`].
+pub fn linear_prepared(
+    x: Tensor<2>,
+    w: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+    prepared: &PreparedLinear,
+) -> Tensor<2> {
+    /// For more rows a product that packs both operands is the faster one.
+    const FEW: usize = 256;
+    let ([rows, inputs], [outputs, weight_inputs]) = (x.dims(), w.dims());
+    let tracked =
+        x.is_autodiff() || w.is_autodiff() || bias.as_ref().is_some_and(Tensor::is_autodiff);
+    let fits = inputs == weight_inputs
+        && inputs * outputs > 0
+        && bias
+            .as_ref()
+            .is_none_or(|bias| bias.dims() == [outputs] && supported(bias))
+        && supported(&x)
+        && supported(&w);
+    if tracked || !fits || rows > FEW || Precision::current() != Precision::F32 {
+        if tracked {
+            // Whoever trains changes the weights: nothing is kept of them.
+            prepared.0.clear();
+        }
+        return linear(x, w, bias, activation);
+    }
+    let mut sources = vec![host(w)];
+    sources.extend(bias.map(host));
+    let packed = prepared.0.get(
+        &sources,
+        |_| true,
+        || {
+            let bias = sources.get(1).map(Dense::values);
+            pack_rows(sources[0].values(), [outputs, inputs], bias)
+        },
+    );
+    let finish = Finish {
+        residual: None,
+        activation,
+    };
+    let y = multiply_rows(&packed, host(x).values(), rows, finish);
+    Tensor::from_primitive::<Flex>(tensor(y, [rows, outputs]))
+}
+
 /// [`linear`] by Burn's own operations, for any device.
 pub fn reference(
     x: Tensor<2>,
@@ -91,11 +150,8 @@ struct Saved {
 
 impl Linear {
     fn forward(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> (FlexTensor, Saved) {
-        let mut y = vec![0.0f32; self.rows * self.outputs];
-        gemm(
+        let mut y = product(
             self.precision,
-            MatMut::new(&mut y, self.rows, self.outputs),
-            0.0,
             Mat::new(x.values(), self.rows, self.inputs),
             Mat::new(w.values(), self.outputs, self.inputs).t(),
             Threads::All,
@@ -112,7 +168,7 @@ impl Linear {
         y.par_chunks_mut(block)
             .zip(befores)
             .for_each(|(values, before)| {
-                run(Finish {
+                run(Activate {
                     values,
                     before,
                     bias,
@@ -146,9 +202,7 @@ impl Linear {
         };
         let gradient = Mat::new(dz.values(), self.rows, self.outputs);
         let product = |rows: usize, columns: usize, a: Mat<'_>, b: Mat<'_>| {
-            let mut c = vec![0.0f32; rows * columns];
-            let to = MatMut::new(&mut c, rows, columns);
-            gemm(self.precision, to, 0.0, a, b, Threads::All);
+            let c = product(self.precision, a, b, Threads::All);
             tensor(c, [rows, columns])
         };
         let w = Mat::new(saved.w.values(), self.outputs, self.inputs);
@@ -208,7 +262,7 @@ fn blocks(slice: &mut [f32], block: usize, count: usize) -> Vec<&mut [f32]> {
 }
 
 /// Adds the bias to whole rows, keeps the sum where `before` is not empty, and activates.
-struct Finish<'a> {
+struct Activate<'a> {
     values: &'a mut [f32],
     before: &'a mut [f32],
     bias: Option<&'a [f32]>,
@@ -216,7 +270,7 @@ struct Finish<'a> {
     outputs: usize,
 }
 
-impl Kernel for Finish<'_> {
+impl Kernel for Activate<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 //!
 //! Shapes: `N` rows (positions of all sequences), `V` classes (the vocabulary).
 
+use crate::buffer::build_one;
 use crate::flex::{self, Dense, Fused};
 use crate::reduce;
 use crate::simd::{self, Isa, Kernel, exp};
@@ -234,28 +235,24 @@ impl Fused<1> for CrossEntropy {
         }
         let [rows, classes] = logits.dims();
         let scale = self.scale as f32 * gradient.values().iter().sum::<f32>();
-        let mut d_logits = vec![0.0; rows * classes];
-        let task = (TASK / classes.max(1)).max(1);
-        d_logits
-            .par_chunks_mut(task * classes.max(1))
-            .zip(logits.values().par_chunks(task * classes.max(1)))
-            .zip(self.targets.par_chunks(task))
-            .zip(normalisers.par_chunks(task))
-            .for_each(|(((d_logits, logits), targets), normalisers)| {
-                simd::run(Gradients {
-                    logits,
-                    classes,
-                    targets,
-                    weights: self
-                        .weights
-                        .as_ref()
-                        .map(|weights| (&weights[..], self.sum)),
-                    smoothing: self.smoothing,
-                    normalisers,
-                    scale,
-                    d_logits,
-                });
+        let (width, values) = (classes.max(1), logits.values());
+        let task = (TASK / width).max(1) * width;
+        let d_logits = build_one(rows * classes, task, |first, d_logits| {
+            let tasks = first / width..(first + d_logits.len()) / width;
+            simd::run(Gradients {
+                logits: &values[first..][..d_logits.len()],
+                classes,
+                targets: &self.targets[tasks.clone()],
+                weights: self
+                    .weights
+                    .as_ref()
+                    .map(|weights| (&weights[..], self.sum)),
+                smoothing: self.smoothing,
+                normalisers: &normalisers[tasks],
+                scale,
+                d_logits,
             });
+        });
         [Some(flex::tensor(d_logits, [rows, classes]))]
     }
 }

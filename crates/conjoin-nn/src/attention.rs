@@ -11,6 +11,7 @@ use crate::linear::Linear;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use conjoin_kernels::attention as kernel;
+use conjoin_kernels::rnn::attentive;
 
 /// How well a query `q` and a memory position `m` match.
 #[derive(
@@ -136,25 +137,62 @@ impl Attention {
         keys: Option<Tensor<3>>,
         lengths: &[usize],
     ) -> Attended {
+        let (context, weights) = self.look(queries.clone(), memory, keys, lengths);
+        let attended = self.merge(context, queries);
+        Attended { attended, weights }
+    }
+
+    /// [`Attention::forward`] without merging: contexts `[B, U, M]` and weights.
+    pub(crate) fn look(
+        &self,
+        queries: Tensor<3>,
+        memory: Tensor<3>,
+        keys: Option<Tensor<3>>,
+        lengths: &[usize],
+    ) -> (Tensor<3>, Tensor<3>) {
         let (score, projected, keys) = if let Some(additive) = &self.additive {
             let keys = keys.unwrap_or_else(|| additive.memory.forward(memory.clone()));
-            let projected = additive.query.forward(queries.clone());
             let v = additive.vector.val();
+            let projected = additive.query.forward(queries);
             (kernel::Score::Additive { v }, projected, keys)
         } else {
             let projected = match &self.query {
-                Some(query) => query.forward(queries.clone()),
-                None => queries.clone(),
+                Some(query) => query.forward(queries),
+                None => queries,
             };
             let scale = self.scale;
             (kernel::Score::Dot { scale }, projected, memory.clone())
         };
-        let (context, weights) = kernel::attention(score, projected, keys, memory, lengths);
-        let attended = match &self.merge {
+        kernel::attention(score, projected, keys, memory, lengths)
+    }
+
+    /// Contexts as they come out: with the queries, if they are merged with them.
+    pub(crate) fn merge(&self, context: Tensor<3>, queries: Tensor<3>) -> Tensor<3> {
+        match &self.merge {
             Some(merge) => merge.forward(Tensor::cat(vec![context, queries], 2)),
             None => context,
+        }
+    }
+
+    /// The score as a layer that attends before each of its steps takes it, and the keys for the memory.
+    pub(crate) fn before_steps(&self, memory: &Tensor<3>) -> (attentive::Score, Tensor<3>) {
+        if let Some(additive) = &self.additive {
+            let (query, bias) = additive.query.parameters();
+            let keys = additive.memory.forward(memory.clone());
+            let keys = match bias {
+                Some(bias) => keys + bias.unsqueeze(),
+                None => keys,
+            };
+            let v = additive.vector.val();
+            return (attentive::Score::Additive { query, v }, keys);
+        }
+        let score = match &self.query {
+            Some(query) => attentive::Score::General {
+                query: query.parameters().0,
+            },
+            None => attentive::Score::Dot { scale: self.scale },
         };
-        Attended { attended, weights }
+        (score, memory.clone())
     }
 
     /// Multiply-adds for `queries` by `memory` positions of one sample, times two: projections,

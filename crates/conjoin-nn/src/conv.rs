@@ -6,8 +6,8 @@ use crate::init::{Fill, Init};
 use crate::mode::Mode;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use conjoin_kernels::batch_norm::{batch_norm, batch_norm_eval};
-use conjoin_kernels::conv::{ConvOptions, conv2d};
+use conjoin_kernels::batch_norm::batch_norm;
+use conjoin_kernels::conv::{ConvOptions, Norm, PreparedConv, conv2d, conv2d_norm};
 
 /// Added to the variance before its square root, as in PyTorch.
 const EPSILON: f64 = 1e-5;
@@ -35,9 +35,20 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises by the batch's statistics in training, and records the new running ones in
-    /// `mode`; by the running ones otherwise. Then adds `residual`, then applies ReLU.
-    pub fn forward(
+    /// The running statistics and the weights, for a pass of evaluation.
+    fn running(&self) -> Norm {
+        Norm {
+            mean: self.running_mean.val(),
+            variance: self.running_var.val(),
+            gamma: self.weight.val(),
+            beta: self.bias.val(),
+            eps: EPSILON,
+        }
+    }
+
+    /// Normalises by the batch's statistics, and records the new running ones in `mode`. Then adds
+    /// `residual`, then applies ReLU.
+    fn by_batch(
         &self,
         x: Tensor<4>,
         residual: Option<Tensor<4>>,
@@ -45,10 +56,6 @@ impl BatchNorm {
         mode: &mut Mode,
     ) -> Tensor<4> {
         let (gamma, beta) = (self.weight.val(), self.bias.val());
-        if !mode.is_training() {
-            let (mean, var) = (self.running_mean.val(), self.running_var.val());
-            return batch_norm_eval(x, mean, var, gamma, beta, EPSILON, residual, relu);
-        }
         let (y, mean, var) = batch_norm(x, gamma, beta, EPSILON, residual, relu);
         mode.record(&self.running_mean, blend(&self.running_mean, mean));
         mode.record(&self.running_var, blend(&self.running_var, var));
@@ -89,6 +96,8 @@ pub struct ConvNorm {
     norm: BatchNorm,
     #[module(skip)]
     window: Window,
+    #[module(skip)]
+    prepared: PreparedConv,
 }
 
 impl ConvNorm {
@@ -101,10 +110,13 @@ impl ConvNorm {
             weight: init.param("weight", [output, kernel, kernel, input], fill),
             norm: BatchNorm::new(&init.child("norm"), output),
             window,
+            prepared: PreparedConv::default(),
         }
     }
 
-    /// `[B, H, W, input]` to `[B, H', W', output]`; see [`BatchNorm::forward`].
+    /// `[B, H, W, input]` to `[B, H', W', output]`: convolution, normalisation by the batch's statistics
+    /// in training (`mode` takes up the new running ones) and by the running ones otherwise, the sum with
+    /// `residual`, ReLU.
     pub fn forward(
         &self,
         x: Tensor<4>,
@@ -114,7 +126,12 @@ impl ConvNorm {
     ) -> Tensor<4> {
         let Window { stride, .. } = self.window;
         let options = ConvOptions::new(stride, self.window.padding());
-        let y = conv2d(x, self.weight.val(), None, options);
-        self.norm.forward(y, residual, relu, mode)
+        let weight = self.weight.val();
+        if !mode.is_training() {
+            let (norm, prepared) = (self.norm.running(), &self.prepared);
+            return conv2d_norm(x, weight, norm, residual, relu, options, prepared);
+        }
+        let y = conv2d(x, weight, None, options);
+        self.norm.by_batch(y, residual, relu, mode)
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod attentive;
 pub mod cache;
 pub mod conv;
 pub mod conv_decoder;
@@ -35,6 +36,9 @@ mod vanilla;
 
 pub use activation::Activation;
 pub use attention::{Attended, Attention, AttentionOptions, Score};
+pub use attentive::{
+    AttentiveCell, AttentiveDecoder, AttentiveMemory, AttentiveOptions, AttentiveOutput,
+};
 pub use conv::{BatchNorm, ConvNorm};
 pub use conv_decoder::{ConvDecoder, ConvDecoderOptions};
 pub use conv_encoder::{ConvEncoder, ConvEncoderOptions, Reduce};

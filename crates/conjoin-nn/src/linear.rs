@@ -6,7 +6,7 @@ use crate::activation::Activation;
 use crate::init::{Fill, Init};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use conjoin_kernels::linear::linear;
+use conjoin_kernels::linear::{PreparedLinear, linear, linear_prepared};
 
 /// Weight and bias have PyTorch's names and layout (`torch.nn.Linear`).
 #[derive(Module, Debug)]
@@ -15,6 +15,8 @@ pub struct Linear {
     bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     activation: Activation,
+    #[module(skip)]
+    prepared: PreparedLinear,
 }
 
 impl Linear {
@@ -43,6 +45,7 @@ impl Linear {
             weight: init.param("weight", [output, input], fill),
             bias: bias.then(|| init.param("bias", [output], Fill::Constant(0.0))),
             activation,
+            prepared: PreparedLinear::default(),
         }
     }
 
@@ -55,8 +58,14 @@ impl Linear {
         shape[D - 1] = output;
         let bias = self.bias.as_ref().map(Param::val);
         let x = x.reshape([rows, input]);
-        let y = linear(x, weight, bias, self.activation.kernel());
+        let activation = self.activation.kernel();
+        let y = linear_prepared(x, weight, bias, activation, &self.prepared);
         self.activation.afterwards(y).reshape(shape)
+    }
+
+    /// The weight `[output, input]`, and the bias `[output]`, for operations that take them in.
+    pub(crate) fn parameters(&self) -> (Tensor<2>, Option<Tensor<1>>) {
+        (self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 
     /// Multiply-adds for one row, times two.

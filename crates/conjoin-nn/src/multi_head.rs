@@ -13,7 +13,7 @@ use crate::mode::Mode;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use conjoin_kernels::attention::{MultiHead, masked_softmax, multi_head_attention};
-use conjoin_kernels::linear::{Activation as Function, linear};
+use conjoin_kernels::linear::{Activation as Function, PreparedLinear, linear_prepared};
 
 /// Sizes and behaviour of a [`MultiHeadAttention`].
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,9 @@ pub struct MultiHeadAttention {
     out_proj: Linear,
     heads: usize,
     dropout: f64,
+    /// Of queries, keys and values.
+    #[module(skip)]
+    prepared: [PreparedLinear; 3],
 }
 
 /// What is projected, in the order of the stacked weights.
@@ -87,6 +90,7 @@ impl MultiHeadAttention {
             out_proj: Linear::new(&out_proj, size, size, true, Activation::None),
             heads: options.heads,
             dropout: options.dropout,
+            prepared: Default::default(),
         }
     }
 
@@ -122,7 +126,8 @@ impl MultiHeadAttention {
         let y = match weight {
             Some(weight) => {
                 let bias = self.in_proj_bias.val().narrow(0, first, size);
-                linear(x, weight, Some(bias), Function::None)
+                let prepared = &self.prepared[part as usize];
+                linear_prepared(x, weight, Some(bias), Function::None, prepared)
             }
             None => x,
         };

@@ -88,7 +88,7 @@ pub struct Direction {
 impl Direction {
     /// Input weights Xavier, recurrent weights orthogonal gate by gate, biases zero but for the
     /// LSTM's forget gate, which begins open (Jozefowicz et al. 2015).
-    fn new(init: &Init, input: usize, options: &RecurrentOptions) -> Self {
+    pub(crate) fn new(init: &Init, input: usize, options: &RecurrentOptions) -> Self {
         let (hidden, blocks) = (options.hidden, options.cell.gates());
         let rows = blocks * hidden;
         let fill_ih = Fill::XavierUniform {
@@ -113,11 +113,11 @@ impl Direction {
         }
     }
 
-    fn hidden(&self) -> usize {
+    pub(crate) fn hidden(&self) -> usize {
         self.weight_hh.lazy_shape()[1]
     }
 
-    fn weights(&self) -> Weights {
+    pub(crate) fn weights(&self) -> Weights {
         Weights {
             weight_ih: self.weight_ih.val(),
             weight_hh: self.weight_hh.val(),
@@ -157,8 +157,14 @@ impl Direction {
         }
     }
 
+    /// The state before the first step; an LSTM's cell begins with zeros.
+    pub(crate) fn begin(&self, hidden: Tensor<2>) -> LayerState {
+        let memory = (self.cell == Cell::Lstm).then(|| hidden.zeros_like());
+        LayerState { hidden, memory }
+    }
+
     /// `[B, input]` and the state before to the state after.
-    fn step(&self, x: Tensor<2>, state: LayerState) -> LayerState {
+    pub(crate) fn step(&self, x: Tensor<2>, state: LayerState) -> LayerState {
         let (w_ih, w_hh) = (self.weight_ih.val(), self.weight_hh.val());
         let (b_ih, b_hh) = (self.bias_ih.val(), self.bias_hh.val());
         let LayerState { hidden, memory } = state;
@@ -305,13 +311,8 @@ impl Recurrent {
             .enumerate()
             .map(|(index, layer)| {
                 let zeros = || Tensor::zeros([rows, layer.forward.hidden()], &like.device());
-                LayerState {
-                    hidden: self.initial(index, initial.as_ref(), zeros()),
-                    memory: match layer.forward.cell {
-                        Cell::Lstm => Some(zeros()),
-                        Cell::Gru | Cell::Rnn => None,
-                    },
-                }
+                let hidden = self.initial(index, initial.as_ref(), zeros());
+                layer.forward.begin(hidden)
             })
             .collect();
         RecurrentState { layers }

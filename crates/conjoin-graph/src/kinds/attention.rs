@@ -42,6 +42,27 @@ impl AttentionConfig {
     /// The module's options for the inputs at hand, or what does not fit.
     fn options(&self, inputs: &Bound) -> Result<AttentionOptions, NodeError> {
         let (query, memory) = (known(inputs, "Q")?, known(inputs, "M")?);
+        let looked = Looked {
+            score: self.score,
+            common: self.common,
+            merge: self.merge,
+            size: self.size,
+        };
+        looked.options(query, memory)
+    }
+}
+
+/// What a recipe says about attention, here or inside another kind of node.
+pub(super) struct Looked {
+    pub score: Score,
+    pub common: Option<usize>,
+    pub merge: bool,
+    pub size: Option<usize>,
+}
+
+impl Looked {
+    /// The module's options for queries and a memory of these sizes, or what does not fit.
+    pub fn options(self, query: usize, memory: usize) -> Result<AttentionOptions, NodeError> {
         at_least_one("common", self.common.unwrap_or(query))?;
         at_least_one("size", self.size.unwrap_or(query))?;
         let refuse = |message: String| Err(NodeError::Options(message));

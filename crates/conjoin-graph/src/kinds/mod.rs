@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use std::sync::Arc;
 
 mod attention;
+mod attentive_decoder;
 mod classifier;
 mod conv_decoder;
 mod conv_encoder;
@@ -30,6 +31,8 @@ conjoin_data::closed_kinds! {
         Recurrent(recurrent::RecurrentConfig) = "recurrent",
         /// Attention from queries over a memory, merged with the queries.
         Attention(attention::AttentionConfig) = "attention",
+        /// LSTM or GRU over a sequence that attends over a memory before each step and reads what it found.
+        AttentiveDecoder(attentive_decoder::AttentiveDecoderConfig) = "attentive-decoder",
         /// Transformer layers over a sequence whose positions all see each other.
         TransformerEncoder(transformer_encoder::TransformerEncoderConfig) = "transformer-encoder",
         /// Transformer layers over a sequence whose positions see those before them, and a memory.
@@ -55,6 +58,7 @@ impl BuiltinNode {
             Self::Embedding(config) => config,
             Self::Recurrent(config) => config,
             Self::Attention(config) => config,
+            Self::AttentiveDecoder(config) => config,
             Self::TransformerEncoder(config) => config,
             Self::TransformerDecoder(config) => config,
             Self::Linear(config) => config,

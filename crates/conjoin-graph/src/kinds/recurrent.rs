@@ -235,7 +235,7 @@ impl Forward for RecurrentNode {
 }
 
 /// The layers' states, or `None` before the first step.
-fn unpack(state: &State) -> Result<Option<RecurrentState>, NodeError> {
+pub(super) fn unpack(state: &State) -> Result<Option<RecurrentState>, NodeError> {
     let layers = |name: &'static str| -> Result<Option<Vec<Tensor<2>>>, NodeError> {
         let Some(value) = state.prefix.get(name) else {
             return Ok(None);
@@ -266,7 +266,7 @@ fn unpack(state: &State) -> Result<Option<RecurrentState>, NodeError> {
 }
 
 /// Stores the layers' states; gives the last layer's hidden one.
-fn pack(after: RecurrentState, state: &mut State) -> Tensor<2> {
+pub(super) fn pack(after: RecurrentState, state: &mut State) -> Tensor<2> {
     let mut hidden = Vec::with_capacity(after.layers.len());
     let mut memory = Vec::with_capacity(after.layers.len());
     for layer in after.layers {

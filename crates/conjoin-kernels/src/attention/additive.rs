@@ -116,12 +116,12 @@ impl Fused<3> for Additive {
 }
 
 /// The scores of one row: `query [U, A]` over the valid `keys`.
-struct Scores<'a> {
-    query: &'a [f32],
-    keys: &'a [f32],
-    v: &'a [f32],
-    output: &'a mut [f32],
-    time: usize,
+pub(crate) struct Scores<'a> {
+    pub query: &'a [f32],
+    pub keys: &'a [f32],
+    pub v: &'a [f32],
+    pub output: &'a mut [f32],
+    pub time: usize,
 }
 
 impl Kernel for Scores<'_> {
@@ -161,14 +161,14 @@ impl Kernel for Scores<'_> {
 }
 
 /// The gradient of [`Scores`]. The slices of gradients are zero at first.
-struct ScoresGradient<'a> {
-    query: &'a [f32],
-    keys: &'a [f32],
-    v: &'a [f32],
-    d_scores: &'a [f32],
-    d_query: &'a mut [f32],
-    d_keys: &'a mut [f32],
-    d_v: &'a mut [f32],
+pub(crate) struct ScoresGradient<'a> {
+    pub query: &'a [f32],
+    pub keys: &'a [f32],
+    pub v: &'a [f32],
+    pub d_scores: &'a [f32],
+    pub d_query: &'a mut [f32],
+    pub d_keys: &'a mut [f32],
+    pub d_v: &'a mut [f32],
 }
 
 impl Kernel for ScoresGradient<'_> {

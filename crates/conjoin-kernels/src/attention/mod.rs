@@ -10,8 +10,10 @@ pub mod reference;
 mod softmax;
 
 pub use additive::additive_scores;
+pub(crate) use additive::{Scores, ScoresGradient};
 pub use heads::{MultiHead, multi_head_attention};
 pub use softmax::masked_softmax;
+pub(crate) use softmax::{Softmax, SoftmaxGradient};
 
 use burn::tensor::Tensor;
 use product::product;

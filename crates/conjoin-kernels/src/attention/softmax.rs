@@ -91,11 +91,11 @@ impl Fused<1> for MaskedSoftmax {
 }
 
 /// One row of the batch, `[U, T]`.
-struct Softmax<'a> {
-    scores: &'a [f32],
-    weights: &'a mut [f32],
-    time: usize,
-    length: usize,
+pub(crate) struct Softmax<'a> {
+    pub scores: &'a [f32],
+    pub weights: &'a mut [f32],
+    pub time: usize,
+    pub length: usize,
 }
 
 impl Kernel for Softmax<'_> {
@@ -122,12 +122,12 @@ impl Kernel for Softmax<'_> {
 }
 
 /// The gradient of [`Softmax`].
-struct SoftmaxGradient<'a> {
-    weights: &'a [f32],
-    d_weights: &'a [f32],
-    d_scores: &'a mut [f32],
-    time: usize,
-    length: usize,
+pub(crate) struct SoftmaxGradient<'a> {
+    pub weights: &'a [f32],
+    pub d_weights: &'a [f32],
+    pub d_scores: &'a mut [f32],
+    pub time: usize,
+    pub length: usize,
 }
 
 impl Kernel for SoftmaxGradient<'_> {

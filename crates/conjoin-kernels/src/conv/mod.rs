@@ -5,6 +5,7 @@
 
 mod depthwise;
 mod direct;
+mod finish;
 mod frame;
 mod input_grad;
 mod op;
@@ -13,13 +14,20 @@ mod packed;
 mod pass;
 mod paths;
 mod phase;
+mod prepared;
 pub mod reference;
+mod rows;
 mod shape;
+mod shared;
 mod tile;
 mod vector;
 mod weight_grad;
 mod winograd;
 
+pub(crate) use finish::Finish;
 pub use op::{conv_transpose1d, conv_transpose2d, conv1d, conv2d};
 pub use options::ConvOptions;
+pub(crate) use packed::Packed;
+pub use prepared::{Norm, PreparedConv, conv2d_norm};
+pub(crate) use rows::{multiply_rows, pack_rows};
 pub(crate) use weight_grad::column_sums;

@@ -5,12 +5,23 @@ use rayon::prelude::*;
 use super::tile::Engine;
 
 /// Filters in panels of one tile's width: `[panel][tap][k][panel width]`.
+#[derive(Debug)]
 pub struct Packed {
     data: Vec<f32>,
     bias: Vec<f32>,
     /// Products of one filter.
     depth: usize,
     filters: usize,
+}
+
+/// Some filters that share a tile.
+#[derive(Clone, Copy)]
+pub struct Panel<'a> {
+    /// First filter, and filters with padding: one or two registers.
+    pub first: usize,
+    pub width: usize,
+    pub weights: &'a [f32],
+    pub bias: Option<&'a [f32]>,
 }
 
 /// Where the weights to pack lie: tap `t`, product `k`, filter `o` at `taps[t] + k · k_step + o · step`.
@@ -71,15 +82,13 @@ impl Packed {
         self.filters
     }
 
-    /// Panels: first filter, width, weights, and the bias if there is one.
-    pub fn panels(
-        &self,
-        engine: &Engine,
-    ) -> impl Iterator<Item = (usize, usize, &[f32], Option<&[f32]>)> {
-        panels(engine, self.filters).map(|(first, width)| {
-            let data = &self.data[first * self.depth..][..self.depth * width];
-            let bias = self.bias.get(first..first + width);
-            (first, width, data, bias)
+    /// The panels, in the order of their filters.
+    pub fn panels(&self, engine: &Engine) -> impl Iterator<Item = Panel<'_>> {
+        panels(engine, self.filters).map(|(first, width)| Panel {
+            first,
+            width,
+            weights: &self.data[first * self.depth..][..self.depth * width],
+            bias: self.bias.get(first..first + width),
         })
     }
 }

@@ -2,7 +2,11 @@
 
 use std::mem::MaybeUninit;
 
-use super::packed::{Packed, pieces};
+use rayon::prelude::*;
+
+use super::finish::Finish;
+use super::packed::{Packed, Panel, pieces};
+use super::shared::Shared;
 use super::tile::{Engine, Row, Start, Tile};
 
 /// The taps of a pass, where they do not lie side by side in the image.
@@ -111,6 +115,66 @@ pub struct Pass<'a> {
 impl Pass<'_> {
     /// Computes the pass into `out`: every value of every row.
     pub fn run(&self, engine: &Engine, out: &mut [MaybeUninit<f32>]) {
+        self.check(out.len());
+        let out = Shared(out.as_mut_ptr().cast());
+        for panel in self.packed.panels(engine) {
+            // SAFETY: the check above; nobody else writes to `out` meanwhile.
+            unsafe { self.panel(engine, panel, self.rows, out) };
+        }
+    }
+
+    /// [`Pass::run`] with the panels shared out over the threads, so that each reads its part of the
+    /// weights once, and with what follows. For rows that are few next to the weights.
+    pub fn spread(&self, engine: &Engine, out: &mut [MaybeUninit<f32>], finish: Finish<'_>) {
+        /// Below so many products, waking a thread costs more than it saves.
+        const ALONE: usize = 1 << 16;
+        self.check(out.len());
+        let (packed, rows) = (self.packed, self.rows);
+        let threads = rayon::current_num_threads();
+        let alone = rows.len() * packed.depth() * packed.filters() < ALONE;
+        let wanted = if alone || threads == 1 {
+            1
+        } else {
+            2 * threads
+        };
+        let panels: Vec<Panel<'_>> = packed.panels(engine).collect();
+        let groups: Vec<&[Panel<'_>]> = panels
+            .chunks(panels.len().div_ceil(wanted).max(1))
+            .collect();
+        let cuts = wanted / groups.len().max(1);
+        let block = rows.len().div_ceil(cuts.max(1)).max(engine.rows);
+        let out = Shared(out.as_mut_ptr().cast());
+        let task = |(group, rows): (&[Panel<'_>], &[Row])| {
+            for panel in group {
+                // SAFETY: the check above; these rows of this panel are this task's alone.
+                unsafe { self.panel(engine, *panel, rows, out) };
+            }
+            let (Some(first), Some(last)) = (group.first(), group.last()) else {
+                return;
+            };
+            let width = packed.filters().min(last.first + last.width) - first.first;
+            for row in rows.iter().filter(|_| !finish.is_nothing()) {
+                let at = self.out_at + row.to + first.first;
+                // SAFETY: as above, and these values have just been written.
+                finish.apply(at, unsafe {
+                    std::slice::from_raw_parts_mut(out.at(at), width)
+                });
+            }
+        };
+        let tasks: Vec<_> = groups
+            .into_iter()
+            .flat_map(|group| rows.chunks(block).map(move |rows| (group, rows)))
+            .collect();
+        if wanted == 1 {
+            tasks.into_iter().for_each(task);
+        } else {
+            tasks.into_par_iter().with_max_len(1).for_each(task);
+        }
+    }
+
+    /// # Panics
+    /// If a row reads beyond the source or writes beyond `len` outputs.
+    fn check(&self, len: usize) {
         if self.rows.is_empty() {
             return;
         }
@@ -120,40 +184,50 @@ impl Pass<'_> {
         let last_out = self.out_at + farthest(|row| row.to) + packed.filters();
         let products = self.taps.count[0] * self.taps.count[1] * self.taps.len;
         assert!(
-            last_source <= self.source.len() && last_out <= out.len() && products == packed.depth(),
+            last_source <= self.source.len() && last_out <= len && products == packed.depth(),
             "a pass leaves its image"
         );
-        for (first, width, weights, bias) in packed.panels(engine) {
-            let columns = width.min(packed.filters() - first);
-            // Sums that do not fill their registers cannot be taken up again.
-            let blocks = self.taps.blocks(columns == width);
-            for (block, taps) in blocks.iter().enumerate() {
-                let start = match (block, bias) {
-                    (0, Some(bias)) => Start::Line(bias.as_ptr()),
-                    (0, None) => Start::Zeros,
-                    _ => Start::Output,
-                };
-                for (row, count) in pieces(self.rows.len(), engine.rows) {
-                    // SAFETY: the assertion above bounds the farthest value read and written, and the
-                    // blocks of taps cut both operands alike; the panels and the bias fill whole
-                    // registers.
-                    unsafe {
-                        let tile = Tile {
-                            rows: &self.rows[row..row + count],
-                            a: self.source.as_ptr().add(self.source_at + taps.source),
-                            a_k: 1,
-                            a_segs: self.taps.step,
-                            b: weights.as_ptr().add(taps.products * width),
-                            b_k: width,
-                            b_seg: taps.len * width,
-                            len: taps.len,
-                            segs: taps.count,
-                            start,
-                            c: out.as_mut_ptr().cast::<f32>().add(self.out_at + first),
-                            columns,
-                        };
-                        engine.tile(width / engine.lanes, &tile);
-                    }
+    }
+
+    /// Computes some rows of one panel.
+    ///
+    /// # Safety
+    /// [`Pass::check`] has passed for `out`, and nobody else writes these rows of this panel.
+    unsafe fn panel(&self, engine: &Engine, panel: Panel<'_>, rows: &[Row], out: Shared) {
+        let Panel { first, width, .. } = panel;
+        if rows.is_empty() {
+            return;
+        }
+        let columns = width.min(self.packed.filters() - first);
+        // Sums that do not fill their registers cannot be taken up again; and where few rows pass, weights
+        // are not read again.
+        let cut = columns == width && rows.len() > 2 * engine.rows;
+        for (block, taps) in self.taps.blocks(cut).iter().enumerate() {
+            let start = match (block, panel.bias) {
+                (0, Some(bias)) => Start::Line(bias.as_ptr()),
+                (0, None) => Start::Zeros,
+                _ => Start::Output,
+            };
+            for (row, count) in pieces(rows.len(), engine.rows) {
+                // SAFETY: the caller's check bounds the farthest value read and written, and the
+                // blocks of taps cut both operands alike; the panels and the bias fill whole
+                // registers.
+                unsafe {
+                    let tile = Tile {
+                        rows: &rows[row..row + count],
+                        a: self.source.as_ptr().add(self.source_at + taps.source),
+                        a_k: 1,
+                        a_segs: self.taps.step,
+                        b: panel.weights.as_ptr().add(taps.products * width),
+                        b_k: width,
+                        b_seg: taps.len * width,
+                        len: taps.len,
+                        segs: taps.count,
+                        start,
+                        c: out.at(self.out_at + first),
+                        columns,
+                    };
+                    engine.tile(width / engine.lanes, &tile);
                 }
             }
         }

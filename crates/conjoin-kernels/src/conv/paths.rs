@@ -6,13 +6,14 @@ use crate::buffer::build_with;
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Path {
+pub enum Path {
     Winograd,
     Depthwise,
     Direct,
 }
 
-fn path(shape: ConvShape) -> Path {
+/// The kernel that serves a shape.
+pub fn path(shape: ConvShape) -> Path {
     if winograd::fits(shape) {
         Path::Winograd
     } else if depthwise::fits(shape) {

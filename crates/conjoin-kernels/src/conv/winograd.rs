@@ -13,11 +13,13 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::finish::Finish;
 use super::packed::{panels, pieces};
 use super::shape::ConvShape;
+use super::shared::Shared;
 use super::tile::{Row, Start, Tile, engine};
 use crate::scratch::with_scratch;
-use grid::{Shared, grids, tile_len};
+use grid::{grids, tile_len};
 use kernel::{Taps, transform_kernel};
 use transform::{POINTS, Transform};
 pub use weight::weight_gradient;
@@ -57,6 +59,12 @@ pub fn forward(
     bias: Option<&[f32]>,
     y: &mut [MaybeUninit<f32>],
 ) {
+    let kernel = transformed(shape, w);
+    convolve(shape, x, &kernel, bias, Finish::default(), y);
+}
+
+/// The kernel `w [O, 3, 3, C]` at its 36 points, for [`convolve`].
+pub fn transformed(shape: ConvShape, w: &[f32]) -> Vec<f32> {
     let taps = Taps {
         data: w,
         tap: shape.channels,
@@ -64,8 +72,7 @@ pub fn forward(
         channel: 1,
         turned: false,
     };
-    let kernel = transform_kernel(engine(), shape.channels, shape.filters, taps);
-    convolve(shape, x, &kernel, bias, y);
+    transform_kernel(engine(), shape.channels, shape.filters, taps)
 }
 
 /// `dx [B, H, W, C]`: the convolution of `dy` with the kernel turned half round, plus `bias [C]` for a
@@ -94,15 +101,16 @@ pub fn input_gradient(
         padding: shape.padding.map(|padding| 2 - padding),
         ..shape
     };
-    convolve(turned, dy, &kernel, bias, dx);
+    convolve(turned, dy, &kernel, bias, Finish::default(), dx);
 }
 
 /// The convolution with a transformed kernel; writes all of `y`.
-fn convolve(
+pub fn convolve(
     shape: ConvShape,
     x: &[f32],
     kernel: &[f32],
     bias: Option<&[f32]>,
+    finish: Finish<'_>,
     y: &mut [MaybeUninit<f32>],
 ) {
     let engine = engine();
@@ -110,10 +118,12 @@ fn convolve(
     assert!(x.len() == shape.batch * shape.image() && y.len() == shape.batch * shape.out_image());
     assert!(kernel.len() == POINTS * channels * filters && bias.is_none_or(|b| b.len() == filters));
     let (input, output, tiles) = grids(shape);
-    let block = BLOCK
-        .min(tiles.div_ceil(2 * rayon::current_num_threads()))
-        .max(1);
+    // Every task reads the whole kernel: with few tiles, no more tasks than threads.
+    let threads = rayon::current_num_threads();
+    let tasks = tiles.div_ceil(BLOCK).next_multiple_of(threads).max(1);
+    let block = tiles.div_ceil(tasks).max(1);
     let zeros = vec![0.0f32; channels];
+    assert!(finish.residual.is_none_or(|r| r.len() == y.len()));
     let y = Shared(y.as_mut_ptr().cast());
     let (in_len, out_len) = (tile_len(channels), tile_len(filters));
     let rows: Vec<Row> = (0..block)
@@ -162,16 +172,30 @@ fn convolve(
                     }
                 }
                 for (i, products) in products.chunks_exact_mut(out_len).take(count).enumerate() {
+                    let outside = beyond.as_mut_ptr();
+                    // SAFETY: the first value of `y`.
+                    let first_value = unsafe { y.at(0) };
+                    let pixels = output.pixels(4, first_value, first + i, outside);
                     // SAFETY: the pixels of a tile belong to it alone; those beyond the image go to `beyond`.
                     unsafe {
                         let transform = Transform {
-                            pixels: output.pixels(4, y.at(0), first + i, beyond.as_mut_ptr()),
+                            pixels,
                             points: products.as_mut_ptr(),
                             step: filters,
                             channels: filters,
                             bias: bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
                         };
                         (engine.wino_output)(&transform);
+                    }
+                    if finish.is_nothing() {
+                        continue;
+                    }
+                    for pixel in pixels[..16].iter().filter(|&&pixel| pixel != outside) {
+                        // SAFETY: as above; the pixel's filters have just been written.
+                        unsafe {
+                            let at = pixel.offset_from(first_value) as usize;
+                            finish.apply(at, std::slice::from_raw_parts_mut(*pixel, filters));
+                        }
                     }
                 }
             });

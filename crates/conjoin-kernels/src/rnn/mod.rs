@@ -7,6 +7,7 @@
 //! do no work on it. Rows are independent of one another: tasks take groups of rows through all their
 //! steps without waiting for each other, and the grouping does not change a bit of the result.
 
+pub mod attentive;
 mod gradient;
 mod gru;
 mod gru_cell;

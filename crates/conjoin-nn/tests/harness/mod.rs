@@ -1,4 +1,5 @@
 //! Reads a golden file, gives its parameters to a module, and compares outputs and gradients.
+#![allow(dead_code)] // every test file uses its part
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};

@@ -12,6 +12,7 @@ use crate::{Event, TrainError, seeds};
 use burn::tensor::Tensor;
 use conjoin_graph::PortRef;
 use conjoin_graph::graph::Pass;
+use conjoin_kernels::threads::inside;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -82,7 +83,7 @@ impl StageRun<'_> {
             batches.push(prepared);
         }
         let penalties = penalty::apply(&self.trainer.graph, &config.regularise, &mut gradients);
-        let figures = self.read(terms, penalties, gradients.norm());
+        let figures = self.read(terms, penalties, inside(|| gradients.norm()));
         if !figures.are_finite() {
             restore_statistics(&mut self.trainer.graph, kept);
             return Err(self.diagnose(&batches)?);
@@ -180,7 +181,7 @@ impl StageRun<'_> {
                 return Err(self.no_gradient(group));
             }
             timed(&mut self.clock.backward, || {
-                gradients.collect(graph, group.updates, total.backward());
+                gradients.collect(graph, group.updates, inside(|| total.backward()));
             });
             first_trace.get_or_insert(trace);
         }
@@ -236,7 +237,7 @@ impl StageRun<'_> {
             ..
         } = self;
         timed(&mut clock.optimiser, || {
-            optimiser.step(&mut trainer.graph, gradients, factor, clip);
+            inside(|| optimiser.step(&mut trainer.graph, gradients, factor, clip));
             if let Some(average) = average {
                 average.update(&trainer.graph, step + 1, steps);
             }

@@ -9,8 +9,8 @@ use std::ptr::null;
 use rayon::prelude::*;
 
 use super::super::packed::panels;
+use super::super::shared::Shared;
 use super::super::tile::Engine;
-use super::grid::Shared;
 use super::transform::{POINTS, Transform};
 use crate::buffer::build_one_with;
 use crate::scratch::with_scratch;
