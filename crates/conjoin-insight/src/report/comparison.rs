@@ -60,15 +60,11 @@ fn table(comparison: &Comparison, table: &MetricTable) -> Table {
         .map(|row| row.score.value)
         .reduce(|a, b| if metric.better(b, a) { b } else { a });
     let interval = format!("{} interval", comparison.level_text());
+    let several = comparison.seeds.len() > 1;
     let tested = table.arms.iter().any(|row| !row.mcnemar.is_empty());
-    let mut head = vec![
-        metric.label.clone(),
-        "Score".to_owned(),
-        interval.clone(),
-        "Over seeds".to_owned(),
-        format!("Less {first}"),
-        interval,
-    ];
+    let mut head = vec![metric.label.clone(), "Score".to_owned(), interval.clone()];
+    head.extend(several.then(|| "Over seeds".to_owned()));
+    head.extend([format!("Less {first}"), interval]);
     head.extend(tested.then(|| "McNemar p".to_owned()));
     let mut out = Table::new(head);
     for row in &table.arms {
@@ -85,8 +81,8 @@ fn table(comparison: &Comparison, table: &MetricTable) -> Table {
                 metric.format(row.score.low),
                 metric.format(row.score.high),
             )),
-            plain(spread(&metric, &row.per_seed)),
         ];
+        cells.extend(several.then(|| plain(spread(&metric, &row.per_seed))));
         match &row.difference {
             Some(d) => {
                 let low = metric.format_difference(d.low);

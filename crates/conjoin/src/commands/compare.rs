@@ -9,6 +9,7 @@ use crate::{outcomes, output, report, run_log};
 use conjoin_graph::NodeExtension;
 use conjoin_insight::report::ComparedRun;
 use conjoin_insight::{ArmResult, Bootstrap, Comparison, Report};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -123,12 +124,9 @@ fn runs(
     }
     let mut results: Vec<ArmResult> = Vec::new();
     let mut compared = Vec::new();
-    for run in inputs {
+    for (run, name) in inputs.iter().zip(names(inputs)?) {
         let mut result = kept_or_scored(extensions, arguments, run)?;
-        result.arm = run.display().to_string();
-        if results.iter().any(|other| other.arm == result.arm) {
-            return Err(CliError::input(format!("{}: named twice", result.arm)));
-        }
+        result.arm = name;
         compared.push(ComparedRun {
             arm: result.arm.clone(),
             seed: result.seed,
@@ -153,6 +151,25 @@ fn runs(
             ..Report::default()
         },
     )
+}
+
+/// What the runs are called: the names of their directories if these are all different, else their paths.
+fn names(runs: &[PathBuf]) -> Result<Vec<String>, CliError> {
+    let distinct = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len() == names.len();
+    let paths: Vec<String> = runs.iter().map(|run| run.display().to_string()).collect();
+    if !distinct(&paths) {
+        let twice = paths
+            .iter()
+            .find(|path| paths.iter().filter(|p| p == path).count() > 1);
+        let twice = twice.cloned().unwrap_or_default();
+        return Err(CliError::input(format!("{twice}: named twice")));
+    }
+    let last = |run: &PathBuf| {
+        run.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let short: Option<Vec<String>> = runs.iter().map(last).collect();
+    Ok(short.filter(|short| distinct(short)).unwrap_or(paths))
 }
 
 fn kept_or_scored(
