@@ -33,6 +33,7 @@ fn a_full_report_has_every_section() {
         "notes",
         "stages",
         "comparison",
+        "lengths",
         "runs",
         "graph",
         "curves",

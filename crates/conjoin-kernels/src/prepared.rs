@@ -101,9 +101,12 @@ mod tests {
         };
         let first = Dense::from_vec(vec![1.0, 2.0], [2]);
         assert_eq!(sum(&first), 3.0);
-        let again = *prepared.get(&[first.clone()], |_| true, || unreachable!());
+        let again = *prepared.get(std::slice::from_ref(&first), |_| true, || unreachable!());
         assert_eq!(again, 3.0);
-        assert_eq!(*prepared.get(&[first.clone()], |_| false, || 4.0), 4.0);
+        assert_eq!(
+            *prepared.get(std::slice::from_ref(&first), |_| false, || 4.0),
+            4.0
+        );
         // Its memory is still held, so another tensor cannot be taken for it.
         drop(first);
         for i in 0..100 {

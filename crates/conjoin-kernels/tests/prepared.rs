@@ -24,8 +24,10 @@ fn norm(filters: usize) -> Norm {
     }
 }
 
-/// Image, channels, filters, kernel, stride, groups.
-const CONVOLUTIONS: [([usize; 3], [usize; 2], usize, usize, usize); 10] = [
+/// Image, channels and filters, kernel, stride, groups.
+type Case = ([usize; 3], [usize; 2], usize, usize, usize);
+
+const CONVOLUTIONS: [Case; 10] = [
     // Winograd, with few tiles and with many.
     ([1, 16, 16], [32, 32], 3, 1, 1),
     ([3, 13, 9], [16, 48], 3, 1, 1),
@@ -41,8 +43,8 @@ const CONVOLUTIONS: [([usize; 3], [usize; 2], usize, usize, usize); 10] = [
     ([2, 8, 8], [16, 16], 3, 1, 16),
 ];
 
-fn convolution(index: usize, prepared: &PreparedConv, folded: bool) -> Vec<f32> {
-    let ([batch, height, width], [channels, filters], kernel, stride, groups) = CONVOLUTIONS[index];
+fn convolution(case: Case, prepared: &PreparedConv, added: bool, folded: bool) -> Vec<f32> {
+    let ([batch, height, width], [channels, filters], kernel, stride, groups) = case;
     let device = device();
     let x = random::<4>([batch, height, width, channels], 1, &device);
     let w = random::<4>([filters, kernel, kernel, channels / groups], 2, &device);
@@ -52,7 +54,7 @@ fn convolution(index: usize, prepared: &PreparedConv, folded: bool) -> Vec<f32> 
     };
     let y = conv2d(x.clone(), w.clone(), None, options);
     let residual = random::<4>(y.dims(), 3, &device);
-    let residual = (index % 2 == 0).then_some(residual);
+    let residual = added.then_some(residual);
     let norm = norm(filters);
     if folded {
         return values(conv2d_norm(x, w, norm, residual, true, options, prepared));
@@ -71,17 +73,25 @@ fn convolution(index: usize, prepared: &PreparedConv, folded: bool) -> Vec<f32> 
 
 #[test]
 fn a_folded_convolution_equals_both_passes() {
-    for index in 0..CONVOLUTIONS.len() {
+    for (case, added) in CONVOLUTIONS
+        .into_iter()
+        .zip([true, false].into_iter().cycle())
+    {
         let prepared = PreparedConv::default();
-        let want = convolution(index, &prepared, false);
-        let name = format!("{:?}", CONVOLUTIONS[index]);
+        let want = convolution(case, &prepared, added, false);
+        let name = format!("{case:?}");
         assert!(
             want.iter().any(|y| *y > 0.0) && want.contains(&0.0),
             "{name}"
         );
         // Other tensors each time: prepared anew.
         for _ in 0..2 {
-            close(&name, &convolution(index, &prepared, true), &want, 1e-5);
+            close(
+                &name,
+                &convolution(case, &prepared, added, true),
+                &want,
+                1e-5,
+            );
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Transformer modules against PyTorch and Hugging Face, forward and every gradient;
 //! `golden/transformer.py` and `golden/hugging_face.py` made the files. And what they promise beyond: steps, initial values, shares of attention.
 
-#[allow(dead_code)] // other tests use the rest
 mod harness;
 
 use burn::module::{Module, ModuleVisitor, Param};

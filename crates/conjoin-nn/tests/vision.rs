@@ -1,6 +1,5 @@
 //! Vision modules against PyTorch, forward and every gradient; `golden/vision.py` made the files.
 
-#[allow(dead_code)] // other tests use the rest
 mod harness;
 
 use burn::tensor::Tensor;

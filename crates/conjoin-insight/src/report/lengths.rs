@@ -58,9 +58,12 @@ fn rows(tables: &[LengthTable]) -> Table {
     for table in tables {
         let label = Metric::of(&table.metric).label;
         let alone = table.arms.len() == 1;
-        head.extend(table.arms.iter().map(|(arm, _)| match alone {
-            true => label.clone(),
-            false => format!("{label} of {arm}"),
+        head.extend(table.arms.iter().map(|(arm, _)| {
+            if alone {
+                label.clone()
+            } else {
+                format!("{label} of {arm}")
+            }
         }));
     }
     let mut out = Table::new(head);
