@@ -34,13 +34,29 @@ pub enum Outcomes {
     Errors(Vec<(u32, u32)>),
     /// Whether every item is right; the score is the share that is (accuracy).
     Correct(Vec<bool>),
+    /// A value of every item; the score is their mean (cross-entropy).
+    Values(Vec<f64>),
 }
 
 impl Outcomes {
-    fn items(&self) -> Items {
+    pub(crate) fn items(&self) -> Items {
         match self {
             Self::Errors(pairs) => Items::ratios(pairs),
             Self::Correct(flags) => Items::flags(flags),
+            Self::Values(values) => Items::values(values),
+        }
+    }
+
+    /// Which items came out differently.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<bool> {
+        fn differ<T: PartialEq>(a: &[T], b: &[T]) -> Vec<bool> {
+            a.iter().zip(b).map(|(a, b)| a != b).collect()
+        }
+        match (self, other) {
+            (Self::Errors(a), Self::Errors(b)) => differ(a, b),
+            (Self::Correct(a), Self::Correct(b)) => differ(a, b),
+            (Self::Values(a), Self::Values(b)) => differ(a, b),
+            (one, _) => vec![true; one.items().len()],
         }
     }
 
@@ -48,6 +64,7 @@ impl Outcomes {
     fn flags(&self) -> Option<Vec<bool>> {
         match self {
             Self::Correct(flags) => Some(flags.clone()),
+            Self::Values(_) => None,
             Self::Errors(pairs) => pairs
                 .iter()
                 .map(|&(errors, length)| (length == 1 && errors <= 1).then_some(errors == 0))

@@ -10,7 +10,7 @@ mod curves;
 mod header;
 mod images;
 mod interfaces;
-mod page;
+pub(crate) mod page;
 mod runs;
 mod scores;
 mod sequences;

@@ -68,6 +68,12 @@ impl Items {
         }
     }
 
+    /// `(total, size)` of every item.
+    pub fn sums(pairs: &[(f64, f64)]) -> Self {
+        let (totals, sizes) = pairs.iter().copied().unzip();
+        Self { totals, sizes }
+    }
+
     pub fn len(&self) -> usize {
         self.totals.len()
     }
@@ -87,7 +93,7 @@ impl Items {
         dot(&self.totals, counts) / dot(&self.sizes, counts)
     }
 
-    fn is_finite(&self) -> bool {
+    pub(crate) fn is_finite(&self) -> bool {
         self.totals.iter().chain(&self.sizes).all(|v| v.is_finite())
     }
 }

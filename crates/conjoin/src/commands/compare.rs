@@ -5,12 +5,10 @@ use super::train::{Job, interrupt_flag};
 use crate::cli::CompareArgs;
 use crate::error::CliError;
 use crate::system::{RunNote, read_recipe, read_text};
-use crate::{output, report, run_log};
+use crate::{outcomes, output, report, run_log};
 use conjoin_graph::NodeExtension;
 use conjoin_insight::report::ComparedRun;
-use conjoin_insight::{ArmResult, Bootstrap, Comparison, Outcomes, Report};
-use conjoin_tasks::{Outputs, Scored};
-use std::collections::BTreeMap;
+use conjoin_insight::{ArmResult, Bootstrap, Comparison, Report};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -121,42 +119,12 @@ impl OneRun<'_> {
         let result = ArmResult {
             arm: self.arm.to_owned(),
             seed: self.seed,
-            metrics: outcomes(&finished.scored),
+            metrics: outcomes::of(&finished.scored),
         };
         let text =
             serde_json::to_string(&result).map_err(|error| CliError::failed(error.to_string()))?;
         std::fs::write(&kept, text).map_err(|error| CliError::unwritable(&kept, &error))?;
         Ok(result)
-    }
-}
-
-/// Outcomes of every item by metric.
-fn outcomes(scored: &Scored) -> BTreeMap<String, Outcomes> {
-    match scored.outputs {
-        Outputs::Classes { .. } => {
-            let right = scored.items.iter().map(|item| item.errors == 0).collect();
-            [("accuracy".to_owned(), Outcomes::Correct(right))].into()
-        }
-        // BLEU and chrF are no sums over items; edits are.
-        Outputs::Texts(_) => {
-            let edits = scored
-                .items
-                .iter()
-                .map(|i| (i.errors as u32, i.length as u32));
-            [("ter".to_owned(), Outcomes::Errors(edits.collect()))].into()
-        }
-        Outputs::Sequences(_) => {
-            let tokens = scored
-                .items
-                .iter()
-                .map(|i| (i.errors as u32, i.length as u32));
-            let words = scored.items.iter().map(|i| (u32::from(i.errors > 0), 1));
-            [
-                ("per".to_owned(), Outcomes::Errors(tokens.collect())),
-                ("wer".to_owned(), Outcomes::Errors(words.collect())),
-            ]
-            .into()
-        }
     }
 }
 
