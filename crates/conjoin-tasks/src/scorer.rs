@@ -10,6 +10,7 @@ use conjoin_data::{Contract, DataError, Loader, Meaning, Source, Vocabulary};
 use conjoin_graph::graph::{GraphError, Keep};
 use conjoin_graph::node::NodeError;
 use conjoin_graph::{Graph, NodeSpec, Pass, PortRef, Route, Value, ValueError, Wiring};
+use conjoin_train::data::spread_batches;
 use conjoin_train::scorer::Scorer;
 use conjoin_train::{DataPlan, DataSets, Plan, StagePlan};
 use std::collections::BTreeMap;
@@ -132,23 +133,43 @@ impl TaskScorer {
         data: &str,
         batches: Option<usize>,
     ) -> Result<Scored, TaskError> {
-        self.score_changed(graph, ports, data, batches, &[])
+        let loader = self.loader(data)?;
+        let batches = loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX));
+        self.score_batches(graph, ports, data, Box::new(batches), &[])
     }
 
-    /// As [`TaskScorer::score`], with some interfaces carrying something else.
+    /// As [`TaskScorer::score`], with some interfaces carrying something else; `batches` are spread
+    /// over the data set.
     pub fn score_changed(
         &self,
         graph: &Graph,
         ports: &BTreeMap<String, PortRef>,
         data: &str,
-        batches: Option<usize>,
+        batches: usize,
+        changes: &[Change<'_>],
+    ) -> Result<Scored, TaskError> {
+        let loader = self.loader(data)?;
+        let batches = spread_batches(&loader, batches);
+        self.score_batches(graph, ports, data, batches, changes)
+    }
+
+    /// The batches of a data set in its own order.
+    fn loader(&self, data: &str) -> Result<Loader, TaskError> {
+        let source = self.data.source(data)?;
+        Ok(in_order(self.data_set(data)?, source)?)
+    }
+
+    fn score_batches(
+        &self,
+        graph: &Graph,
+        ports: &BTreeMap<String, PortRef>,
+        data: &str,
+        batches: Batches<'_>,
         changes: &[Change<'_>],
     ) -> Result<Scored, TaskError> {
         let source = self.data.source(data)?;
-        let loader = in_order(self.data_set(data)?, source.clone())?;
-        let batches = loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX));
         let changed = Changed::new(&self.plan, graph, changes)?;
-        let mut run = self.pass(&changed.graph, data, source.as_ref(), Box::new(batches))?;
+        let mut run = self.pass(&changed.graph, data, source.as_ref(), batches)?;
         (run.nodes, run.wiring) = (&changed.nodes, &changed.wiring);
         run.true_prefix = changed.true_prefix;
         match &self.task.with_ports(ports) {

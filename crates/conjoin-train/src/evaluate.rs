@@ -4,7 +4,7 @@ use crate::TrainError;
 use crate::pass::{columns, forward, kept_ports, loss};
 use crate::plan::{ObjectivePlan, StagePlan};
 use burn::tensor::{Device, Tensor};
-use conjoin_data::Loader;
+use conjoin_data::{Batch, DataError, Loader};
 use conjoin_graph::graph::{Graph, Pass};
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ pub(crate) fn objective_losses(
     batches: Option<usize>,
     device: &Device,
 ) -> Result<BTreeMap<String, f64>, TrainError> {
-    let sums = objective_sums(graph, stage, objectives, loader, batches, device)?;
+    let batches = loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX));
+    let sums = objective_sums(graph, stage, objectives, batches, device)?;
     let mean = |(name, batches): (String, Vec<(f64, f64)>)| {
         let (sum, count) = batches.into_iter().fold((0.0, 0.0), |sums, batch| {
             (sums.0 + batch.0, sums.1 + batch.1)
@@ -30,14 +31,13 @@ pub(crate) fn objective_losses(
     Ok(sums.into_iter().map(mean).collect())
 }
 
-/// As [`objective_losses`], batch by batch: the sum of the loss over what it counts, and how much
+/// As [`objective_losses`] for batches from anywhere, one by one: the sum of the loss over what it counts, and how much
 /// that is.
 pub(crate) fn objective_sums(
     graph: &Graph,
     stage: &StagePlan,
     objectives: &[&ObjectivePlan],
-    loader: &Loader,
-    batches: Option<usize>,
+    batches: impl Iterator<Item = Result<Batch, DataError>>,
     device: &Device,
 ) -> Result<BTreeMap<String, Vec<(f64, f64)>>, TrainError> {
     let pass = Pass {
@@ -45,7 +45,7 @@ pub(crate) fn objective_sums(
         ..Pass::default()
     };
     let mut sums: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for batch in loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX)) {
+    for batch in batches {
         let columns = columns(stage, &batch?, device)?;
         let trace = forward(graph, stage, &columns, &pass)?;
         for objective in objectives {

@@ -4,7 +4,7 @@
 //! the checkpoint at the stage's end and on the present ones, on the same batches.
 
 use crate::checkpoint::{RunState, Store, load_graph};
-use crate::data::DataSets;
+use crate::data::{DataSets, spread_batches};
 use crate::evaluate::objective_sums;
 use crate::plan::{ObjectivePlan, Plan, StagePlan};
 use crate::{TrainError, seeds};
@@ -43,7 +43,7 @@ pub enum Then {
 ///
 /// `graph` is a copy for evaluation with the weights of global step `step`, `state` that of the
 /// newest checkpoint of `store`, `device` one without autodiff. At most `batches` batches of each
-/// data set are read: that of a later stage's gate on the objective, else the one that the stage
+/// data set are read, spread over it: that of a later stage's gate on the objective, else the one that the stage
 /// evaluates on, else the one that it trains on.
 ///
 /// # Errors
@@ -54,7 +54,7 @@ pub fn gate_table(
     (store, state): (&Store, &RunState),
     data: &DataSets,
     device: &Device,
-    batches: Option<usize>,
+    batches: usize,
 ) -> Result<Vec<StageObjective>, TrainError> {
     let mut rows = Vec::new();
     for stage in &plan.stages {
@@ -64,7 +64,8 @@ pub fn gate_table(
             let loader = data.loader(&name, seeds::evaluation_data(plan.seed))?;
             let measure = |graph: &Graph| -> Result<Sums, TrainError> {
                 let one = [objective];
-                let mut sums = objective_sums(graph, stage, &one, &loader, batches, device)?;
+                let batches = spread_batches(&loader, batches);
+                let mut sums = objective_sums(graph, stage, &one, batches, device)?;
                 Ok(sums.remove(&objective.name).unwrap_or_default())
             };
             rows.push(StageObjective {

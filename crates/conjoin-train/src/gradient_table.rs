@@ -5,7 +5,7 @@
 //! share of its scheduled inputs. Cosines between losses as in Yu et al. 2020, "Gradient Surgery for
 //! Multi-Task Learning".
 
-use crate::data::DataSets;
+use crate::data::{DataSets, spread_batches};
 use crate::inputs::{feed_predictions, shares};
 use crate::optimiser::GradientStore;
 use crate::parameters::parameter_name;
@@ -98,7 +98,7 @@ pub fn gradient_table(
         let seed = seeds::training_data(plan.seed, &stage.config.name);
         let loader = data.loader(&stage.config.data, seed)?;
         let (mut losses, mut gradients) = (Vec::new(), Vec::new());
-        for (number, batch) in loader.epoch(0, 0).take(batches).enumerate() {
+        for (number, batch) in spread_batches(&loader, batches).enumerate() {
             let pass_seed = seeds::pass(plan.seed, u64::MAX, number);
             let one = Backward {
                 graph,

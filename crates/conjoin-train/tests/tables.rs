@@ -153,7 +153,7 @@ fn gates(plan: &Arc<Plan>, root: &Path) -> Vec<StageObjective> {
         (&store, &state),
         &data(plan),
         &Device::flex(),
-        None,
+        usize::MAX,
     )
     .unwrap()
 }

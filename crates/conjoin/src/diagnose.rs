@@ -50,7 +50,7 @@ impl Subject<'_> {
     }
 
     pub fn score(&self, changes: &[Change<'_>]) -> Result<Scored, CliError> {
-        let batches = Some(self.batches);
+        let batches = self.batches;
         Ok(self.scorer.score_changed(
             &self.loaded.graph,
             &self.ports,
@@ -78,7 +78,7 @@ impl Subject<'_> {
                 Truth::Unknown(why) => {
                     if !one.from.is_data() {
                         untold.push(Untold {
-                            wire: self.wire(one),
+                            wire: wire(one),
                             why: why.clone(),
                         });
                     }
@@ -96,7 +96,7 @@ impl Subject<'_> {
                 _ => self.outcome(&format!("oracle up to {}", one.to), &before)?,
             };
             inputs.push(OracleInput {
-                wire: self.wire(one),
+                wire: wire(one),
                 truth: column.to_string(),
                 told_by: told_by.clone(),
                 alone,
@@ -122,23 +122,26 @@ impl Subject<'_> {
                 let outcome = self.outcome(&about, &[Change::Probe(one, probe, seed)])?;
                 outcomes.push((probe.name().to_owned(), outcome));
             }
-            let wire = self.wire(one);
-            inputs.push(ProbeInput { wire, outcomes });
+            inputs.push(ProbeInput {
+                wire: wire(one),
+                outcomes,
+            });
         }
         ProbeReport::new(base, inputs, &self.metrics, &self.bootstrap)
             .map_err(|error| CliError::failed(format!("shortcut probe: {error}")))
     }
+}
 
-    fn wire(&self, interface: &Interface) -> Wire {
-        let from = if interface.fed_back {
-            format!("{}, what was said so far", interface.from)
-        } else {
-            interface.from.to_string()
-        };
-        Wire {
-            to: interface.to.to_string(),
-            from,
-        }
+/// The names of an interface.
+fn wire(interface: &Interface) -> Wire {
+    let from = if interface.fed_back {
+        format!("{}, fed back", interface.from)
+    } else {
+        interface.from.to_string()
+    };
+    Wire {
+        to: interface.to.to_string(),
+        from,
     }
 }
 
@@ -210,7 +213,7 @@ pub(crate) fn gates(
         (&loaded.store, &state),
         &loaded.data,
         &loaded.device,
-        Some(batches),
+        batches,
     )?;
     let inputs = rows.into_iter().map(|row| GateInput {
         stage: row.stage,

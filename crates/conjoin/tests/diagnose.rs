@@ -67,8 +67,8 @@ fn g2p_has_every_part_and_a_page_of_its_own() {
     let run = G2P.1.as_str();
     let told = json(&[run, "--batches", "1", "--gradient-batches", "2"]);
     assert_eq!(
-        (told["items"].as_u64(), told["all_items"].as_bool()),
-        (Some(60), Some(true))
+        (told["items"].as_u64(), told["items_in_data"].as_u64()),
+        (Some(60), Some(60))
     );
     assert_eq!(texts(&told["scores"], "metric"), ["wer", "per"]);
 
@@ -215,8 +215,8 @@ fn fashion_has_no_interface_with_a_truth_and_says_so_by_name() {
     let (_dir, run) = train("fashion.toml", &sets);
     let told = json(&[&run, "--batches", "2", "--gradient-batches", "1"]);
     assert_eq!(
-        (told["items"].as_u64(), told["all_items"].as_bool()),
-        (Some(100), Some(false))
+        (told["items"].as_u64(), told["items_in_data"].as_u64()),
+        (Some(100), Some(250))
     );
     assert_eq!(
         texts(&told["scores"], "metric"),

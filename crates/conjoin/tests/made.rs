@@ -233,7 +233,7 @@ impl System {
         let task = self.checked.task.clone();
         let scorer = TaskScorer::new(plan, task, self.device.clone(), data);
         let ports = BTreeMap::new();
-        let scored = scorer.score_changed(&self.graph, &ports, "test", None, changes);
+        let scored = scorer.score_changed(&self.graph, &ports, "test", usize::MAX, changes);
         let right = scored
             .unwrap()
             .items

@@ -1,8 +1,12 @@
 //! The gate table: each module's own loss at the end of its own stage, and now.
 
+use super::list;
 use crate::number;
 use crate::statistics::{Bootstrap, Estimate, Items, StatisticsError};
 use serde::{Deserialize, Serialize};
+
+/// A batch's loss times what it counts, and how much that is.
+pub type Sums = Vec<(f64, f64)>;
 
 /// One objective of one stage as it was measured: each batch's loss times what it counts, and how
 /// much that is.
@@ -12,10 +16,10 @@ pub struct GateInput {
     pub objective: String,
     pub modules: Vec<String>,
     pub data: String,
-    pub now: Vec<(f64, f64)>,
+    pub now: Sums,
     /// The step and the batches at the end of the stage; an error says why there are none, and
     /// nothing that those are the present weights.
-    pub then: Option<Result<(u64, Vec<(f64, f64)>), String>>,
+    pub then: Option<Result<(u64, Sums), String>>,
 }
 
 /// All objectives of all stages, in order.
@@ -110,14 +114,14 @@ impl GateReport {
         let rows = self.rows.iter();
         rows.filter_map(|row| match &row.verdict {
             GateVerdict::Worse => Some(format!(
-                "Since stage {} the loss {} rose from {} to {}: {} lost by what came after.",
+                "Since stage {} its loss {} rose from {} to {}: what {} apart got worse.",
                 row.stage,
                 row.objective,
                 number::significant(row.then?, 4),
                 number::significant(row.now, 4),
                 match row.modules.as_slice() {
-                    [one] => format!("{one} by itself has"),
-                    many => format!("{} by themselves have", super::list(many)),
+                    [one] => format!("{one} does"),
+                    many => format!("{} do", list(many)),
                 }
             )),
             GateVerdict::Unknown(why) => {
@@ -182,7 +186,7 @@ mod tests {
         let change = report.rows[0].change.unwrap();
         assert!((change.value - 0.1).abs() < 1e-12 && (change.low - 0.1).abs() < 1e-9);
         let said = report.findings();
-        assert!(said[0].contains("the loss letters rose from"), "{said:?}");
+        assert!(said[0].contains("its loss letters rose from"), "{said:?}");
         assert!(
             said[1].contains("Stage gone cannot be compared: no checkpoint."),
             "{said:?}"

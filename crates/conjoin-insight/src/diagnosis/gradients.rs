@@ -79,9 +79,16 @@ pub struct CosineRow {
 }
 
 impl CosineRow {
-    /// Whether the losses pull against each other by more than their spread over batches.
+    /// Whether the losses pull against each other: two standard errors below zero, and by more than
+    /// the tenth within which the gradients of many weights are all but orthogonal.
     pub fn is_conflict(&self) -> bool {
-        self.cosine.mean + self.cosine.deviation.unwrap_or(0.0) < 0.0
+        let Spread {
+            mean,
+            deviation,
+            batches,
+        } = self.cosine;
+        let error = deviation.unwrap_or(0.0) / (batches.max(1) as f64).sqrt();
+        mean < -0.1 && mean + 2.0 * error < 0.0
     }
 }
 
@@ -104,9 +111,12 @@ impl GradientReport {
                     }
                 }
                 let several = reasons.len() > 1;
-                let reasons = reasons.into_iter().map(|(why, losses)| match several {
-                    true => format!("{}: {why}", list(&losses)),
-                    false => why.to_owned(),
+                let reasons = reasons.into_iter().map(|(why, losses)| {
+                    if several {
+                        format!("{}: {why}", list(&losses))
+                    } else {
+                        why.to_owned()
+                    }
                 });
                 Some((module.as_str(), reasons.collect()))
             })
@@ -181,7 +191,7 @@ mod tests {
                     ],
                 ),
             ],
-            cosines: vec![cosine("eye", &[-0.5, -0.4]), cosine("ear", &[-0.5, 0.4])],
+            cosines: vec![cosine("eye", &[-0.5, -0.4]), cosine("ear", &[-0.5, 0.2])],
         };
         let said = report.findings();
         assert_eq!(said[0], "No loss moves head (a: frozen; b: no route).");

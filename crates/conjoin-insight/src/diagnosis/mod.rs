@@ -35,9 +35,9 @@ pub struct Diagnosis {
     pub command: String,
     /// The data set that is scored.
     pub data: String,
-    /// Items scored, and whether they are the whole data set.
+    /// Items scored, and how many the data set has.
     pub items: usize,
-    pub all_items: bool,
+    pub items_in_data: usize,
     /// Share of replicates inside each interval.
     pub level: f64,
     pub replicates: usize,

@@ -109,10 +109,19 @@ impl OracleReport {
         let to = &first.wire.to;
         let change = metric.format_difference(effect.change.value);
         vec![if !effect.is_seen() {
+            let others = first.alone.iter().skip(1).filter(|other| other.is_seen());
+            let others: Vec<String> = others
+                .map(|other| {
+                    let metric = Metric::of(&other.metric);
+                    let change = metric.format_difference(other.change.value);
+                    format!("; {} changes by {change}", metric.label)
+                })
+                .collect();
             format!(
-                "True values at no single interface change {} beyond its interval; the largest \
-                 change is that of {to}, {change}.",
-                metric.label
+                "The truth at no single interface changes {} beyond its interval; at {to}, which \
+                 ranks first, it changes by {change}{}.",
+                metric.label,
+                others.concat()
             )
         } else if effect.gain() > 0.0 {
             format!(
@@ -203,7 +212,7 @@ mod tests {
     #[test]
     fn no_gain_and_no_truth_are_said() {
         let said = report(vec![input("a.x", 40, 40)]).findings().concat();
-        assert!(said.contains("no single interface"), "{said}");
+        assert!(said.contains("at no single interface"), "{said}");
         let said = report(vec![input("a.x", 10, 10)]).findings().concat();
         assert!(said.contains("makes every interface worse"), "{said}");
         let mut none = report(Vec::new());

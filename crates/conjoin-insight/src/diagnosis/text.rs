@@ -14,7 +14,9 @@ impl Diagnosis {
     pub fn text(&self) -> String {
         let mut out = format!("{}, step {}, {}\n", self.name, self.step, self.scored());
         for finding in self.findings() {
-            out.push_str(&format!("- {finding}\n"));
+            out.push_str("- ");
+            out.push_str(&finding);
+            out.push('\n');
         }
         let parts = [
             self.oracle.as_ref().map(|part| self.oracle(part)),
@@ -29,7 +31,7 @@ impl Diagnosis {
         out
     }
 
-    /// `test, the first 2,048 items: WER 31.20 %, PER 7.50 %`.
+    /// `test, 2,048 of 6,199 items: WER 31.20 %, PER 7.50 %`.
     fn scored(&self) -> String {
         let scores: Vec<String> = self
             .scores
@@ -42,14 +44,14 @@ impl Diagnosis {
         format!("{}: {}", self.items_text(), scores.join(", "))
     }
 
-    /// `test, the first 2,048 items`.
+    /// `test, 2,048 of 6,199 items`.
     pub(super) fn items_text(&self) -> String {
-        let which = if self.all_items { "" } else { "the first " };
-        format!(
-            "{}, {which}{} items",
-            self.data,
-            number::count(self.items as u64)
-        )
+        let count = |items: usize| number::count(items as u64);
+        if self.items == self.items_in_data {
+            return format!("{}, all {} items", self.data, count(self.items));
+        }
+        let (items, all) = (count(self.items), count(self.items_in_data));
+        format!("{}, {items} of {all} items", self.data)
     }
 
     /// How the intervals were made.
@@ -76,14 +78,13 @@ impl Diagnosis {
                     &row.together
                 }));
             }
-            out.push_str(&format!("{}\n", self.note()));
+            out.push_str(&self.note());
+            out.push('\n');
             for one in &report.untold {
-                out.push_str(&format!(
-                    "No ground truth: {} (from {})",
-                    one.wire.to, one.wire.from
-                ));
+                let (to, from) = (&one.wire.to, &one.wire.from);
                 let why = one.why.as_ref().map(|why| format!(": {why}"));
-                out.push_str(&why.unwrap_or_default());
+                let why = why.unwrap_or_default();
+                out.push_str(&["No ground truth: ", to, " (from ", from, ")", &why].concat());
                 out.push('\n');
             }
         }

@@ -57,7 +57,7 @@ pub(crate) fn run(extensions: &[NodeExtension], arguments: &DiagnoseArgs) -> Res
         command: arguments.command(),
         data: data.to_owned(),
         items: scored.items.len(),
-        all_items: scored.items.len() == source.len(),
+        items_in_data: source.len(),
         level: bootstrap.level,
         replicates: bootstrap.replicates,
         scores: scores(&base, &subject.metrics, &bootstrap)

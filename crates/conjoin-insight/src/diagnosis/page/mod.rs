@@ -97,11 +97,16 @@ impl Diagnosis {
             ));
             let ranked = report.ranked();
             let all: Vec<&OracleRow> = report.rows.iter().collect();
-            let mut charts = vec![gains("Gain of each interface alone", &ranked, |row| {
-                &row.alone
-            })];
+            let width = if all.len() > 1 { 505.0 } else { 1040.0 };
+            let mut charts = vec![gains(
+                "Gain of each interface alone",
+                width,
+                &ranked,
+                |row| &row.alone,
+            )];
             if all.len() > 1 {
-                charts.push(gains("Gain with all before it", &all, |row| &row.together));
+                let title = "Gain with all before it";
+                charts.push(gains(title, width, &all, |row| &row.together));
             }
             section = section
                 .with(grid(charts.into_iter().flatten()))
@@ -154,7 +159,7 @@ impl Diagnosis {
             .lead(format!(
                 "Change of {label} when an interface carries zeros, another sample's value, or \
                  noise of its mean and deviation; in place of tokens one symbol, another sample's \
-                 tokens, random ones. An interface whose loss changes nothing is not read. {}",
+                 tokens, random ones. What changes nothing is not read. Each interval stands by itself. {}",
                 self.note()
             ))
             .with(table.build())
@@ -194,9 +199,15 @@ fn probe_details(report: &ProbeReport) -> Element {
     table.build()
 }
 
+/// Categorical colours of gains, of losses, and of what may be chance.
+const BLUE: usize = 0;
+const RED: usize = 6;
+const GREY: usize = 7;
+
 /// Gains of the headline metric as bars, positive for the better.
 fn gains(
     title: &str,
+    width: f64,
     rows: &[&OracleRow],
     effects: impl Fn(&OracleRow) -> &Vec<Effect>,
 ) -> Option<Element> {
@@ -214,21 +225,20 @@ fn gains(
             value: effect.gain(),
             interval: Some((low, high)),
             text: metric.format_difference(effect.gain()),
-            colour: if effect.gain() < 0.0 { 6 } else { 0 },
+            colour: match (effect.is_seen(), effect.gain() < 0.0) {
+                (false, _) => GREY,
+                (true, true) => RED,
+                (true, false) => BLUE,
+            },
         })
     });
     let chart = BarChart {
         title: format!("{title}: {}", metric.label),
         bars: bars.collect(),
         percent: metric.percent,
-        width: 505.0,
+        width,
     };
-    let direction = if metric.higher_is_better {
-        "rises"
-    } else {
-        "falls"
-    };
-    let caption = format!("{title}: {} {direction} by", metric.label);
+    let caption = format!("{title}, in {}", metric.label);
     Some(figure(caption, chart.svg()?))
 }
 

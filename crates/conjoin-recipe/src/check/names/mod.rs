@@ -290,6 +290,10 @@ impl Linker<'_> {
             let Some(to) = meant.and_then(|text| text.parse::<PortRef>().ok()) else {
                 continue;
             };
+            // The one that was meant may have an entry of its own.
+            if parts.oracle.iter().any(|(known, _)| *known == to) {
+                continue;
+            }
             rename(self.reader, &place, &to.to_string());
             match from {
                 Some(None) => {}
