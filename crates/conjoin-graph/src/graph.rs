@@ -163,6 +163,16 @@ impl Graph {
         }
     }
 
+    /// Adds a node; one of the same name is replaced.
+    pub fn insert(&mut self, name: &str, node: Box<dyn Node>) {
+        self.members.retain(|member| member.name != name);
+        self.members.push(Member {
+            name: name.to_owned(),
+            node,
+            trainable: false,
+        });
+    }
+
     /// Passes a node by value through a function that may change its parameters in place.
     pub fn update(&mut self, mut change: impl FnMut(&str, Box<dyn Node>) -> Box<dyn Node>) {
         self.members = std::mem::take(&mut self.members)

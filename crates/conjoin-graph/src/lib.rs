@@ -8,6 +8,7 @@ pub mod graph;
 pub mod kinds;
 pub mod node;
 pub mod port;
+pub mod probe;
 pub mod route;
 pub mod spec;
 pub mod value;

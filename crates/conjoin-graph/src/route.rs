@@ -58,6 +58,39 @@ impl Route {
         steps.flat_map(|step| step.feeds.iter().map(|(_, wire)| &wire.from))
     }
 
+    /// Inputs that receive values, consumers in the order of the route, with what feeds them.
+    pub fn wires(&self) -> impl Iterator<Item = (&PortRef, &Wire)> {
+        self.steps
+            .iter()
+            .flat_map(|step| step.feeds.iter().map(|(to, wire)| (to, wire)))
+    }
+
+    /// Nodes that ports depend on, along the wires that `follow` lets through.
+    pub fn upstream<'p>(
+        &self,
+        wanted: impl IntoIterator<Item = &'p PortRef>,
+        follow: impl Fn(&PortRef, &Wire) -> bool,
+    ) -> BTreeSet<String> {
+        let mut found: BTreeSet<String> = wanted
+            .into_iter()
+            .filter(|port| !port.is_data())
+            .map(|port| port.node.clone())
+            .collect();
+        // Producers stand before consumers, so that one walk backwards meets every wire in time.
+        for step in self.steps.iter().rev() {
+            if !found.contains(&step.node) {
+                continue;
+            }
+            for (to, wire) in step.feeds.iter().filter(|(to, wire)| follow(to, wire)) {
+                debug_assert_eq!(to.node, step.node);
+                let second = wire.blend.as_ref().filter(|blend| !blend.feedback);
+                let sources = std::iter::once(&wire.from).chain(second.map(|blend| &blend.with));
+                found.extend(sources.filter(|p| !p.is_data()).map(|p| p.node.clone()));
+            }
+        }
+        found
+    }
+
     /// Columns that the route reads.
     pub fn columns(&self) -> BTreeSet<&str> {
         self.sources()

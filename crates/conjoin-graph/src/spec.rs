@@ -359,7 +359,7 @@ impl Resolver<'_> {
 }
 
 /// Whether two contracts carry interchangeable values.
-fn same_values(a: &Contract, b: &Contract) -> bool {
+pub fn same_values(a: &Contract, b: &Contract) -> bool {
     a.meaning == b.meaning
         && a.dims == b.dims
         && a.dtype == b.dtype

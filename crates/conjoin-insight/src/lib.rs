@@ -9,10 +9,13 @@
 //! samples, recipe ────────────┼──> Report ──> report.html
 //! nodes and wires ─> Drawing ─┤           └─> (Drawing alone: graph.svg)
 //! outcomes ──> Comparison ────┘──> text table, JSON
+//! outcomes, gradients ─> Diagnosis ─> diagnose.html, text tables, JSON
 //! ```
 
 pub mod chart;
+mod columns;
 pub mod compare;
+pub mod diagnosis;
 pub mod graph_drawing;
 pub mod markup;
 mod metric;
@@ -24,6 +27,7 @@ mod text;
 mod theme;
 
 pub use compare::{ArmResult, Comparison, LengthTable, Outcomes, by_length};
+pub use diagnosis::Diagnosis;
 pub use graph_drawing::{DrawEdge, DrawNode, DrawState, Drawing, EdgeStyle};
 pub use metric::Metric;
 pub use report::Report;

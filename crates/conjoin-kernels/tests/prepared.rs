@@ -168,9 +168,8 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let all = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.expect("a pool").install(|| {
-            let mut all: Vec<Vec<f32>> = (0..CONVOLUTIONS.len())
-                .map(|index| convolution(index, &PreparedConv::default(), true))
-                .collect();
+            let folded = |case| convolution(case, &PreparedConv::default(), true, true);
+            let mut all: Vec<Vec<f32>> = CONVOLUTIONS.into_iter().map(folded).collect();
             for [rows, inputs, outputs] in [[1, 300, 700], [32, 600, 200], [100, 64, 100]] {
                 let x = random::<2>([rows, inputs], 1, &device());
                 let w = random::<2>([outputs, inputs], 2, &device());

@@ -268,6 +268,7 @@ impl Reader {
                     "objectives" => "objective",
                     "arms" if name == "default" => return "\"default\" of [arms]".to_owned(),
                     "arms" => "arm",
+                    "oracle" => return format!("\"{name}\" of [oracle]"),
                     "task" => return format!("\"{}\" of the task", Dotted(&full[1..])),
                     _ => return format!("\"{}\"", Dotted(full)),
                 };

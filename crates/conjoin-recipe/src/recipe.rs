@@ -129,6 +129,9 @@ impl Recipe {
         if let (Some(name), None) = (arm, chosen) {
             reader.report(unknown_arm(name, &arms, &reader.tree));
         }
+        if let Some((name, arm)) = chosen {
+            epochs_of_the_arm(name, arm, &mut reader);
+        }
         let found = Diagnostics::new(self.sources, reader.found);
         if found.has_errors() {
             return Err(found);
@@ -162,6 +165,39 @@ fn unknown_arm(name: &str, arms: &[(String, Arm)], tree: &Tree) -> Diagnostic {
     let message = format!("there is no arm \"{name}\"");
     let help = suggest::help(name, "arms", arms.iter().map(|(name, _)| name));
     Diagnostic::new("unknown-name", span, message).help(help)
+}
+
+/// Warns where an override sets the length of a stage that the arm has a length of its own for.
+fn epochs_of_the_arm(name: &str, arm: &Arm, reader: &mut Reader) {
+    let stages = reader.tree.get("stages").map_or(&[][..], Tree::items);
+    let named = |tree: &Tree| tree.get("name").and_then(Tree::as_str).map(str::to_owned);
+    let stages: Vec<Option<String>> = stages.iter().map(named).collect();
+    for (index, stage) in stages.into_iter().enumerate() {
+        let Some(stage) = stage.filter(|stage| arm.epochs.contains_key(stage)) else {
+            continue;
+        };
+        for key in ["epochs", "steps"] {
+            let place = tree::place!["stages", index, key];
+            let Some(set) = reader.tree.at(&place).filter(|tree| tree.span.source > 0) else {
+                continue;
+            };
+            let span = set.span.clone();
+            let own = reader
+                .tree
+                .span_at(&tree::place!["arms", name, "epochs", &stage]);
+            // Who sets the arm's length too knows of it.
+            if own.source > 0 {
+                continue;
+            }
+            let message = format!(
+                "has no effect: arm \"{name}\" runs stage \"{stage}\" for {} epochs",
+                arm.epochs[&stage]
+            );
+            let help = format!("set arms.{name}.epochs.{stage} instead");
+            let report = Diagnostic::new("no-effect", span, message).help(help);
+            reader.report(report.also(own, "this length wins").warning());
+        }
+    }
 }
 
 /// Applies overrides to the text itself.

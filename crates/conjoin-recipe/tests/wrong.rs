@@ -178,4 +178,8 @@ wrong! {
     tied_to_frozen: "112-tied-to-frozen";
     tied_unknown: "113-tied-unknown";
     tied_vocabulary: "114-tied-vocabulary";
+    oracle: "200-oracle";
+    node_names_taken: "201-node-names-taken";
+    arm_epochs: "202-arm-epochs";
+    oracle_unused: "203-oracle-unused";
 }

@@ -4,6 +4,7 @@ pub mod alignment;
 pub mod classification;
 pub mod decode;
 pub mod error_rate;
+pub mod interfaces;
 mod metric;
 mod scored;
 mod scorer;
@@ -68,6 +69,22 @@ impl TaskConfig {
         match self {
             Self::Classification(_) => classification::PORTS,
             Self::Transduction(_) => transduction::PORTS,
+        }
+    }
+
+    /// The ports that scores follow from: those of the outputs.
+    pub fn outputs(&self) -> Vec<PortRef> {
+        match self {
+            Self::Classification(config) => vec![config.logits.clone()],
+            Self::Transduction(config) => vec![config.logits.clone()],
+        }
+    }
+
+    /// The column that outputs are fed back into, where the task produces them one by one.
+    pub fn fed_back(&self) -> Option<&PortRef> {
+        match self {
+            Self::Classification(_) => None,
+            Self::Transduction(config) => Some(&config.tokens),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Runs a task over a data set or over raw inputs: opens data, finds routes, moves batches.
 
 use crate::decode::DecodeError;
+use crate::interfaces::{Change, Changed};
 use crate::scored::{Prediction, Scored};
 use crate::transduction::symbols;
 use crate::{MetricKind, TaskConfig};
@@ -8,7 +9,8 @@ use burn::tensor::Device;
 use conjoin_data::{Contract, DataError, Loader, Meaning, Source, Vocabulary};
 use conjoin_graph::graph::{GraphError, Keep};
 use conjoin_graph::node::NodeError;
-use conjoin_graph::{Graph, Pass, PortRef, Route, Value, ValueError};
+use conjoin_graph::{Graph, NodeSpec, Pass, PortRef, Route, Value, ValueError, Wiring};
+use conjoin_train::data::spread_batches;
 use conjoin_train::scorer::Scorer;
 use conjoin_train::{DataPlan, DataSets, Plan, StagePlan};
 use std::collections::BTreeMap;
@@ -131,10 +133,45 @@ impl TaskScorer {
         data: &str,
         batches: Option<usize>,
     ) -> Result<Scored, TaskError> {
-        let source = self.data.source(data)?;
-        let loader = in_order(self.data_set(data)?, source.clone())?;
+        let loader = self.loader(data)?;
         let batches = loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX));
-        let mut run = self.pass(graph, data, source.as_ref(), Box::new(batches))?;
+        self.score_batches(graph, ports, data, Box::new(batches), &[])
+    }
+
+    /// As [`TaskScorer::score`], with some interfaces carrying something else; `batches` are spread
+    /// over the data set.
+    pub fn score_changed(
+        &self,
+        graph: &Graph,
+        ports: &BTreeMap<String, PortRef>,
+        data: &str,
+        batches: usize,
+        changes: &[Change<'_>],
+    ) -> Result<Scored, TaskError> {
+        let loader = self.loader(data)?;
+        let batches = spread_batches(&loader, batches);
+        self.score_batches(graph, ports, data, batches, changes)
+    }
+
+    /// The batches of a data set in its own order.
+    fn loader(&self, data: &str) -> Result<Loader, TaskError> {
+        let source = self.data.source(data)?;
+        Ok(in_order(self.data_set(data)?, source)?)
+    }
+
+    fn score_batches(
+        &self,
+        graph: &Graph,
+        ports: &BTreeMap<String, PortRef>,
+        data: &str,
+        batches: Batches<'_>,
+        changes: &[Change<'_>],
+    ) -> Result<Scored, TaskError> {
+        let source = self.data.source(data)?;
+        let changed = Changed::new(&self.plan, graph, changes)?;
+        let mut run = self.pass(&changed.graph, data, source.as_ref(), batches)?;
+        (run.nodes, run.wiring) = (&changed.nodes, &changed.wiring);
+        run.true_prefix = changed.true_prefix;
         match &self.task.with_ports(ports) {
             TaskConfig::Classification(config) => config.score(&mut run),
             TaskConfig::Transduction(config) => config.score(&mut run),
@@ -181,7 +218,9 @@ impl TaskScorer {
     ) -> Result<ScoreRun<'a>, TaskError> {
         Ok(ScoreRun {
             graph,
-            plan: &self.plan,
+            nodes: &self.plan.nodes,
+            wiring: &self.plan.wiring,
+            true_prefix: false,
             columns: &self.data_set(data)?.columns,
             source,
             device: &self.device,
@@ -210,7 +249,11 @@ pub(crate) struct TaskBatch {
 /// One pass of a task over data.
 pub(crate) struct ScoreRun<'a> {
     pub graph: &'a Graph,
-    plan: &'a Plan,
+    nodes: &'a [NodeSpec],
+    wiring: &'a Wiring,
+    /// Outputs are what is said behind true tokens, position by position, and not behind the
+    /// system's own.
+    pub true_prefix: bool,
     columns: &'a BTreeMap<String, Contract>,
     source: &'a dyn Source,
     pub device: &'a Device,
@@ -237,18 +280,14 @@ impl ScoreRun<'_> {
 
     /// The route of the joined graph to these ports.
     pub fn route(&self, wanted: &[PortRef]) -> Result<Route, TaskError> {
-        let resolution = conjoin_graph::spec::resolve(
-            &self.plan.nodes,
-            &self.plan.wiring,
-            self.columns,
-            Some(wanted),
-        );
+        let resolution =
+            conjoin_graph::spec::resolve(self.nodes, self.wiring, self.columns, Some(wanted));
         for port in wanted {
             if resolution.contract(port, self.columns).is_none() {
                 return Err(GraphError::MissingPort(port.to_string()).into());
             }
         }
-        Ok(Route::new(&self.plan.nodes, &self.plan.wiring, &resolution))
+        Ok(Route::new(self.nodes, self.wiring, &resolution))
     }
 
     /// The value of one port for a batch.

@@ -6,7 +6,7 @@ use crate::decode::{
 use crate::error_rate::{ErrorRate, ItemErrors};
 use crate::scored::{ItemOutcome, Outputs, PredictedSequence, Prediction, Scored, SequenceOutput};
 use crate::scorer::{ScoreRun, TaskBatch, TaskError};
-use crate::teacher_forcing::TeacherForcing;
+use crate::teacher_forcing::{TeacherForcing, said_behind};
 use crate::text_scores::{self, TextScoresConfig, TextTally};
 use conjoin_data::Vocabulary;
 use conjoin_graph::{PortRef, Route};
@@ -185,7 +185,13 @@ impl TransductionConfig {
                 let targets = targets.ok_or_else(|| TaskError::column(&target))?;
                 forced.add(&run.forward(&truth, &batch, &self.logits)?, targets);
             }
-            let decoded = self.decode(run, &route, &batch, &setup)?;
+            let decoded = if run.true_prefix {
+                let targets = batch.values.get(&target);
+                let targets = targets.ok_or_else(|| TaskError::column(&target))?;
+                said_behind(&run.forward(&truth, &batch, &self.logits)?, targets, &setup)
+            } else {
+                self.decode(run, &route, &batch, &setup)?
+            };
             let references = run.references(&batch, &target, &vocabulary);
             let sources = run.source_symbols(&route, &batch, &self.tokens.port);
             let told = references.into_iter().zip(sources);

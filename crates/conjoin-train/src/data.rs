@@ -1,9 +1,23 @@
 //! The data sets of a plan: opened once, when somebody first needs them.
 
 use crate::plan::Plan;
-use conjoin_data::{DataError, Loader, Source};
+use conjoin_data::{Batch, DataError, Loader, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// At most `count` batches of a loader's first epoch, evenly spread over it: where samples of one
+/// length share a batch, the first ones would not stand for all.
+pub fn spread_batches(
+    loader: &Loader,
+    count: usize,
+) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + '_> {
+    let all = loader.batches_in_epoch(0);
+    if count >= all {
+        return Box::new(loader.epoch(0, 0));
+    }
+    let starts = (0..count).map(move |number| number * all / count);
+    Box::new(starts.filter_map(|start| loader.epoch(0, start).next()))
+}
 
 /// Sources and loaders by the name of their data set.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use crate::TrainError;
 use crate::pass::{columns, forward, kept_ports, loss};
 use crate::plan::{ObjectivePlan, StagePlan};
 use burn::tensor::{Device, Tensor};
-use conjoin_data::Loader;
+use conjoin_data::{Batch, DataError, Loader};
 use conjoin_graph::graph::{Graph, Pass};
 use std::collections::BTreeMap;
 
@@ -20,27 +20,44 @@ pub(crate) fn objective_losses(
     batches: Option<usize>,
     device: &Device,
 ) -> Result<BTreeMap<String, f64>, TrainError> {
+    let batches = loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX));
+    let sums = objective_sums(graph, stage, objectives, batches, device)?;
+    let mean = |(name, batches): (String, Vec<(f64, f64)>)| {
+        let (sum, count) = batches.into_iter().fold((0.0, 0.0), |sums, batch| {
+            (sums.0 + batch.0, sums.1 + batch.1)
+        });
+        (name, sum / f64::max(count, 1.0))
+    };
+    Ok(sums.into_iter().map(mean).collect())
+}
+
+/// As [`objective_losses`] for batches from anywhere, one by one: the sum of the loss over what it counts, and how much
+/// that is.
+pub(crate) fn objective_sums(
+    graph: &Graph,
+    stage: &StagePlan,
+    objectives: &[&ObjectivePlan],
+    batches: impl Iterator<Item = Result<Batch, DataError>>,
+    device: &Device,
+) -> Result<BTreeMap<String, Vec<(f64, f64)>>, TrainError> {
     let pass = Pass {
         keep: kept_ports(objectives.iter().copied()),
         ..Pass::default()
     };
-    let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-    for batch in loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX)) {
+    let mut sums: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+    for batch in batches {
         let columns = columns(stage, &batch?, device)?;
         let trace = forward(graph, stage, &columns, &pass)?;
         for objective in objectives {
             let loss = loss(stage, objective, &columns, &trace)?;
             let [mean, count] = read(loss.mean, loss.count);
-            let sum = sums.entry(&objective.name).or_default();
             // A batch that counts nothing has no mean.
-            if count > 0.0 {
-                sum.0 += mean * count;
-                sum.1 += count;
-            }
+            let sum = if count > 0.0 { mean * count } else { 0.0 };
+            let all = sums.entry(objective.name.clone()).or_default();
+            all.push((sum, count));
         }
     }
-    let mean = |(name, (sum, count)): (&str, (f64, f64))| (name.to_owned(), sum / count.max(1.0));
-    Ok(sums.into_iter().map(mean).collect())
+    Ok(sums)
 }
 
 fn read(mean: Tensor<1>, count: Tensor<1>) -> [f64; 2] {

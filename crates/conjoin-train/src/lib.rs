@@ -9,6 +9,8 @@ pub mod diagnose;
 mod error;
 mod evaluate;
 pub mod event;
+pub mod gate_table;
+pub mod gradient_table;
 mod inputs;
 mod interfaces;
 pub mod listeners;

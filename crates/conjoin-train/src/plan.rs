@@ -19,6 +19,9 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// The routes that tasks run on the joined graph, by data set.
     pub resolution: Resolution,
+    /// Columns that hold the truth about what arrives at an input, or none where there is none, as
+    /// the recipe's `[oracle]` has it.
+    pub oracle: BTreeMap<PortRef, Option<PortRef>>,
 }
 
 /// A data set and the columns it yields after its transforms.

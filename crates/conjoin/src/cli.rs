@@ -1,6 +1,9 @@
 //! Arguments: one definition gives the parser, the help and the shell completion.
 
 pub mod data;
+mod diagnose;
+
+pub use diagnose::{DiagnoseArgs, Part};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -40,6 +43,11 @@ pub enum Command {
     /// Score a run on a data set
     #[command(after_help = "Example:\n  conjoin eval runs/g2p --set task.beam=5 --json")]
     Eval(EvalArgs),
+    /// Find which part of a run is to blame: oracles, shortcuts, gradients, modules then and now
+    #[command(
+        after_help = "Examples:\n  conjoin diagnose runs/g2p\n  conjoin diagnose runs/g2p --only probe --interface attention.memory --batches 100"
+    )]
+    Diagnose(DiagnoseArgs),
     /// Outputs for raw inputs: arguments, or lines of standard input
     #[command(
         after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p\n  conjoin predict runs/g2p --set task.beam=5 --n-best 5 --explain pictures conjoin"

@@ -14,6 +14,7 @@
 mod cli;
 mod commands;
 mod device;
+mod diagnose;
 mod drawing;
 mod error;
 mod lines;
@@ -85,6 +86,7 @@ impl Toolkit {
             Command::Check(arguments) => commands::check::run(&self.nodes, &arguments),
             Command::Train(arguments) => commands::train::run(&self.nodes, &arguments),
             Command::Eval(arguments) => commands::eval::run(&self.nodes, &arguments),
+            Command::Diagnose(arguments) => commands::diagnose::run(&self.nodes, &arguments),
             Command::Predict(arguments) => commands::predict::run(&self.nodes, &arguments),
             Command::Profile(arguments) => commands::profile::run(&self.nodes, &arguments),
             Command::Compare(arguments) => commands::compare::run(&self.nodes, &arguments),

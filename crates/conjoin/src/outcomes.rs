@@ -93,3 +93,17 @@ fn lengths(outputs: &Outputs) -> Vec<u32> {
         }
     }
 }
+
+/// Outcomes by metric with the cross-entropy of every class besides: it moves where no answer does.
+pub(crate) fn with_likelihoods(scored: &Scored) -> BTreeMap<String, Outcomes> {
+    let mut outcomes = metrics(scored);
+    if let Outputs::Classes { items, .. } = &scored.outputs {
+        let surprise = items.iter().map(|item| {
+            let probability = item.probabilities.get(item.target).copied();
+            -f64::from(probability.unwrap_or(0.0).max(f32::MIN_POSITIVE)).ln()
+        });
+        let values = Outcomes::Values(surprise.collect());
+        outcomes.insert("cross-entropy".to_owned(), values);
+    }
+    outcomes
+}

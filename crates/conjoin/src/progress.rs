@@ -115,6 +115,35 @@ impl Listener for Progress {
     }
 }
 
+/// Counts what a command does, on a terminal alone.
+#[derive(Debug)]
+pub(crate) struct Counter(ProgressBar);
+
+impl Default for Counter {
+    fn default() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos:>3} {msg}  {elapsed}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+}
+
+impl Counter {
+    /// The next thing is begun.
+    pub fn tell(&self, text: &str) {
+        self.0.inc(1);
+        self.0.set_message(text.to_owned());
+    }
+
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// `per 9.21 %, wer 37.50 %, phonemes 0.4312`: rates in percent, all else as it is.
 pub fn scores_text(scores: &BTreeMap<String, f64>) -> String {
     let parts: Vec<String> = scores

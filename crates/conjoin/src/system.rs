@@ -114,6 +114,10 @@ pub(crate) struct LoadedRun {
     pub device: Device,
     /// Global step of the weights.
     pub step: u64,
+    /// The checkpoint of the weights, and all of them.
+    pub found: checkpoint::Found,
+    pub store: Store,
+    pub data: Arc<DataSets>,
 }
 
 impl LoadedRun {
@@ -138,17 +142,19 @@ impl LoadedRun {
         let graph = checkpoint::load_graph(graph, &found, true)?;
         Ok(Self {
             checked,
+            data: Arc::new(DataSets::new(Arc::clone(&plan))),
             plan,
             graph: graph.evaluation_copy(),
             device,
             step: found.step,
+            found,
+            store,
         })
     }
 
     pub fn scorer(&self) -> TaskScorer {
-        let data = Arc::new(DataSets::new(Arc::clone(&self.plan)));
-        let task = self.checked.task.clone();
-        TaskScorer::new(Arc::clone(&self.plan), task, self.device.clone(), data)
+        let (plan, data) = (Arc::clone(&self.plan), Arc::clone(&self.data));
+        TaskScorer::new(plan, self.checked.task.clone(), self.device.clone(), data)
     }
 }
 

@@ -135,6 +135,20 @@ pub struct OutsideNode {
     options: serde_json::Value,
 }
 
+impl OutsideNode {
+    /// A node that no recipe can name.
+    pub(crate) fn hidden(
+        kind: &'static str,
+        config: impl NodeConfig + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            kind,
+            config: Arc::new(config),
+            options: serde_json::Value::Null,
+        }
+    }
+}
+
 /// A kind of node that an outside crate adds.
 ///
 /// ```ignore

@@ -46,14 +46,31 @@ pub enum Outcomes {
     Correct(Vec<bool>),
     /// Counts of n-grams of every item; the score is the BLEU of their sums.
     Bleu(Vec<[u32; BleuStatistics::COUNTS]>),
+    /// A value of every item; the score is their mean (cross-entropy).
+    Values(Vec<f64>),
 }
 
 impl Outcomes {
-    fn items(&self) -> Items {
+    pub(crate) fn items(&self) -> Items {
         match self {
             Self::Errors(pairs) => Items::ratios(pairs),
             Self::Correct(flags) => Items::flags(flags),
             Self::Bleu(counts) => Items::bleu(counts),
+            Self::Values(values) => Items::values(values),
+        }
+    }
+
+    /// Which items came out differently.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<bool> {
+        fn differ<T: PartialEq>(a: &[T], b: &[T]) -> Vec<bool> {
+            a.iter().zip(b).map(|(a, b)| a != b).collect()
+        }
+        match (self, other) {
+            (Self::Errors(a), Self::Errors(b)) => differ(a, b),
+            (Self::Correct(a), Self::Correct(b)) => differ(a, b),
+            (Self::Values(a), Self::Values(b)) => differ(a, b),
+            (Self::Bleu(a), Self::Bleu(b)) => differ(a, b),
+            (one, _) => vec![true; one.items().len()],
         }
     }
 
@@ -61,11 +78,11 @@ impl Outcomes {
     fn flags(&self) -> Option<Vec<bool>> {
         match self {
             Self::Correct(flags) => Some(flags.clone()),
+            Self::Values(_) | Self::Bleu(_) => None,
             Self::Errors(pairs) => pairs
                 .iter()
                 .map(|&(errors, length)| (length == 1 && errors <= 1).then_some(errors == 0))
                 .collect(),
-            Self::Bleu(_) => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The comparison as a table for a terminal and as JSON.
 
 use super::{ArmRow, Comparison, MetricTable};
+use crate::columns::aligned;
 use crate::metric::Metric;
 use crate::number;
 use crate::statistics::{Estimate, standard_deviation};
@@ -81,29 +82,11 @@ impl Comparison {
         let kept: Vec<usize> = (0..rows[0].len())
             .filter(|&column| rows[1..].iter().any(|row| !row[column].is_empty()))
             .collect();
-        let widths: Vec<usize> = kept
+        let kept: Vec<Vec<String>> = rows
             .iter()
-            .map(|&c| {
-                rows.iter()
-                    .map(|row| row[c].chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
+            .map(|row| kept.iter().map(|&column| row[column].clone()).collect())
             .collect();
-        let mut out = String::new();
-        for row in &rows {
-            let line: Vec<String> = kept
-                .iter()
-                .zip(&widths)
-                .map(|(&column, &width)| match column {
-                    0 => format!("{:<width$}", row[column]),
-                    _ => format!("{:>width$}", row[column]),
-                })
-                .collect();
-            out.push_str(line.join("  ").trim_end());
-            out.push('\n');
-        }
-        out
+        aligned(&kept, &[0])
     }
 }
 

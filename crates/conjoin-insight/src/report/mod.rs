@@ -11,7 +11,7 @@ mod header;
 mod images;
 mod interfaces;
 mod lengths;
-mod page;
+pub(crate) mod page;
 mod runs;
 mod scores;
 mod sequences;

@@ -9,14 +9,14 @@ const STYLE: &str = include_str!("style.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 /// A part of the report with its heading.
-pub(super) struct Section {
+pub(crate) struct Section {
     id: &'static str,
     title: &'static str,
     body: Vec<Element>,
 }
 
 impl Section {
-    pub(super) fn new(id: &'static str, title: &'static str) -> Self {
+    pub(crate) fn new(id: &'static str, title: &'static str) -> Self {
         Self {
             id,
             title,
@@ -25,23 +25,23 @@ impl Section {
     }
 
     /// A sentence that says how to read what follows.
-    pub(super) fn lead(self, text: impl Into<String>) -> Self {
+    pub(crate) fn lead(self, text: impl Into<String>) -> Self {
         self.with(el("p").set("class", "lead").text(text))
     }
 
-    pub(super) fn with(mut self, element: Element) -> Self {
+    pub(crate) fn with(mut self, element: Element) -> Self {
         self.body.push(element);
         self
     }
 
-    pub(super) fn all(mut self, elements: impl IntoIterator<Item = Element>) -> Self {
+    pub(crate) fn all(mut self, elements: impl IntoIterator<Item = Element>) -> Self {
         self.body.extend(elements);
         self
     }
 }
 
 /// The whole file.
-pub(super) fn page(title: &str, header: Element, sections: Vec<Section>) -> String {
+pub(crate) fn page(title: &str, header: Element, sections: Vec<Section>) -> String {
     let head = el("head")
         .with(el("meta").set("charset", "utf-8"))
         .with(
@@ -84,14 +84,14 @@ pub(super) fn page(title: &str, header: Element, sections: Vec<Section>) -> Stri
 }
 
 /// A table. The first column holds text, the others numbers unless `text_columns` says otherwise.
-pub(super) struct Table {
+pub(crate) struct Table {
     head: Vec<String>,
     rows: Vec<Vec<Element>>,
     text_columns: Vec<usize>,
 }
 
 impl Table {
-    pub(super) fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Self {
         Self {
             head: head.into_iter().map(Into::into).collect(),
             rows: Vec::new(),
@@ -100,16 +100,16 @@ impl Table {
     }
 
     /// Columns that are aligned at the left, besides the first.
-    pub(super) fn text_columns(mut self, columns: &[usize]) -> Self {
+    pub(crate) fn text_columns(mut self, columns: &[usize]) -> Self {
         self.text_columns.extend(columns);
         self
     }
 
-    pub(super) fn row(&mut self, cells: Vec<Element>) {
+    pub(crate) fn row(&mut self, cells: Vec<Element>) {
         self.rows.push(cells);
     }
 
-    pub(super) fn build(self) -> Element {
+    pub(crate) fn build(self) -> Element {
         let class = |column: usize| {
             if self.text_columns.contains(&column) {
                 "t"
@@ -138,34 +138,34 @@ impl Table {
 }
 
 /// Text in a cell.
-pub(super) fn plain(text: impl Into<String>) -> Element {
+pub(crate) fn plain(text: impl Into<String>) -> Element {
     el("span").text(text)
 }
 
 /// The value that stands out in a column.
-pub(super) fn strong(text: impl Into<String>) -> Element {
+pub(crate) fn strong(text: impl Into<String>) -> Element {
     el("strong").text(text)
 }
 
 /// Less important text.
-pub(super) fn muted(text: impl Into<String>) -> Element {
+pub(crate) fn muted(text: impl Into<String>) -> Element {
     el("span").set("class", "muted").text(text)
 }
 
 /// Names of modules, ports and files.
-pub(super) fn code(text: impl Into<String>) -> Element {
+pub(crate) fn code(text: impl Into<String>) -> Element {
     el("code").text(text)
 }
 
 /// A mark that is read by its word, and only supported by its colour.
-pub(super) fn badge(text: impl Into<String>, good: bool) -> Element {
+pub(crate) fn badge(text: impl Into<String>, good: bool) -> Element {
     el("span")
         .set("class", if good { "badge good" } else { "badge bad" })
         .text(text)
 }
 
 /// A share as a small bar with its text.
-pub(super) fn meter(share: f64, text: impl Into<String>) -> Element {
+pub(crate) fn meter(share: f64, text: impl Into<String>) -> Element {
     let share = if share.is_finite() {
         share.clamp(0.0, 1.0)
     } else {
@@ -181,27 +181,27 @@ pub(super) fn meter(share: f64, text: impl Into<String>) -> Element {
 }
 
 /// A picture with its title above it.
-pub(super) fn figure(title: impl Into<String>, picture: Element) -> Element {
+pub(crate) fn figure(title: impl Into<String>, picture: Element) -> Element {
     el("figure")
         .with(el("figcaption").text(title))
         .with(scroll(picture))
 }
 
 /// Wide content scrolls by itself, and the page does not.
-pub(super) fn scroll(content: Element) -> Element {
+pub(crate) fn scroll(content: Element) -> Element {
     el("div").set("class", "scroll").with(content)
 }
 
 /// Figures side by side where there is room.
-pub(super) fn grid(figures: impl IntoIterator<Item = Element>) -> Element {
+pub(crate) fn grid(figures: impl IntoIterator<Item = Element>) -> Element {
     el("div").set("class", "grid").all(figures)
 }
 
-pub(super) fn code_block(text: &str) -> Element {
+pub(crate) fn code_block(text: &str) -> Element {
     el("pre").with(el("code").text(text))
 }
 
 /// Content that opens on demand.
-pub(super) fn folded(title: impl Into<String>, content: Element) -> Element {
+pub(crate) fn folded(title: impl Into<String>, content: Element) -> Element {
     el("details").with(el("summary").text(title)).with(content)
 }

@@ -88,6 +88,11 @@ impl Items {
         }
     }
 
+    /// `(total, size)` of every item.
+    pub fn sums(pairs: &[(f64, f64)]) -> Self {
+        Self::of(pairs.iter().map(|p| p.0), pairs.iter().map(|p| p.1))
+    }
+
     pub fn len(&self) -> usize {
         self.columns[0].len()
     }
@@ -114,7 +119,7 @@ impl Items {
         self.formula.score(&sums).unwrap_or(f64::NAN)
     }
 
-    fn is_finite(&self) -> bool {
+    pub(crate) fn is_finite(&self) -> bool {
         self.columns.iter().flatten().all(|v| v.is_finite())
     }
 }

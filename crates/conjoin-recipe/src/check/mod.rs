@@ -6,6 +6,7 @@ mod data;
 mod gates;
 mod names;
 mod objectives;
+mod oracle;
 mod plan;
 mod ranges;
 mod shared;
@@ -56,6 +57,7 @@ pub(crate) fn check(mut parts: Sections, reader: &mut Reader) -> Meaning {
             .map(|(index, stage)| Some(stages::check(&mut wires, reader, index, stage.as_ref()?)))
             .collect();
         gates::check(&mut wires, reader, &arms, &graphs);
+        oracle::check(&wires, reader, &task);
         check_uses(&mut wires, reader, &graphs, &task);
         (wires.joined, graphs, task)
     };

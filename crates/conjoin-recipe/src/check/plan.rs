@@ -63,6 +63,7 @@ pub(super) fn build(meaning: &Meaning, arm: Option<&Arm>) -> Plan {
         wiring: meaning.joined.clone(),
         resolution: meaning.task.clone(),
         nodes,
+        oracle: parts.oracle.iter().cloned().collect(),
     }
 }
 

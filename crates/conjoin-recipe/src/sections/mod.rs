@@ -3,10 +3,12 @@
 mod arms;
 mod data;
 mod graph;
+mod oracle;
 mod stages;
 
 pub use arms::Arm;
 pub(crate) use arms::Arms;
+pub(crate) use oracle::Oracle;
 
 use crate::deserialize::ReadError;
 use crate::diagnostic::Diagnostic;
@@ -16,6 +18,7 @@ use crate::tree::{Path, Step, Tree, Value, place};
 use conjoin_data::DataSetConfig;
 use conjoin_graph::{NodeExtension, NodeKind, PortRef};
 use conjoin_tasks::TaskConfig;
+use conjoin_train::checkpoint::is_taken;
 use conjoin_train::{ObjectiveConfig, StageConfig};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
@@ -33,6 +36,7 @@ pub(crate) struct Sections {
     pub objectives: Vec<(String, Option<ObjectiveConfig>)>,
     pub stages: Vec<Option<StageConfig>>,
     pub arms: Arms,
+    pub oracle: Oracle,
 }
 
 /// A node as the recipe declares it.
@@ -70,7 +74,7 @@ impl Sections {
 }
 
 /// Top-level keys of a recipe.
-pub(crate) const SECTIONS: [&str; 8] = [
+pub(crate) const SECTIONS: [&str; 9] = [
     "name",
     "seed",
     "task",
@@ -79,6 +83,7 @@ pub(crate) const SECTIONS: [&str; 8] = [
     "objectives",
     "stages",
     "arms",
+    "oracle",
 ];
 
 /// What is read elsewhere.
@@ -129,6 +134,7 @@ pub(crate) fn read(reader: &mut Reader, extensions: &[NodeExtension]) -> Section
         objectives: tables(reader, "objectives", graph::read_objective),
         stages: stages::read(reader),
         arms: arms::read(reader),
+        oracle: oracle::read(reader),
     }
 }
 
@@ -208,9 +214,14 @@ fn keys_at(reader: &Reader, place: &Path) -> Vec<String> {
 /// Names become parts of ports, paths and file names.
 fn check_name(reader: &mut Reader, place: &Path, name: &str) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let reserved = place.first() == Some(&"nodes".into()) && name == conjoin_graph::spec::DATA;
-    let message = if reserved {
+    let is_node = place.first() == Some(&"nodes".into());
+    let message = if is_node && name == conjoin_graph::spec::DATA {
         "a node cannot be called \"data\": that is where columns come from".to_owned()
+    } else if is_node && is_taken(name) {
+        format!(
+            "a node cannot be called {name:?}: checkpoints keep something else in \
+             {name}.safetensors"
+        )
     } else if name.is_empty() || !name.chars().all(plain) {
         format!("{name:?} is no name: expected letters, digits, \"_\" and \"-\"")
     } else {

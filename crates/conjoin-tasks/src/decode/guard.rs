@@ -51,7 +51,7 @@ impl Guard {
 }
 
 /// Gives a symbol no probability.
-pub(super) fn forbid(scores: &mut [f32], symbol: i64) {
+pub(crate) fn forbid(scores: &mut [f32], symbol: i64) {
     if let Some(score) = usize::try_from(symbol).ok().and_then(|i| scores.get_mut(i)) {
         *score = f32::NEG_INFINITY;
     }

@@ -18,6 +18,8 @@ pub use greedy::{greedy, sample};
 pub use options::{EarlyStopping, LengthNormaliser, SamplingConfig, SearchConfig};
 pub use sampling::stream_of;
 
+pub(crate) use guard::forbid;
+
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use conjoin_graph::graph::GraphError;
 use conjoin_graph::node::State;
@@ -169,7 +171,7 @@ impl<'a> Session<'a> {
         let mut log_probabilities: Vec<f32> = logits.into_data().iter::<f32>().collect();
         for row in log_probabilities.chunks_exact_mut(vocabulary) {
             for &symbol in &self.setup.banned {
-                guard::forbid(row, symbol);
+                forbid(row, symbol);
             }
             log_softmax(row);
         }

@@ -43,3 +43,8 @@ pub const STATE: &str = "state.json";
 pub const RECIPE: &str = "recipe.toml";
 /// Copy of the contracts of all ports.
 pub const CONTRACTS: &str = "contracts.json";
+
+/// Whether the file of a node with this name would be another one's.
+pub fn is_taken(node: &str) -> bool {
+    [OPTIMISER, EMA, BEFORE].contains(&node_file(node).as_str())
+}

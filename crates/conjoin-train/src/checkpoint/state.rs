@@ -90,6 +90,13 @@ impl RunState {
         serde_json::from_slice(bytes).map_err(|e| TrainError::damaged(path, e.to_string()))
     }
 
+    /// Global step at which a stage of the run ended; its checkpoint stays.
+    pub fn end_of(&self, stage: &str) -> Option<u64> {
+        let index = self.stages.iter().position(|name| name == stage)?;
+        // Every stage has at least one step, and they run in order.
+        self.stage_ends.iter().nth(index).copied()
+    }
+
     /// Whether every stage is done.
     pub fn is_finished(&self) -> bool {
         self.stage >= self.stages.len()

@@ -277,6 +277,7 @@ pub fn plan(seed: u64, batch: usize, stages: impl IntoIterator<Item = Value>) ->
         ]
         .into(),
         stages,
+        oracle: BTreeMap::new(),
     })
 }
 

@@ -70,6 +70,7 @@ pub(super) fn check(parts: &mut Sections, reader: &mut Reader) {
     linker.link_data(parts);
     linker.link_objectives(parts);
     linker.link_task(parts);
+    linker.link_oracle(parts);
     for (index, stage) in parts.stages.iter_mut().enumerate() {
         if let Some(stage) = stage {
             linker.link_stage(&place!["stages", index], stage);
@@ -278,6 +279,27 @@ impl Linker<'_> {
         }
         if !whole {
             parts.task = None;
+        }
+    }
+
+    fn link_oracle(&mut self, parts: &mut Sections) {
+        for (to, column) in std::mem::take(&mut parts.oracle) {
+            let place = place!["oracle", &to.to_string()];
+            let meant = self.input(&place, &to.to_string());
+            let from = column.map(|column| self.port(&place, &column));
+            let Some(to) = meant.and_then(|text| text.parse::<PortRef>().ok()) else {
+                continue;
+            };
+            // The one that was meant may have an entry of its own.
+            if parts.oracle.iter().any(|(known, _)| *known == to) {
+                continue;
+            }
+            rename(self.reader, &place, &to.to_string());
+            match from {
+                Some(None) => {}
+                Some(Some(column)) => parts.oracle.push((to, Some(column))),
+                None => parts.oracle.push((to, None)),
+            }
         }
     }
 

@@ -46,7 +46,7 @@ impl Linker<'_> {
     }
 
     /// An input as `node.port`.
-    fn input(&mut self, place: &Path, text: &str) -> Option<String> {
+    pub(super) fn input(&mut self, place: &Path, text: &str) -> Option<String> {
         let Ok(port) = text.parse::<PortRef>() else {
             let span = self.reader.tree.span_at(place);
             let subject = self.reader.subject(place);
