@@ -27,6 +27,7 @@ mod error;
 mod gradient;
 mod interior;
 mod linalg;
+pub mod planner;
 mod problem;
 mod solution;
 mod working_set;

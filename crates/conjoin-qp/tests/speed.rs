@@ -47,7 +47,7 @@ fn program(seed: u64) -> Qp {
         let angle: f64 = rng.random_range(0.0..std::f64::consts::TAU);
         let normal = [angle.cos(), angle.sin()];
         g.extend((0..N).map(|j| normal[j % 2] * effect(t, j / 2)));
-        h.push(rng.random_range(0.0..30.0));
+        h.push(rng.random_range(-12.0..30.0));
     }
     let hard = qp.inequalities();
     qp = qp.at_most(&g, &h).unwrap();

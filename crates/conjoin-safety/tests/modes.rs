@@ -158,6 +158,13 @@ fn every_fault_begins_a_stop_at_once() {
         stops(600_001, Some(good), Reason::Missing).acceleration,
         -0.16,
     );
+    // A second call at the same time is none.
+    let (mut safety, _) = drive(30, |_| {});
+    let command = safety.step(580_000, Some(&good));
+    assert_eq!(
+        (command.mode, command.reasons.is_empty()),
+        (Mode::Driving, true)
+    );
     // The clock's fault goes before what is wrong with the input.
     let command = stops(600_001, Some(nan), Reason::Missing);
     assert!(!command.reasons.has(Reason::NotFinite));
