@@ -184,12 +184,20 @@ impl Method<'_> {
             .filter(|row| *row < self.qp.inequalities())
         {
             let member = Member::Inequality(row);
-            let room = self.set.members.len() < self.set.v;
-            let projection = self.set.project(self.qp, member);
-            if room && !self.member[row] && !self.is_dependent(&projection) {
-                self.set.add(member, projection);
-                self.member[row] = true;
+            if self.member[row] {
+                continue;
             }
+            let mut projection = self.set.project(self.qp, member);
+            let is_full = self.set.members.len() == self.set.v;
+            if is_full || self.is_dependent(&projection) {
+                // With its slack free a soft row depends on no other.
+                if self.set.slack[row].is_some() || !self.set.free(self.qp, row) {
+                    continue;
+                }
+                projection = self.set.project(self.qp, member);
+            }
+            self.set.add(member, projection);
+            self.member[row] = true;
         }
         loop {
             (self.x, self.multipliers) = self.set.minimum(self.qp);
