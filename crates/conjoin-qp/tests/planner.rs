@@ -1,0 +1,281 @@
+//! The planner: limits, what binds, gradients towards the scene, the fallback.
+
+use conjoin_qp::planner::model::roll_out;
+use conjoin_qp::planner::{
+    Bound, Obstacle, Outcome, Plan, PlanError, Scene, SceneGradients, Vehicle, Wall, brake, plan,
+    plan_or_brake,
+};
+use conjoin_qp::{Method, QpError};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A straight road of 4 m to each side, the goal ahead at constant speed.
+fn road(steps: usize, speed: f64) -> Scene {
+    let wall = |side: f64| Wall {
+        normal: [0.0, side],
+        offset: 4.0,
+        margin: 1.0,
+    };
+    Scene {
+        start: [0.0, 0.0, 0.0, speed],
+        current: [0.0, 0.0],
+        reference: vec![[0.0, 0.0]; steps],
+        state_weights: vec![0.0; 4 * steps],
+        control_weights: vec![0.0; 2 * steps],
+        goals: (1..=steps)
+            .flat_map(|k| [speed * 0.1 * k as f64, 0.0, 0.0, speed])
+            .collect(),
+        linear: vec![0.0; 2 * steps],
+        obstacles: Vec::new(),
+        corridor: vec![[wall(1.0), wall(-1.0)]; steps],
+    }
+}
+
+fn standing(steps: usize, x: f64, y: f64) -> Obstacle {
+    Obstacle {
+        centres: vec![[x, y]; steps],
+        radius: 1.0,
+        margin: 0.5,
+    }
+}
+
+#[test]
+fn a_free_road_is_driven_at_the_goal() {
+    let plan = plan(&Vehicle::default(), &road(20, 8.0), &[]).unwrap();
+    assert_eq!((plan.states.len(), plan.controls.len()), (20, 20));
+    let last = plan.states[19];
+    assert!(
+        (last[0] - 16.0).abs() < 1e-6 && (last[3] - 8.0).abs() < 1e-6,
+        "{last:?}"
+    );
+    assert!(plan.binding().is_empty());
+}
+
+#[test]
+fn the_obstacle_that_holds_the_plan_is_named() {
+    let mut scene = road(20, 8.0);
+    scene.obstacles = vec![standing(20, 60.0, 2.0), standing(20, 17.0, 0.2)];
+    let plan = plan(&Vehicle::default(), &scene, &[]).unwrap();
+    let binding = plan.binding();
+    assert!(!binding.is_empty());
+    let gaps: Vec<usize> = (binding.iter())
+        .filter_map(|held| match held.bound {
+            Bound::Gap { obstacle, .. } => Some(obstacle),
+            _ => None,
+        })
+        .collect();
+    assert!(gaps.contains(&1) && !gaps.contains(&0), "{binding:?}");
+    // Radii and margin are 2.7 m, and no slack was needed.
+    for state in &plan.states {
+        let distance = (state[0] - 17.0).hypot(state[1] - 0.2);
+        assert!(distance > 2.7 - 1e-6, "{state:?}");
+    }
+    assert!(binding.iter().all(|held| held.slack < 1e-6));
+}
+
+#[test]
+fn hard_limits_hold_in_every_scene() {
+    let vehicle = Vehicle::default();
+    let (mut planned, mut slack, mut warm) = (0, 0, Vec::new());
+    for seed in 0..300 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut scene = road(20, rng.random_range(0.0..15.0));
+        scene.current = [rng.random_range(-3.5..2.0), rng.random_range(-0.01..0.01)];
+        scene.reference.fill([0.0, rng.random_range(-0.01..0.01)]);
+        for weight in &mut scene.state_weights {
+            *weight = rng.random_range(-4.0..3.0);
+        }
+        for goal in &mut scene.goals {
+            *goal += rng.random_range(-5.0..5.0);
+        }
+        for _ in 0..3 {
+            let (x, y) = (rng.random_range(0.0..30.0), rng.random_range(-4.0..4.0));
+            scene.obstacles.push(standing(20, x, y));
+        }
+        let plan = plan(&vehicle, &scene, &warm).unwrap();
+        planned += usize::from(plan.solution.method == Method::ActiveSet);
+        slack += usize::from(plan.solution.slacks.iter().any(|s| *s > 1e-3));
+        let mut before = scene.current;
+        for control in &plan.controls {
+            assert!(
+                (-3.5 - 1e-6..=2.0 + 1e-6).contains(&control[0]),
+                "{control:?}"
+            );
+            assert!(control[1].abs() <= 0.2 + 1e-6);
+            assert!((control[0] - before[0]).abs() <= 0.8 + 1e-6);
+            assert!((control[1] - before[1]).abs() <= 0.04 + 1e-6);
+            before = *control;
+        }
+        for (bound, slack) in plan.bounds.iter().zip(&plan.solution.slacks) {
+            let soft = matches!(
+                bound,
+                Bound::Speed(_) | Bound::Corridor(..) | Bound::Gap { .. }
+            );
+            assert!(soft || *slack == 0.0, "{bound}");
+        }
+        warm = plan.solution.active;
+    }
+    assert!(slack > 30, "{slack} scenes with a violated soft row");
+    assert!(planned > 290, "{planned} by the active set");
+}
+
+fn loss(plan: &Plan, states: &[f64], controls: &[f64]) -> f64 {
+    let sum = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    sum(plan.states.as_flattened(), states) + sum(plan.controls.as_flattened(), controls)
+}
+
+/// A number of a scene, to be moved, and its gradient.
+type Number<'a> = (&'a str, Change, f64);
+type Change = Box<dyn Fn(&mut Scene, f64)>;
+
+fn numbers(scene: &Scene, found: &SceneGradients) -> Vec<Number<'static>> {
+    let steps = scene.reference.len();
+    let mut all: Vec<Number> = Vec::new();
+    for i in 0..4 * steps {
+        let weights: Change = Box::new(move |s, h| s.state_weights[i] += h);
+        all.push(("state weight", weights, found.state_weights[i]));
+        all.push((
+            "goal",
+            Box::new(move |s, h| s.goals[i] += h),
+            found.goals[i],
+        ));
+    }
+    for i in 0..2 * steps {
+        let weights: Change = Box::new(move |s, h| s.control_weights[i] += h);
+        all.push(("control weight", weights, found.control_weights[i]));
+        all.push((
+            "linear",
+            Box::new(move |s, h| s.linear[i] += h),
+            found.linear[i],
+        ));
+    }
+    for obstacle in 0..scene.obstacles.len() {
+        for step in 0..steps {
+            for axis in 0..2 {
+                let moves: Change =
+                    Box::new(move |s, h| s.obstacles[obstacle].centres[step][axis] += h);
+                all.push(("centre", moves, found.centres[obstacle][step][axis]));
+            }
+        }
+        let grows: Change = Box::new(move |s, h| s.obstacles[obstacle].radius += h);
+        all.push(("radius", grows, found.radii[obstacle]));
+        let margin: Change = Box::new(move |s, h| s.obstacles[obstacle].margin += h);
+        all.push(("margin", margin, found.radii[obstacle]));
+    }
+    for step in 0..steps {
+        for side in 0..2 {
+            let moves: Change = Box::new(move |s, h| s.corridor[step][side].offset += h);
+            all.push(("offset", moves, found.offsets[step][side]));
+            let margin: Change = Box::new(move |s, h| s.corridor[step][side].margin += h);
+            all.push(("wall's margin", margin, -found.offsets[step][side]));
+        }
+    }
+    all
+}
+
+#[test]
+fn gradients_towards_the_scene_are_central_differences() {
+    let vehicle = Vehicle {
+        dt: 0.2,
+        ..Vehicle::default()
+    };
+    for seed in 0..4 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed + 40);
+        let mut scene = road(8, 6.0);
+        scene.start = [0.3, -0.2, 0.05, 6.0];
+        scene.reference.fill([0.3, 0.01]);
+        for weight in scene
+            .state_weights
+            .iter_mut()
+            .chain(&mut scene.control_weights)
+        {
+            *weight = rng.random_range(-1.0..2.0);
+        }
+        for goal in &mut scene.goals {
+            *goal += rng.random_range(-1.0..1.0);
+        }
+        scene.linear.fill(0.1);
+        for walls in &mut scene.corridor {
+            walls[0].offset = 1.1;
+        }
+        scene.obstacles = vec![standing(8, 9.0, -1.5), standing(8, 5.0, 3.0)];
+        let towards: Vec<f64> = (0..32).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let exact = plan(&vehicle, &scene, &[]).unwrap();
+        assert!(!exact.binding().is_empty());
+        for barrier in [None, Some(0.05)] {
+            let way = |scene: &Scene| {
+                let plan = plan(&vehicle, scene, &[]).unwrap();
+                barrier.map_or(plan.clone(), |barrier| plan.relax(barrier).unwrap())
+            };
+            let found = way(&scene)
+                .backward(&scene, &towards, &towards[..16])
+                .unwrap();
+            let (mut far, mut reached) = (0, 0);
+            for (name, change, gradient) in numbers(&scene, &found) {
+                let at = |h: f64| {
+                    let mut scene = scene.clone();
+                    change(&mut scene, h);
+                    loss(&way(&scene), &towards, &towards[..16])
+                };
+                let expected = (at(1e-5) - at(-1e-5)) / 2e-5;
+                reached += usize::from(gradient != 0.0);
+                let off = (gradient - expected).abs() / (1.0 + expected.abs());
+                if off > 1e-4 {
+                    far += 1;
+                    println!("{seed} {barrier:?} {name}: found {gradient}, expected {expected}");
+                }
+            }
+            assert!(reached > 90, "{reached}");
+            assert_eq!(far, 0, "{seed} {barrier:?}");
+        }
+    }
+}
+
+#[test]
+fn contradicting_limits_are_named_and_answered_by_braking() {
+    let vehicle = Vehicle::default();
+    let mut scene = road(20, 8.0);
+    // The acceleration in force is so far above its limit that one step's jerk cannot bring it back.
+    scene.current = [4.0, 0.1];
+    match plan_or_brake(&vehicle, &scene, &[]) {
+        Outcome::Braked {
+            error,
+            controls,
+            states,
+        } => {
+            let PlanError::Contradiction { bounds } = &error else {
+                panic!("{error}");
+            };
+            assert!(!bounds.is_empty());
+            assert!(error.to_string().contains("at step 0"), "{error}");
+            assert_eq!((controls.clone(), states.clone()), brake(&vehicle, &scene));
+            assert_eq!((controls.len(), states.len()), (20, 20));
+            assert!((controls[0][0] - 1.2).abs() < 1e-12);
+            assert!((controls[0][1] - 0.06).abs() < 1e-12);
+            assert_eq!(controls[10], [-3.5, 0.0]);
+            assert_eq!(states, roll_out(scene.start, &controls, 0.1));
+            assert!(
+                states
+                    .windows(2)
+                    .skip(3)
+                    .all(|pair| pair[1][3] <= pair[0][3])
+            );
+        }
+        Outcome::Planned(plan) => panic!("{:?}", plan.binding()),
+    }
+    // It stands at the end and does not drive backward, and numbers that are none become 0.
+    scene.start = [f64::NAN, 0.0, 0.0, 1.0];
+    scene.current = [f64::NAN, 0.0];
+    let (controls, states) = brake(&vehicle, &scene);
+    assert!(controls.iter().all(|control| control[0] <= 0.0));
+    assert!(states[19][3].abs() < 1e-12 && states[19][0].is_finite());
+    let Err(PlanError::Program(QpError::NotFinite { what, .. })) = plan(&vehicle, &scene, &[])
+    else {
+        panic!("a start that is not finite");
+    };
+    assert_eq!(what, "start");
+    scene.start = [0.0; 4];
+    scene.goals.pop();
+    let error = plan(&vehicle, &scene, &[]).unwrap_err();
+    assert_eq!(error.to_string(), "goals: found 79 numbers, expected 80");
+}
