@@ -134,6 +134,10 @@ fn clearance(states: &[EgoState], frames: &[Vec<Body>]) -> f64 {
         }
         let own = state.footprint();
         for body in frame {
+            let reach = 4.0 + body.footprint.length;
+            if (body.footprint.pose.at - own.pose.at).squared() > reach * reach {
+                continue;
+            }
             for share in [0.0, 0.4, 0.7] {
                 if share < free && own.inflated(share + 0.1).intersects(&body.footprint) {
                     free = share;
@@ -166,7 +170,7 @@ pub struct Forecast {
 pub fn forecast(world: &World, steps: usize) -> Forecast {
     let mut copy = world.clone();
     let ego = world.ego.pose.at;
-    let near = |body: &Body| (body.footprint.pose.at - ego).length() < 70.0;
+    let near = |body: &Body| (body.footprint.pose.at - ego).length() < 55.0;
     let statics: Vec<Body> = world.scene.statics().filter(near).collect();
     let mut found = Forecast {
         frames: Vec::with_capacity(steps + 1),

@@ -19,11 +19,13 @@ pub const BERTH: f64 = 7.0;
 const REACH: f64 = 60.0;
 
 /// What drivers see: the ego, all cars, and the ground that people take.
-pub fn obstacles(world: &World) -> Vec<Body> {
+///
+/// Cars that stopped for good are seen longer by what is kept before them, if `berth` is set.
+pub fn obstacles(world: &World, berth: bool) -> Vec<Body> {
     let mut bodies = vec![world.ego_body()];
     bodies.extend(world.cars.iter().filter(|car| !car.away).map(|car| {
         let mut body = car.body(&world.scene.paths[car.path]);
-        if car.stopped {
+        if berth && car.stopped {
             let back = Vec2::unit(body.footprint.pose.heading) * (-BERTH / 2.0);
             body.footprint.pose.at = body.footprint.pose.at + back;
             body.footprint.length += BERTH;
@@ -55,13 +57,18 @@ pub fn rivals(world: &World) -> Vec<(u32, Rival<'_>)> {
 }
 
 pub fn step(world: &mut World) {
-    let bodies = obstacles(world);
+    let bodies = obstacles(world, true);
+    let plain = obstacles(world, false);
     let accelerations: Vec<f64> = {
         let rivals = rivals(world);
         world
             .cars
             .iter()
-            .map(|car| decide(world, car, &bodies, &rivals))
+            .map(|car| {
+                // Who is pulling out passes close.
+                let seen = if car.change.is_some() { &plain } else { &bodies };
+                decide(world, car, seen, &rivals)
+            })
             .collect()
     };
     let changes: Vec<Option<(usize, f64, f64, f64)>> = world
@@ -108,7 +115,7 @@ fn decide(world: &World, car: &Car, bodies: &[Body], rivals: &[(u32, Rival)]) ->
         path,
         s: car.s,
         // While it changes lanes, part of the old lane still matters.
-        corridor: ((0.6 * car.d).min(0.0) - half, (0.6 * car.d).max(0.0) + half),
+        corridor: ((0.4 * car.d).min(0.0) - half, (0.4 * car.d).max(0.0) + half),
         half_length: car.length / 2.0,
         speed: car.speed,
     };
