@@ -261,9 +261,11 @@ fn propose(
         s: world.ego_s,
         from: world.ego_d,
         to: offset,
-        length: (2.4 * world.ego.speed).max(11.0) * (offset - world.ego_d).abs().clamp(0.3, 3.5)
+        length: (2.4 * world.ego.speed).max(9.0) * (offset - world.ego_d).abs().clamp(0.3, 3.5)
             / 3.5,
     };
+    // Whoever pulls out passes closer than one who stays behind.
+    let changes = (offset - world.ego_d).abs() > 1.0;
     let rivals: Vec<Rival> = rivals(world)
         .into_iter()
         .filter_map(|(id, rival)| (id != EGO).then_some(rival))
@@ -273,7 +275,7 @@ fn propose(
     let (mut state, mut s) = (world.ego, world.ego_s);
     for (t, frame) in frames[..STATES - 1].iter().enumerate() {
         let steering = follow(&state, route, s, |s| profile.at(s));
-        let mut ahead = frame_lead(frame, &profile, s);
+        let mut ahead = frame_lead(frame, &profile, s, changes);
         let time = world.time() + t as f64 * super::vehicle::STEP;
         let place = super::perceive::Place {
             path: route,
@@ -293,7 +295,7 @@ fn propose(
         let idm = Idm {
             eagerness: share.max(1e-3),
             headway: 1.0,
-            gap: 4.0,
+            gap: if changes { 2.0 } else { 4.0 },
             acceleration: 1.8,
             ..Idm::default()
         };
@@ -338,13 +340,14 @@ pub(super) fn follow(
 }
 
 /// Who is ahead on the way along the profile.
-fn frame_lead(frame: &[OnRoute], profile: &Profile, s: f64) -> Option<Lead> {
+fn frame_lead(frame: &[OnRoute], profile: &Profile, s: f64, changes: bool) -> Option<Lead> {
     let mut found: Option<Lead> = None;
     for body in frame {
         if body.s <= s || body.s > s + 60.0 {
             continue;
         }
-        let reach = body.wide + WIDTH / 2.0 + 0.2;
+        let reach = body.wide + WIDTH / 2.0 + if changes { 0.0 } else { 0.2 };
+        let berth = if changes { 0.0 } else { body.berth };
         // Whether there is room is judged where the front would meet it; footprints that still touch
         // are left to the scores.
         let there = profile.at((body.s - body.long).max(s + LENGTH / 2.0));
@@ -353,7 +356,7 @@ fn frame_lead(frame: &[OnRoute], profile: &Profile, s: f64) -> Option<Lead> {
             continue;
         }
         let lead = Lead {
-            gap: body.s - body.long - body.berth - s - LENGTH / 2.0,
+            gap: body.s - body.long - berth - s - LENGTH / 2.0,
             speed: body.speed,
         };
         found = Some(lead.nearer(found));
