@@ -31,7 +31,9 @@ fn main() {
         println!("no driver {name}");
         std::process::exit(2);
     }
-    println!("family        success  goal  at fault  not  off road  red  late  completion  score  pdms  s/episode");
+    println!(
+        "family        success  goal  at fault  not  off road  red  late  completion  score  pdms  s/episode"
+    );
     let begun = std::time::Instant::now();
     let (mut all, mut simulated) = (Vec::new(), 0.0);
     for family in Family::all().filter(|f| wanted.is_none_or(|w| f.to_string().starts_with(w))) {
@@ -52,7 +54,10 @@ fn main() {
     }
     line("all", &all);
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{simulated:.0} s driven in {seconds:.1} s: {:.1} times real time", simulated / seconds);
+    println!(
+        "{simulated:.0} s driven in {seconds:.1} s: {:.1} times real time",
+        simulated / seconds
+    );
 }
 
 fn line(name: &str, scores: &[EpisodeScore]) {

@@ -3,8 +3,8 @@
 //!
 //! Without a step the episode becomes an animated PNG, with one a single picture.
 
-use conjoin_world::driving::draw::{Overlay, View, animated, layer, panel, top_down};
 use conjoin_world::driving::camera::Photographer;
+use conjoin_world::driving::draw::{Overlay, View, animated, layer, panel, top_down};
 use conjoin_world::driving::env::{DrivingEnv, EnvConfig};
 use conjoin_world::driving::scene::EpisodeId;
 

@@ -9,7 +9,9 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let folder = arguments.first().ok_or("the folder to record into is missing")?;
+    let folder = arguments
+        .first()
+        .ok_or("the folder to record into is missing")?;
     let count: usize = arguments.get(1).map_or(Ok(4), |a| a.parse())?;
     let families: Vec<Family> = match arguments.get(2) {
         Some(name) => vec![name.parse()?],
@@ -33,10 +35,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let score = record_episode(&mut recorder, &config, episode, 0.1)?;
         driven += score.seconds;
-        println!("{family} {seed}: {:?}, {:.1} s", score.ending, score.seconds);
+        println!(
+            "{family} {seed}: {:?}, {:.1} s",
+            score.ending, score.seconds
+        );
     }
     recorder.finish()?;
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{driven:.0} s recorded in {seconds:.1} s: {:.1} times real time", driven / seconds);
+    println!(
+        "{driven:.0} s recorded in {seconds:.1} s: {:.1} times real time",
+        driven / seconds
+    );
     Ok(())
 }

@@ -103,13 +103,19 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
     let state = [ego.speed, ego.acceleration, ego.steering, ego.yaw_rate];
     put("observation.state", state.map(|v| v as f32).to_vec());
     let points = |points: &[crate::geometry::Vec2]| -> Vec<f32> {
-        points.iter().flat_map(|p| [p.x as f32, p.y as f32]).collect()
+        points
+            .iter()
+            .flat_map(|p| [p.x as f32, p.y as f32])
+            .collect()
     };
     put("observation.route", points(&seen.route));
 
     let mut actors = vec![0.0; config.actors * ACTOR];
     let mut futures = vec![0.0; config.actors * config.future * 3];
-    let (mut there, mut known) = (vec![0.0; config.actors], vec![0.0; config.actors * config.future]);
+    let (mut there, mut known) = (
+        vec![0.0; config.actors],
+        vec![0.0; config.actors * config.future],
+    );
     for (i, actor) in seen.actors.iter().take(config.actors).enumerate() {
         let kind = match actor.kind {
             ActorKind::Vehicle => 1.0,
@@ -120,7 +126,9 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
         let [length, width, height] = actor.size;
         let (at, v) = (actor.pose.at, actor.velocity);
         let seen = f64::from(actor.visible);
-        let row = [kind, at.x, at.y, cos, sin, length, width, height, v.x, v.y, seen];
+        let row = [
+            kind, at.x, at.y, cos, sin, length, width, height, v.x, v.y, seen,
+        ];
         actors[i * ACTOR..(i + 1) * ACTOR].copy_from_slice(&row.map(|v| v as f32));
         there[i] = 1.0;
         for (t, pose) in actor.future.iter().take(config.future).enumerate() {
@@ -134,7 +142,10 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
     put("truth.actors_mask", there);
     put("truth.futures", futures);
     put("truth.futures_mask", known);
-    put("truth.occupancy", seen.occupancy.grid.iter().map(|&c| f32::from(c)).collect());
+    put(
+        "truth.occupancy",
+        seen.occupancy.grid.iter().map(|&c| f32::from(c)).collect(),
+    );
 
     let mut lanes = Vec::with_capacity(config.lanes * config.lane_points * 2);
     for lane in seen.lanes.iter().take(config.lanes) {
@@ -144,14 +155,17 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
     put("truth.lanes", lanes);
     let mask = (0..config.lanes).map(|i| f32::from(u8::from(i < seen.lanes.len())));
     put("truth.lanes_mask", mask.collect());
-    put("truth.light", match seen.light {
-        None => vec![1.0, 0.0, 0.0, 0.0, 0.0],
-        Some(light) => {
-            let is = |state| f32::from(u8::from(light.state == state));
-            let states = [LightState::Green, LightState::Yellow, LightState::Red].map(is);
-            vec![0.0, states[0], states[1], states[2], light.distance as f32]
-        }
-    });
+    put(
+        "truth.light",
+        match seen.light {
+            None => vec![1.0, 0.0, 0.0, 0.0, 0.0],
+            Some(light) => {
+                let is = |state| f32::from(u8::from(light.state == state));
+                let states = [LightState::Green, LightState::Yellow, LightState::Red].map(is);
+                vec![0.0, states[0], states[1], states[2], light.distance as f32]
+            }
+        },
+    );
     let mut plan: Vec<f32> = seen
         .plan
         .iter()
@@ -203,7 +217,7 @@ pub fn record_episode(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Recording, RecorderConfig};
+    use crate::record::{RecorderConfig, Recording};
 
     #[test]
     fn an_episode_is_recorded_and_read() {

@@ -65,7 +65,14 @@ impl Canvas {
     }
 
     /// Mixes a colour into the pixels near a point by the share that `inside` covers of each.
-    fn cover(&mut self, at: Vec2, reach: f64, colour: Colour, alpha: f32, inside: impl Fn(Vec2) -> bool) {
+    fn cover(
+        &mut self,
+        at: Vec2,
+        reach: f64,
+        colour: Colour,
+        alpha: f32,
+        inside: impl Fn(Vec2) -> bool,
+    ) {
         let (x, y) = self.pixel(at);
         let reach = reach / self.view.scale + 1.0;
         let range = |middle: f64, most: usize| {
@@ -96,7 +103,9 @@ impl Canvas {
         let pose = self.ego.pose_to_local(footprint.pose);
         let outer = Obb::new(pose, footprint.length, footprint.width);
         let reach = footprint.length.hypot(footprint.width) / 2.0;
-        self.cover(pose.at, reach, colour.map(|c| c * 0.45), 1.0, |p| outer.contains(p));
+        self.cover(pose.at, reach, colour.map(|c| c * 0.45), 1.0, |p| {
+            outer.contains(p)
+        });
         let inner = outer.inflated(-0.18);
         if inner.width > 0.0 {
             self.cover(pose.at, reach, colour, 1.0, |p| inner.contains(p));
@@ -104,7 +113,9 @@ impl Canvas {
     }
 
     fn dot(&mut self, at: Vec2, radius: f64, colour: Colour, alpha: f32) {
-        self.cover(at, radius, colour, alpha, |p| (p - at).squared() < radius * radius);
+        self.cover(at, radius, colour, alpha, |p| {
+            (p - at).squared() < radius * radius
+        });
     }
 }
 
@@ -163,7 +174,12 @@ pub fn top_down(world: &World, photographer: &Photographer, view: View, overlay:
     Image {
         width: view.width,
         height: view.height,
-        rgb: canvas.pixels.iter().flatten().map(|&c| c.clamp(0.0, 255.0) as u8).collect(),
+        rgb: canvas
+            .pixels
+            .iter()
+            .flatten()
+            .map(|&c| c.clamp(0.0, 255.0) as u8)
+            .collect(),
     }
 }
 
@@ -175,7 +191,13 @@ fn occupancy(canvas: &mut Canvas, cells: &[f32], config: &ObservationConfig) {
         let (i, j) = (index / ny, index % ny);
         let at = Pose::new(x0 + (i as f64 + 0.5) * dx, y0 + (j as f64 + 0.5) * dy, 0.0);
         let cell = Obb::new(at, dx, dy);
-        canvas.cover(at.at, dx.hypot(dy) / 2.0, [230.0, 60.0, 200.0], 0.55 * share, |p| cell.contains(p));
+        canvas.cover(
+            at.at,
+            dx.hypot(dy) / 2.0,
+            [230.0, 60.0, 200.0],
+            0.55 * share,
+            |p| cell.contains(p),
+        );
     }
 }
 
@@ -191,7 +213,9 @@ pub fn panel(images: &[Image], above: &Image) -> Image {
     const GAP: usize = 4;
     let order = [1, 0, 2];
     let wide = (above.width - 2 * GAP) / 3;
-    let high = images.first().map_or(0, |image| image.height * wide / image.width);
+    let high = images
+        .first()
+        .map_or(0, |image| image.height * wide / image.width);
     let (width, height) = (above.width, high + GAP + above.height);
     let mut rgb = vec![24; width * height * 3];
     for (slot, image) in order.into_iter().filter_map(|i| images.get(i)).enumerate() {
@@ -220,7 +244,9 @@ pub fn animated(frames: &[Image], delay: u16) -> Result<Vec<u8>, WorldError> {
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let failed = |e: png::EncodingError| wrong(e.to_string());
-    encoder.set_animated(frames.len() as u32, 0).map_err(failed)?;
+    encoder
+        .set_animated(frames.len() as u32, 0)
+        .map_err(failed)?;
     encoder.set_frame_delay(delay, 100).map_err(failed)?;
     let mut writer = encoder.write_header().map_err(failed)?;
     for frame in frames {
@@ -267,7 +293,9 @@ mod tests {
             rgb: vec![value; 18],
         };
         let bytes = animated(&[frame(1), frame(2), frame(3)], 10).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes))
+            .read_info()
+            .unwrap();
         assert_eq!(reader.info().animation_control().unwrap().num_frames, 3);
         let mut buffer = vec![0; 18];
         for value in 1..=3 {

@@ -42,7 +42,8 @@ pub struct Log {
 impl Log {
     pub fn note(&mut self, world: &World) {
         let actors = world.actors().into_iter();
-        self.frames.push(actors.chain(world.scene.statics()).collect());
+        self.frames
+            .push(actors.chain(world.scene.statics()).collect());
         self.states.push(world.ego);
         if (self.states.len() - 1).is_multiple_of(STRIDE) {
             self.references.push(Expert::default().decide(world).states);
@@ -61,7 +62,9 @@ impl Log {
                     frames: &self.frames[start..start + FRAMES],
                 };
                 let driven = &self.states[start..start + STATES];
-                score(&[driven, &self.references[i]], &around).into_iter().next()
+                score(&[driven, &self.references[i]], &around)
+                    .into_iter()
+                    .next()
             })
             .collect()
     }

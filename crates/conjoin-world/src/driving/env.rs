@@ -91,7 +91,13 @@ impl DrivingEnv {
         let forecast = forecast(&self.world, FRAMES - 1);
         let decision = self.expert.decide_with(&self.world, &forecast);
         let config = &self.config.observation;
-        let truth = observe(&self.world, config, &forecast, &decision, Some(&shots.pixels));
+        let truth = observe(
+            &self.world,
+            config,
+            &forecast,
+            &decision,
+            Some(&shots.pixels),
+        );
         (shots, truth)
     }
 

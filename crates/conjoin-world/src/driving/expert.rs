@@ -31,7 +31,11 @@ pub struct Decision {
 impl Decision {
     /// Poses of the rear axle from the next step on, at most 40.
     pub fn plan(&self, poses: usize) -> Vec<Pose> {
-        self.states[1..].iter().take(poses).map(|s| s.pose).collect()
+        self.states[1..]
+            .iter()
+            .take(poses)
+            .map(|s| s.pose)
+            .collect()
     }
 }
 
@@ -64,7 +68,12 @@ impl Expert {
     pub fn decide_with(&mut self, world: &World, forecast: &Forecast) -> Decision {
         let frames: Vec<Vec<OnRoute>> = forecast.obstacles[..STATES]
             .iter()
-            .map(|bodies| bodies.iter().filter_map(|body| on_route(world, body)).collect())
+            .map(|bodies| {
+                bodies
+                    .iter()
+                    .filter_map(|body| on_route(world, body))
+                    .collect()
+            })
             .collect();
         let mut proposals: Vec<(f64, Vec<EgoState>, Control)> = Vec::new();
         for offset in offsets(world) {
@@ -91,7 +100,9 @@ impl Expert {
             let last = states.last().map_or(0.0, |s| s.speed);
             let near = clearance(states, &forecast.frames);
             // Among equals: near the lane's middle, as before, with some room, rather moving.
-            scores[index].pdms - 0.02 * offset.abs() - 0.02 * (offset - self.offset).abs()
+            scores[index].pdms
+                - 0.02 * offset.abs()
+                - 0.02 * (offset - self.offset).abs()
                 - 0.15 * (1.0 - near)
                 + 0.008 * way(states)
                 + if scores[index].pdms == 0.0 {
@@ -154,7 +165,11 @@ fn first_contact(states: &[EgoState], frames: &[Vec<Body>]) -> usize {
         let own = state.footprint();
         frame.iter().any(|body| body.footprint.intersects(&own))
     };
-    states.iter().zip(frames).position(touches).unwrap_or(STATES)
+    states
+        .iter()
+        .zip(frames)
+        .position(touches)
+        .unwrap_or(STATES)
 }
 
 /// What the others will do while the ego follows its lane.
@@ -185,7 +200,9 @@ pub fn forecast(world: &World, steps: usize) -> Forecast {
             .collect();
         obstacles.extend(copy.pedestrians.iter().filter_map(|p| p.claim(CLAIM)));
         found.obstacles.push(obstacles);
-        found.frames.push(actors.into_iter().chain(statics.iter().copied()).collect());
+        found
+            .frames
+            .push(actors.into_iter().chain(statics.iter().copied()).collect());
         if step < steps {
             let control = super::baseline::follow_lane(&copy);
             copy.step(control);
@@ -208,7 +225,10 @@ fn on_route(world: &World, body: &Body) -> Option<OnRoute> {
     let (long, wide) = body
         .footprint
         .half_extents(wrap_angle(body.footprint.pose.heading - along));
-    let stays = world.cars.iter().any(|car| car.id == body.id && car.stopped);
+    let stays = world
+        .cars
+        .iter()
+        .any(|car| car.id == body.id && car.stopped);
     Some(OnRoute {
         berth: if stays { BERTH } else { 0.0 },
         s: on.s,
@@ -328,12 +348,7 @@ fn propose(
 }
 
 /// Steering towards the line at an offset that may change along it.
-pub(super) fn follow(
-    state: &EgoState,
-    route: &Path,
-    s: f64,
-    offset: impl Fn(f64) -> f64,
-) -> f64 {
+pub(super) fn follow(state: &EgoState, route: &Path, s: f64, offset: impl Fn(f64) -> f64) -> f64 {
     let ahead = (0.55 * state.speed).clamp(2.2, 7.0);
     let target = s - World::MIDDLE + ahead;
     pursue(state.pose, route.line.beside(target, offset(target)).at)

@@ -38,7 +38,11 @@ impl Lead {
     /// Whichever asks for more distance.
     pub fn nearer(self, other: Option<Self>) -> Self {
         match other {
-            Some(o) if o.gap + o.speed * o.speed / 6.0 < self.gap + self.speed * self.speed / 6.0 => o,
+            Some(o)
+                if o.gap + o.speed * o.speed / 6.0 < self.gap + self.speed * self.speed / 6.0 =>
+            {
+                o
+            }
             _ => self,
         }
     }
@@ -55,8 +59,8 @@ impl Idm {
             -self.braking * (1.0 - wanted / speed) * 2.0
         };
         let close = lead.map_or(0.0, |lead| {
-            let approach = speed * (speed - lead.speed)
-                / (2.0 * (self.acceleration * self.braking).sqrt());
+            let approach =
+                speed * (speed - lead.speed) / (2.0 * (self.acceleration * self.braking).sqrt());
             let distance = self.gap + (speed * self.headway + approach).max(0.0);
             self.acceleration * (distance / lead.gap.max(0.1)).powi(2)
         });

@@ -72,9 +72,17 @@ impl ObservationConfig {
         }
         if !(x0 < x1 && y0 < y1) {
             let found = format!("{:?}", self.extent);
-            return wrong("extent", found, "[x from, x to, y from, y to], each from below its to");
+            return wrong(
+                "extent",
+                found,
+                "[x from, x to, y from, y to], each from below its to",
+            );
         }
-        if let Some(time) = self.occupancy_times.iter().find(|t| !(0.0..=4.9).contains(*t)) {
+        if let Some(time) = self
+            .occupancy_times
+            .iter()
+            .find(|t| !(0.0..=4.9).contains(*t))
+        {
             return wrong("occupancy_times", time.to_string(), "seconds from 0 to 4.9");
         }
         for (key, value) in [("future", self.future), ("plan", self.plan)] {
@@ -172,8 +180,13 @@ pub fn observe(
         actors: actors(world, config, forecast, pixels),
         occupancy: occupancy(ego, config, forecast),
         lanes: lanes(world, config),
-        light: world.next_light().map(|(distance, state)| LightTruth { state, distance }),
-        plan: plan.into_iter().map(|pose| ego.pose_to_local(pose)).collect(),
+        light: world
+            .next_light()
+            .map(|(distance, state)| LightTruth { state, distance }),
+        plan: plan
+            .into_iter()
+            .map(|pose| ego.pose_to_local(pose))
+            .collect(),
         control: decision.control,
     }
 }

@@ -120,7 +120,10 @@ pub fn give_way(place: &Place, map: &RoadMap, time: f64, rivals: &[Rival]) -> Op
             gap.max(0.0) / place.speed.max(3.0),
             until / place.speed.max(4.0),
         );
-        if rivals.iter().any(|rival| comes(rival, zone, window, map, time)) {
+        if rivals
+            .iter()
+            .any(|rival| comes(rival, zone, window, map, time))
+        {
             found = Some(Lead { gap, speed: 0.0 }.nearer(found));
         }
     }

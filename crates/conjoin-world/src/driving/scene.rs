@@ -63,13 +63,16 @@ impl Scene {
     pub const FIRST_STATIC: u32 = 10_000;
 
     pub fn statics(&self) -> impl Iterator<Item = Body> + '_ {
-        self.occluders.iter().zip(Self::FIRST_STATIC..).map(|(o, id)| Body {
-            id,
-            kind: ActorKind::Static,
-            footprint: o.footprint,
-            velocity: Vec2::default(),
-            height: o.height,
-        })
+        self.occluders
+            .iter()
+            .zip(Self::FIRST_STATIC..)
+            .map(|(o, id)| Body {
+                id,
+                kind: ActorKind::Static,
+                footprint: o.footprint,
+                velocity: Vec2::default(),
+                height: o.height,
+            })
     }
 }
 
@@ -78,7 +81,11 @@ pub fn begin(episode: EpisodeId) -> World {
     let layout = layout(episode.family);
     let draw = |purpose: &str| {
         let family = episode.family;
-        stream(episode.seed, purpose, &[family.kind as u64, u64::from(family.variant)])
+        stream(
+            episode.seed,
+            purpose,
+            &[family.kind as u64, u64::from(family.variant)],
+        )
     };
     let mut rng = draw("route");
     let way = &layout.routes[rng.random_range(0..layout.routes.len())];
@@ -87,7 +94,10 @@ pub fn begin(episode: EpisodeId) -> World {
     let goal = (route.line.length() - 8.0).min(start + 170.0);
     let sun = (rng.random_range(-PI..PI), rng.random_range(0.35..1.3));
     let pose = route.line.at(start - REAR_TO_CENTRE);
-    let ego = EgoState::at(pose, route.speed_at(start, 1.5) * rng.random_range(0.5..0.8));
+    let ego = EgoState::at(
+        pose,
+        route.speed_at(start, 1.5) * rng.random_range(0.5..0.8),
+    );
     let ways = layout.map.ways();
     let paths: Vec<Path> = ways.iter().map(|way| Path::new(&layout.map, way)).collect();
     let time_limit = 30.0 + (goal - start) / 4.0;
@@ -159,9 +169,9 @@ fn traffic(scene: &Scene, layout: &Layout, ego: &EgoState, rng: &mut WorldRng) -
         let own = candidate.body(&scene.paths[candidate.path]).footprint;
         let room = Obb::new(own.pose, own.length + 10.0, own.width + 0.3);
         zone.intersects(&room)
-            || cars.iter().any(|c| {
-                c.body(&scene.paths[c.path]).footprint.intersects(&room)
-            })
+            || cars
+                .iter()
+                .any(|c| c.body(&scene.paths[c.path]).footprint.intersects(&room))
     };
     // A lane that something stopped on must have another beside it.
     let avoidable: Vec<usize> = (0..scene.paths.len())
@@ -176,7 +186,10 @@ fn traffic(scene: &Scene, layout: &Layout, ego: &EgoState, rng: &mut WorldRng) -
             break;
         }
         // Most stand in the ego's own lane, each well behind the one before.
-        let own = scene.paths.iter().position(|p| p.lanes == scene.route.lanes);
+        let own = scene
+            .paths
+            .iter()
+            .position(|p| p.lanes == scene.route.lanes);
         let path = match own {
             Some(own) if rng.random_bool(0.6) => own,
             _ => avoidable[rng.random_range(0..avoidable.len())],
@@ -245,7 +258,11 @@ fn people(map: &RoadMap, route: &Path, start: f64, rng: &mut WorldRng) -> Vec<Pe
             to: to + aside,
             walked: 0.0,
             pace: rng.random_range(1.0..1.8),
-            ego_distance: if met { rng.random_range(24.0..36.0) } else { 0.0 },
+            ego_distance: if met {
+                rng.random_range(24.0..36.0)
+            } else {
+                0.0
+            },
             at_time: rng.random_range(2.0..25.0),
             walking: false,
         });
@@ -256,7 +273,10 @@ fn people(map: &RoadMap, route: &Path, start: f64, rng: &mut WorldRng) -> Vec<Pe
 /// Buildings, hedges and parked vans along the roads, none of them on a lane or in a person's way.
 fn occluders(map: &RoadMap, people: &[Pedestrian], rng: &mut WorldRng) -> Vec<Occluder> {
     let mut found: Vec<Occluder> = Vec::new();
-    let outer = map.lanes.iter().filter(|lane| lane.right.is_none() && !lane.connector);
+    let outer = map
+        .lanes
+        .iter()
+        .filter(|lane| lane.right.is_none() && !lane.connector);
     for lane in outer {
         let mut s = rng.random_range(2.0..10.0);
         while s < lane.centre.length() - 4.0 {
@@ -276,10 +296,14 @@ fn occluders(map: &RoadMap, people: &[Pedestrian], rng: &mut WorldRng) -> Vec<Oc
                     rng.random_range(4.5..9.0),
                 ),
             };
-            let pose: Pose = lane.centre.beside(s + length / 2.0, edge - away - width / 2.0);
+            let pose: Pose = lane
+                .centre
+                .beside(s + length / 2.0, edge - away - width / 2.0);
             let footprint = Obb::new(pose, length, width);
             let clear = !map.blocks_lane(&footprint, 0.3)
-                && !found.iter().any(|o| o.footprint.inflated(0.4).intersects(&footprint))
+                && !found
+                    .iter()
+                    .any(|o| o.footprint.inflated(0.4).intersects(&footprint))
                 && !people.iter().any(|person| {
                     (0..=20).any(|k| {
                         let point = person.from.lerp(person.to, f64::from(k) / 20.0);

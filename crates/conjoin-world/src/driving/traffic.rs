@@ -66,7 +66,11 @@ pub fn step(world: &mut World) {
             .iter()
             .map(|car| {
                 // Who is pulling out passes close.
-                let seen = if car.change.is_some() { &plain } else { &bodies };
+                let seen = if car.change.is_some() {
+                    &plain
+                } else {
+                    &bodies
+                };
                 decide(world, car, seen, &rivals)
             })
             .collect()
@@ -155,7 +159,10 @@ fn brake_before_ego(car: &mut Car, scene: &Scene, ego_s: f64, time: f64) {
         }
         return;
     }
-    let on = scene.route.line.project(car.pose(&scene.paths[car.path]).at);
+    let on = scene
+        .route
+        .line
+        .project(car.pose(&scene.paths[car.path]).at);
     let gap = on.s - ego_s;
     if time > 2.0 && on.d.abs() < 1.0 && (8.0..30.0).contains(&gap) && car.speed > 4.0 {
         car.braking = seconds;
@@ -176,7 +183,11 @@ fn change_lane(world: &World, car: &Car, bodies: &[Body]) -> Option<(usize, f64,
     let neighbours = [scene.map.lanes[lane].left, scene.map.lanes[lane].right];
     for neighbour in neighbours.into_iter().flatten() {
         // The first of the ways that take the neighbouring lane.
-        let Some(target) = scene.paths.iter().position(|p| p.start_of(neighbour).is_some()) else {
+        let Some(target) = scene
+            .paths
+            .iter()
+            .position(|p| p.start_of(neighbour).is_some())
+        else {
             continue;
         };
         let path = &scene.paths[target];
@@ -197,16 +208,18 @@ fn change_lane(world: &World, car: &Car, bodies: &[Body]) -> Option<(usize, f64,
         if cuts_in(world, car, neighbour, on.s, path, ahead) {
             return Some((target, on.s, on.d, 2.2));
         }
-        if car.cuts_in || behind.is_some_and(|b| b.gap < 2.0) || ahead.is_some_and(|l| l.gap < 4.0) {
+        if car.cuts_in || behind.is_some_and(|b| b.gap < 2.0) || ahead.is_some_and(|l| l.gap < 4.0)
+        {
             continue;
         }
-        let accelerate = |path: &Path, s, ahead| {
-            car.idm.accelerate(car.speed, path.speed_at(s, 1.5), ahead)
-        };
+        let accelerate =
+            |path: &Path, s, ahead| car.idm.accelerate(car.speed, path.speed_at(s, 1.5), ahead);
         let held = lead(&at(own, car.s), others(), REACH);
         // There must be room to pull out behind whoever is ahead.
         let closing = |l: Lead| (car.speed - l.speed).max(0.0) * 2.6;
-        if held.is_some_and(|l| l.speed > 0.1 && l.gap < closing(l) + 4.0 || l.gap + BERTH < closing(l)) {
+        if held.is_some_and(|l| {
+            l.speed > 0.1 && l.gap < closing(l) + 4.0 || l.gap + BERTH < closing(l)
+        }) {
             continue;
         }
         let now = accelerate(own, car.s, held);

@@ -142,7 +142,9 @@ pub fn track(state: &EgoState, plan: &[Pose]) -> Control {
     }
     let acceleration = 2.0 * (way - state.speed * horizon) / (horizon * horizon);
     let ahead = (0.7 * state.speed).clamp(3.0, 9.0);
-    let target = plan.iter().find(|&&point| (point - state.pose.at).length() >= ahead);
+    let target = plan
+        .iter()
+        .find(|&&point| (point - state.pose.at).length() >= ahead);
     let target = target.copied().unwrap_or(plan[plan.len() - 1]);
     let steering = if (target - state.pose.at).length() > 1.0 {
         pursue(state.pose, target)

@@ -62,7 +62,11 @@ impl World {
     /// The next light on the ego's route: metres from its front to the stop line, and what it shows.
     pub fn next_light(&self) -> Option<(f64, LightState)> {
         let front = self.ego_s + LENGTH / 2.0;
-        let next = self.route().lights.iter().find(|&&(s, _)| s > front - 1.0)?;
+        let next = self
+            .route()
+            .lights
+            .iter()
+            .find(|&&(s, _)| s > front - 1.0)?;
         let state = self.map().lights[next.1].state(self.time());
         Some((next.0 - front, state))
     }
@@ -105,7 +109,9 @@ impl World {
         let own = self.ego.footprint();
         let actors = self.actors().into_iter();
         let statics = self.scene.statics();
-        actors.chain(statics).find(|body| body.footprint.intersects(&own))
+        actors
+            .chain(statics)
+            .find(|body| body.footprint.intersects(&own))
     }
 
     /// How far the middle of the ego is ahead of its rear axle.

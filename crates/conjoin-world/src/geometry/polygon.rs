@@ -26,7 +26,10 @@ impl Polygon {
                 Vec2::new(pick(found.x, p.x), pick(found.y, p.y))
             })
         };
-        let (least, most) = (fold(f64::min, f64::INFINITY), fold(f64::max, f64::NEG_INFINITY));
+        let (least, most) = (
+            fold(f64::min, f64::INFINITY),
+            fold(f64::max, f64::NEG_INFINITY),
+        );
         Self {
             points,
             least,
@@ -77,7 +80,14 @@ mod tests {
 
     #[test]
     fn straights_keep_only_their_ends() {
-        let ring = [(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 2.0), (1.0, 2.0), (0.0, 2.0)];
+        let ring = [
+            (0.0, 0.0),
+            (1.0, 0.0),
+            (2.0, 0.0),
+            (2.0, 2.0),
+            (1.0, 2.0),
+            (0.0, 2.0),
+        ];
         let polygon = Polygon::new(ring.map(|(x, y)| Vec2::new(x, y)).to_vec());
         assert_eq!(polygon.points().len(), 4);
         assert!(polygon.contains(Vec2::new(1.0, 1.9)));

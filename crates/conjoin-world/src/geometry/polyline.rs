@@ -189,8 +189,7 @@ impl Tracer {
 
     /// Turns by an angle (positive: left) on a circle of this radius.
     pub fn arc(mut self, radius: f64, angle: f64) -> Self {
-        let centre =
-            self.pose.at + Vec2::unit(self.pose.heading).left() * radius.copysign(angle);
+        let centre = self.pose.at + Vec2::unit(self.pose.heading).left() * radius.copysign(angle);
         let arm = self.pose.at - centre;
         let pieces = (radius * angle.abs() / PEN_STEP).ceil().max(1.0) as usize;
         for i in 1..=pieces {
@@ -263,9 +262,19 @@ mod tests {
     #[test]
     fn projection_inverts_the_place_beside_the_line() {
         let line = bend();
-        for (s, d) in [(3.0, 1.5), (28.0, -2.0), (28.0, 2.0), (50.0, 0.5), (-2.0, 1.0), (58.0, -1.0)] {
+        for (s, d) in [
+            (3.0, 1.5),
+            (28.0, -2.0),
+            (28.0, 2.0),
+            (50.0, 0.5),
+            (-2.0, 1.0),
+            (58.0, -1.0),
+        ] {
             let found = line.project(line.beside(s, d).at);
-            assert!((found.s - s).abs() < 0.15 && (found.d - d).abs() < 0.05, "{s} {d} {found:?}");
+            assert!(
+                (found.s - s).abs() < 0.15 && (found.d - d).abs() < 0.05,
+                "{s} {d} {found:?}"
+            );
         }
     }
 

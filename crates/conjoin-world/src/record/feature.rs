@@ -113,13 +113,20 @@ impl Feature {
         let place = format!("meta/info.json: features.{name}");
         let dtype = value["dtype"].as_str().unwrap_or("nothing");
         let kind = FeatureKind::named(dtype).ok_or_else(|| {
-            WorldError::format(format!("{place}.dtype"), dtype, "image, float32, int64 or bool")
+            WorldError::format(
+                format!("{place}.dtype"),
+                dtype,
+                "image, float32, int64 or bool",
+            )
         })?;
         let shape: Option<Vec<usize>> = value["shape"]
             .as_array()
             .and_then(|dims| dims.iter().map(|d| Some(d.as_u64()? as usize)).collect());
         let names = value["names"].as_array().map_or(Vec::new(), |names| {
-            names.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect()
+            names
+                .iter()
+                .filter_map(|n| n.as_str().map(str::to_owned))
+                .collect()
         });
         Ok(Self {
             name: name.to_owned(),
@@ -148,17 +155,35 @@ impl Frame {
             let found = match feature.kind {
                 FeatureKind::Image => {
                     let image = self.images.get(&feature.name);
-                    image.map(|image| vec![image.height, image.width, image.rgb.len() / (image.height * image.width).max(1)])
+                    image.map(|image| {
+                        vec![
+                            image.height,
+                            image.width,
+                            image.rgb.len() / (image.height * image.width).max(1),
+                        ]
+                    })
                 }
-                _ => self.values.get(&feature.name).map(|values| vec![values.len()]),
+                _ => self
+                    .values
+                    .get(&feature.name)
+                    .map(|values| vec![values.len()]),
             };
             if found.as_ref() != Some(&feature.shape) {
                 let found = found.map_or("nothing".to_owned(), |f| format!("shape {f:?}"));
-                return Err(WorldError::format(place, found, format!("shape {:?}", feature.shape)));
+                return Err(WorldError::format(
+                    place,
+                    found,
+                    format!("shape {:?}", feature.shape),
+                ));
             }
         }
         let known = |name: &String| features.iter().any(|f| f.name == *name);
-        if let Some(name) = self.images.keys().chain(self.values.keys()).find(|n| !known(n)) {
+        if let Some(name) = self
+            .images
+            .keys()
+            .chain(self.values.keys())
+            .find(|n| !known(n))
+        {
             let names: Vec<&str> = features.iter().map(|f| f.name.as_str()).collect();
             return Err(WorldError::format(
                 "frame",

@@ -83,7 +83,8 @@ pub fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), WorldError>
 fn write_json(path: &Path, value: &Value) -> Result<(), WorldError> {
     replace(path, |file| {
         let text = format!("{value:#}\n");
-        file.write_all(text.as_bytes()).map_err(|e| WorldError::io(path, e))
+        file.write_all(text.as_bytes())
+            .map_err(|e| WorldError::io(path, e))
     })
 }
 
@@ -102,12 +103,19 @@ pub fn write(
         }
     }
     write_parquet(&root.join("meta/tasks.parquet"), &task_table(&tasks)?)?;
-    write_parquet(&root.join("meta/episodes").join(place(0)), &episode_table(episodes)?)?;
-    let stats: Map<String, Value> =
-        stats.iter().map(|(name, stats)| (name.clone(), stats.to_json())).collect();
+    write_parquet(
+        &root.join("meta/episodes").join(place(0)),
+        &episode_table(episodes)?,
+    )?;
+    let stats: Map<String, Value> = stats
+        .iter()
+        .map(|(name, stats)| (name.clone(), stats.to_json()))
+        .collect();
     write_json(&root.join("meta/stats.json"), &Value::Object(stats))?;
-    let described: Map<String, Value> =
-        features.iter().map(|f| (f.name.clone(), f.to_json())).collect();
+    let described: Map<String, Value> = features
+        .iter()
+        .map(|f| (f.name.clone(), f.to_json()))
+        .collect();
     let frames: u64 = episodes.iter().map(|row| row.length).sum();
     // Last, so that whoever sees it finds the rest.
     write_json(
@@ -180,10 +188,19 @@ fn episode_table(episodes: &[EpisodeRow]) -> Result<RecordBatch, WorldError> {
         ("episode_index", number(&|i, _| i as i64)),
         ("tasks", Arc::new(tasks.finish())),
         ("length", number(&|_, row| row.length as i64)),
-        ("data/chunk_index", number(&|_, row| (row.file / CHUNK) as i64)),
-        ("data/file_index", number(&|_, row| (row.file % CHUNK) as i64)),
+        (
+            "data/chunk_index",
+            number(&|_, row| (row.file / CHUNK) as i64),
+        ),
+        (
+            "data/file_index",
+            number(&|_, row| (row.file % CHUNK) as i64),
+        ),
         ("dataset_from_index", number(&|_, row| row.start as i64)),
-        ("dataset_to_index", number(&|_, row| (row.start + row.length) as i64)),
+        (
+            "dataset_to_index",
+            number(&|_, row| (row.start + row.length) as i64),
+        ),
         ("meta/episodes/chunk_index", number(&|_, _| 0)),
         ("meta/episodes/file_index", number(&|_, _| 0)),
     ];
@@ -191,5 +208,8 @@ fn episode_table(episodes: &[EpisodeRow]) -> Result<RecordBatch, WorldError> {
         .iter()
         .map(|(name, column)| Field::new(*name, column.data_type().clone(), true))
         .collect();
-    table(Schema::new(fields), columns.into_iter().map(|(_, column)| column).collect())
+    table(
+        Schema::new(fields),
+        columns.into_iter().map(|(_, column)| column).collect(),
+    )
 }

@@ -31,7 +31,11 @@ struct Place {
 }
 
 fn broken(path: &Path, error: impl std::fmt::Display) -> WorldError {
-    WorldError::format(path.display().to_string(), error.to_string(), "a parquet file")
+    WorldError::format(
+        path.display().to_string(),
+        error.to_string(),
+        "a parquet file",
+    )
 }
 
 impl Recording {
@@ -51,9 +55,9 @@ impl Recording {
             let found = format!("codebase_version {version}");
             return Err(WorldError::format(&place, found, VERSION));
         }
-        let described = info["features"].as_object().ok_or_else(|| {
-            WorldError::format(&place, "no features", "a table of features")
-        })?;
+        let described = info["features"]
+            .as_object()
+            .ok_or_else(|| WorldError::format(&place, "no features", "a table of features"))?;
         let features = described
             .iter()
             .map(|(name, value)| Feature::from_json(name, value))
@@ -67,7 +71,11 @@ impl Recording {
         recording.find(root, info["total_episodes"].as_u64().unwrap_or(0) as usize);
         if recording.episodes.is_empty() {
             let found = recording.notice.unwrap_or_else(|| "no episode".to_owned());
-            return Err(WorldError::format(root.display().to_string(), found, "a whole episode"));
+            return Err(WorldError::format(
+                root.display().to_string(),
+                found,
+                "a whole episode",
+            ));
         }
         Ok(recording)
     }
@@ -191,16 +199,21 @@ fn episodes_of(path: &Path, first: usize) -> Result<(Vec<Place>, Option<String>)
         .map(|(root, _)| root)
         .collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-    let reader = builder.with_projection(mask).build().map_err(|e| broken(path, e))?;
+    let reader = builder
+        .with_projection(mask)
+        .build()
+        .map_err(|e| broken(path, e))?;
     let (mut found, mut row, mut start) = (Vec::new(), 0, 0);
     for batch in reader {
         let batch = batch.map_err(|e| broken(path, e))?;
-        let (Some(index), Some(done)) =
-            (batch.column_by_name("episode_index"), batch.column_by_name("next.done"))
-        else {
+        let (Some(index), Some(done)) = (
+            batch.column_by_name("episode_index"),
+            batch.column_by_name("next.done"),
+        ) else {
             return Err(broken(path, "no episode_index or next.done"));
         };
-        let (Some(index), Some(done)) = (index.as_primitive_opt::<Int64Type>(), done.as_boolean_opt())
+        let (Some(index), Some(done)) =
+            (index.as_primitive_opt::<Int64Type>(), done.as_boolean_opt())
         else {
             return Err(broken(path, "episode_index or next.done of another type"));
         };
@@ -235,9 +248,15 @@ fn read(
     let name = &feature.name;
     let wrong = |found: String| {
         let place = format!("{}: row {row}, feature {name}", path.display());
-        WorldError::format(place, found, format!("{} {:?}", feature.kind.name(), feature.shape))
+        WorldError::format(
+            place,
+            found,
+            format!("{} {:?}", feature.kind.name(), feature.shape),
+        )
     };
-    let column = batch.column_by_name(name).ok_or_else(|| wrong("no column".to_owned()))?;
+    let column = batch
+        .column_by_name(name)
+        .ok_or_else(|| wrong("no column".to_owned()))?;
     let other = || wrong(column.data_type().to_string());
     let values: Vec<f32> = match feature.kind {
         FeatureKind::Image => {
@@ -245,7 +264,11 @@ fn read(
                 .as_struct_opt()
                 .and_then(|parts| parts.column_by_name("bytes").cloned())
                 .ok_or_else(other)?;
-            let bytes = bytes.as_binary_opt::<i32>().ok_or_else(other)?.value(row).to_vec();
+            let bytes = bytes
+                .as_binary_opt::<i32>()
+                .ok_or_else(other)?
+                .value(row)
+                .to_vec();
             let decoded = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png)
                 .map_err(|e| wrong(e.to_string()))?
                 .to_rgb8();
@@ -254,17 +277,29 @@ fn read(
                 return Err(wrong(format!("an image of shape [{height}, {width}, 3]")));
             }
             let rgb = decoded.into_raw();
-            frame.images.insert(name.clone(), Image { width, height, rgb });
+            frame
+                .images
+                .insert(name.clone(), Image { width, height, rgb });
             return Ok(());
         }
         FeatureKind::Int64 => {
-            vec![column.as_primitive_opt::<Int64Type>().ok_or_else(other)?.value(row) as f32]
+            vec![
+                column
+                    .as_primitive_opt::<Int64Type>()
+                    .ok_or_else(other)?
+                    .value(row) as f32,
+            ]
         }
-        FeatureKind::Bool => vec![f32::from(column.as_boolean_opt().ok_or_else(other)?.value(row))],
+        FeatureKind::Bool => vec![f32::from(
+            column.as_boolean_opt().ok_or_else(other)?.value(row),
+        )],
         FeatureKind::Float32 => match column.as_primitive_opt::<Float32Type>() {
             Some(plain) => vec![plain.value(row)],
             None => {
-                let cell = column.as_fixed_size_list_opt().ok_or_else(other)?.value(row);
+                let cell = column
+                    .as_fixed_size_list_opt()
+                    .ok_or_else(other)?
+                    .value(row);
                 let cell = cell.as_primitive_opt::<Float32Type>().ok_or_else(other)?;
                 cell.values().to_vec()
             }

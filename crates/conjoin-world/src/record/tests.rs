@@ -16,15 +16,21 @@ fn features() -> Vec<Feature> {
 
 fn frame(episode: usize, step: usize) -> Frame {
     let mut frame = Frame::default();
-    let rgb = (0..16 * 32 * 3).map(|i| ((i * 7 + step * 31 + episode * 17) % 256) as u8).collect();
+    let rgb = (0..16 * 32 * 3)
+        .map(|i| ((i * 7 + step * 31 + episode * 17) % 256) as u8)
+        .collect();
     let image = Image {
         width: 32,
         height: 16,
         rgb,
     };
-    frame.images.insert("observation.images.front".to_owned(), image);
+    frame
+        .images
+        .insert("observation.images.front".to_owned(), image);
     let t = step as f32;
-    frame.values.insert("observation.state".to_owned(), vec![t, -t, episode as f32]);
+    frame
+        .values
+        .insert("observation.state".to_owned(), vec![t, -t, episode as f32]);
     frame.values.insert("action".to_owned(), vec![0.5 * t, 1.0]);
     frame.values.insert("speed".to_owned(), vec![t + 0.25]);
     frame
@@ -41,7 +47,9 @@ fn record(root: &Path) {
         for step in 0..3 + episode {
             recorder.push(frame(episode, step)).unwrap();
         }
-        recorder.end_episode(["drive", "park"][episode % 2]).unwrap();
+        recorder
+            .end_episode(["drive", "park"][episode % 2])
+            .unwrap();
     }
     recorder.finish().unwrap();
 }
@@ -90,7 +98,10 @@ fn a_truncated_file_leaves_the_episodes_before_it() {
     let recording = Recording::open(folder.path()).unwrap();
     holds(&recording, 2);
     let notice = recording.notice().unwrap();
-    assert!(notice.starts_with("the recording was cut short: 2 of 5 episodes are whole"), "{notice}");
+    assert!(
+        notice.starts_with("the recording was cut short: 2 of 5 episodes are whole"),
+        "{notice}"
+    );
     assert!(notice.contains("file-001.parquet"), "{notice}");
 }
 
@@ -111,7 +122,11 @@ fn a_recorder_that_never_ends_leaves_its_complete_files() {
     recorder.push(frame(3, 0)).unwrap();
     // As after a kill: nothing more is run, and a file was under way.
     std::mem::forget(recorder);
-    fs::write(folder.path().join("data/chunk-000/file-001.partial"), b"PAR1").unwrap();
+    fs::write(
+        folder.path().join("data/chunk-000/file-001.partial"),
+        b"PAR1",
+    )
+    .unwrap();
     let recording = Recording::open(folder.path()).unwrap();
     holds(&recording, 2);
     assert!(recording.notice().unwrap().contains("file-001.partial"));
@@ -144,7 +159,13 @@ fn wrong_frames_and_folders_are_refused() {
     );
     let mut wrong = frame(0, 0);
     wrong.values.insert("extra".to_owned(), vec![1.0]);
-    assert!(recorder.push(wrong).unwrap_err().to_string().contains("feature extra"));
+    assert!(
+        recorder
+            .push(wrong)
+            .unwrap_err()
+            .to_string()
+            .contains("feature extra")
+    );
     drop(recorder);
     fs::write(folder.path().join("x"), "x").unwrap();
     let refused = Recorder::create(folder.path(), features(), RecorderConfig::default());

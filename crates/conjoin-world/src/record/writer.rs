@@ -64,7 +64,11 @@ impl Recorder {
         let held = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
         if held {
             let place = root.display().to_string();
-            return Err(WorldError::format(place, "files", "an empty folder or none"));
+            return Err(WorldError::format(
+                place,
+                "files",
+                "an empty folder or none",
+            ));
         }
         fs::create_dir_all(root).map_err(|e| WorldError::io(root, e))?;
         let stats = features
@@ -104,7 +108,8 @@ impl Recorder {
     /// The file or the metadata cannot be written.
     pub fn end_episode(&mut self, task: &str) -> Result<(), WorldError> {
         if !self.running.is_empty() {
-            self.waiting.push((task.to_owned(), std::mem::take(&mut self.running)));
+            self.waiting
+                .push((task.to_owned(), std::mem::take(&mut self.running)));
         }
         if self.waiting.len() >= self.config.episodes_per_file.max(1) {
             self.write_file()?;
@@ -245,7 +250,11 @@ fn images(feature: &Feature, frames: &[&Frame]) -> Result<ArrayRef, WorldError> 
         paths.append_null();
     }
     let DataType::Struct(fields) = feature.field().data_type().clone() else {
-        return Err(WorldError::format("image column", "another type", "a struct"));
+        return Err(WorldError::format(
+            "image column",
+            "another type",
+            "a struct",
+        ));
     };
     let parts: Vec<ArrayRef> = vec![Arc::new(bytes.finish()), Arc::new(paths.finish())];
     let column = StructArray::try_new(fields, parts, None).map_err(|e| mismatch(&e))?;
@@ -253,7 +262,9 @@ fn images(feature: &Feature, frames: &[&Frame]) -> Result<ArrayRef, WorldError> 
 }
 
 fn vectors(feature: &Feature, frames: &[&Frame]) -> Result<ArrayRef, WorldError> {
-    let values = frames.iter().filter_map(|frame| frame.values.get(&feature.name));
+    let values = frames
+        .iter()
+        .filter_map(|frame| frame.values.get(&feature.name));
     let flat = Float32Array::from_iter_values(values.flatten().copied());
     Ok(match feature.field().data_type().clone() {
         DataType::FixedSizeList(item, size) => {

@@ -67,7 +67,11 @@ impl RigConfig {
     fn camera(&self, name: &'static str, position: Vec3, yaw: f64) -> Camera {
         let focal = self.width as f64 / 2.0 / (self.field_of_view.to_radians() / 2.0).tan();
         let pitch = 5.0_f64.to_radians();
-        let forward = [yaw.cos() * pitch.cos(), yaw.sin() * pitch.cos(), -pitch.sin()];
+        let forward = [
+            yaw.cos() * pitch.cos(),
+            yaw.sin() * pitch.cos(),
+            -pitch.sin(),
+        ];
         let right = [yaw.sin(), -yaw.cos(), 0.0];
         let down = [
             forward[1] * right[2] - forward[2] * right[1],
@@ -177,6 +181,9 @@ mod tests {
             ..RigConfig::default()
         };
         let message = wrong.rig().unwrap_err().to_string();
-        assert_eq!(message, "option `width`: found 1000, expected a number from 32 to 256");
+        assert_eq!(
+            message,
+            "option `width`: found 1000, expected a number from 32 to 256"
+        );
     }
 }

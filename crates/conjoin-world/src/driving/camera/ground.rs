@@ -39,13 +39,17 @@ impl Level {
         for y in 0..height {
             for x in 0..width {
                 let at = |i: usize, j: usize| {
-                    let (x, y) = ((2 * x + i).min(self.width - 1), (2 * y + j).min(self.height - 1));
+                    let (x, y) = (
+                        (2 * x + i).min(self.width - 1),
+                        (2 * y + j).min(self.height - 1),
+                    );
                     self.texels[y * self.width + x]
                 };
                 let four = [at(0, 0), at(1, 0), at(0, 1), at(1, 1)];
-                texels.push([0, 1, 2].map(|c| {
-                    (four.iter().map(|t| u16::from(t[c])).sum::<u16>() / 4) as u8
-                }));
+                texels.push(
+                    [0, 1, 2]
+                        .map(|c| (four.iter().map(|t| u16::from(t[c])).sum::<u16>() / 4) as u8),
+                );
             }
         }
         Self {
@@ -69,7 +73,9 @@ impl Ground {
     pub fn paint(map: &RoadMap) -> Self {
         let points = || map.lanes.iter().flat_map(|lane| lane.outline.points());
         let fold = |pick: fn(f64, f64) -> f64, start: f64| {
-            points().fold(Vec2::new(start, start), |f, p| Vec2::new(pick(f.x, p.x), pick(f.y, p.y)))
+            points().fold(Vec2::new(start, start), |f, p| {
+                Vec2::new(pick(f.x, p.x), pick(f.y, p.y))
+            })
         };
         let border = Vec2::new(BORDER, BORDER);
         let least = fold(f64::min, f64::INFINITY) - border;
@@ -80,7 +86,8 @@ impl Ground {
         for y in 0..height {
             for x in 0..width {
                 // Patches of several sizes, so that the grass is not one colour.
-                let shade = 7.0 * grain(x, y) + 9.0 * grain(x / 9, y / 9) + 8.0 * grain(x / 40, y / 40);
+                let shade =
+                    7.0 * grain(x, y) + 9.0 * grain(x / 9, y / 9) + 8.0 * grain(x / 40, y / 40);
                 texels.push(GRASS.map(|c| (c + shade) as u8));
             }
         }
@@ -107,7 +114,12 @@ impl Ground {
                 let end = lane.centre.length();
                 let half = lane.width / 2.0 - 0.15;
                 let corner = |s: f64, d: f64| lane.centre.beside(end - s, d).at;
-                let bar = [corner(0.8, half), corner(0.8, -half), corner(0.2, -half), corner(0.2, half)];
+                let bar = [
+                    corner(0.8, half),
+                    corner(0.8, -half),
+                    corner(0.2, -half),
+                    corner(0.2, half),
+                ];
                 ground.fill(&bar, PAINT, 3.0);
             }
         }
@@ -126,7 +138,11 @@ impl Ground {
         let origin = self.origin;
         let level = &mut self.levels[0];
         let local: Vec<Vec2> = ring.iter().map(|&p| (p - origin) * (1.0 / TEXEL)).collect();
-        let low = local.iter().map(|p| p.y).fold(f64::INFINITY, f64::min).max(0.0) as usize;
+        let low = local
+            .iter()
+            .map(|p| p.y)
+            .fold(f64::INFINITY, f64::min)
+            .max(0.0) as usize;
         let high = local.iter().map(|p| p.y).fold(0.0, f64::max) as usize;
         let mut cuts = Vec::new();
         for y in low..=high.min(level.height - 1) {
@@ -162,12 +178,20 @@ impl Ground {
         let step = 1.0;
         let pieces = (centre.length() / step).ceil() as usize;
         for i in 0..pieces {
-            let (from, to) = (i as f64 * step, ((i + 1) as f64 * step).min(centre.length()));
+            let (from, to) = (
+                i as f64 * step,
+                ((i + 1) as f64 * step).min(centre.length()),
+            );
             if dash.is_some_and(|(on, period)| from % period >= on) {
                 continue;
             }
             let corner = |s: f64, side: f64| centre.beside(s, d + side).at;
-            let piece = [corner(from, 0.12), corner(to, 0.12), corner(to, -0.12), corner(from, -0.12)];
+            let piece = [
+                corner(from, 0.12),
+                corner(to, 0.12),
+                corner(to, -0.12),
+                corner(from, -0.12),
+            ];
             self.fill(&piece, colour, 3.0);
         }
     }
@@ -181,7 +205,11 @@ impl Ground {
             let start = from + along * (i as f64 + 0.2);
             let end = start + along * 0.5;
             if map.drivable(start.lerp(end, 0.5)) {
-                self.fill(&[start + aside, end + aside, end - aside, start - aside], PAINT, 3.0);
+                self.fill(
+                    &[start + aside, end + aside, end - aside, start - aside],
+                    PAINT,
+                    3.0,
+                );
             }
         }
     }
@@ -218,8 +246,14 @@ mod tests {
         };
         let lane = &map.lanes[1];
         assert!(near(ground.colour(lane.centre.at(30.0).at, 0.1), ASPHALT));
-        assert!(near(ground.colour(lane.centre.beside(30.0, -1.65).at, 0.1), PAINT));
-        assert!(near(ground.colour(lane.centre.beside(30.0, -8.0).at, 0.1), GRASS));
+        assert!(near(
+            ground.colour(lane.centre.beside(30.0, -1.65).at, 0.1),
+            PAINT
+        ));
+        assert!(near(
+            ground.colour(lane.centre.beside(30.0, -8.0).at, 0.1),
+            GRASS
+        ));
         // From far away the edge is mixed with what is beside it.
         let far = ground.colour(lane.centre.beside(30.0, -1.65).at, 3.0);
         assert!(!near(far, PAINT), "{far:?}");

@@ -64,12 +64,19 @@ impl Photographer {
     pub fn new(config: RigConfig, world: &World) -> Result<Self, WorldError> {
         let scene = &world.scene;
         let (from, height) = scene.sun;
-        let numbered = || scene.occluders.iter().zip(super::scene::Scene::FIRST_STATIC..);
+        let numbered = || {
+            scene
+                .occluders
+                .iter()
+                .zip(super::scene::Scene::FIRST_STATIC..)
+        };
         let mut rng = stream(scene.episode.seed, "light", &[]);
         Ok(Self {
             rig: config.rig()?,
             ground: Ground::paint(&scene.map),
-            fixed: numbered().flat_map(|(o, id)| model::of_occluder(o, id)).collect(),
+            fixed: numbered()
+                .flat_map(|(o, id)| model::of_occluder(o, id))
+                .collect(),
             shadows: numbered().map(|(o, _)| (o.footprint, o.height)).collect(),
             sun: [
                 from.cos() * height.cos(),
@@ -100,8 +107,13 @@ impl Photographer {
             .collect();
         for lane in &world.map().lanes {
             if let Some(light) = lane.light {
-                let pole = lane.centre.beside(lane.centre.length() + 0.6, -lane.width / 2.0 - 0.7);
-                blocks.extend(model::of_light(pole, world.map().lights[light].state(world.time())));
+                let pole = lane
+                    .centre
+                    .beside(lane.centre.length() + 0.6, -lane.width / 2.0 - 0.7);
+                blocks.extend(model::of_light(
+                    pole,
+                    world.map().lights[light].state(world.time()),
+                ));
             }
         }
         blocks.extend(self.fixed.iter().copied());
@@ -147,7 +159,11 @@ impl Photographer {
                     let at = ego.to_world(start) + world * way;
                     let extent = way / camera.intrinsics[0][0] * 1.5;
                     let dark = shadows.iter().any(|shadow| shadow.covers(at));
-                    let light = if dark { 0.5 } else { 0.62 + 0.38 * self.sun[2] as f32 };
+                    let light = if dark {
+                        0.5
+                    } else {
+                        0.62 + 0.38 * self.sun[2] as f32
+                    };
                     self.haze(self.ground.colour(at, extent).map(|c| c * light), way)
                 } else {
                     self.sky(world * (1.0 / length), ray[2] / length)
@@ -174,17 +190,33 @@ impl Photographer {
         let (wsin, wcos) = block.pose.heading.sin_cos();
         for index in 0..5 {
             let (corners, normal) = model::face(block, index);
-            let turned = [cos * normal[0] - sin * normal[1], sin * normal[0] + cos * normal[1], normal[2]];
+            let turned = [
+                cos * normal[0] - sin * normal[1],
+                sin * normal[0] + cos * normal[1],
+                normal[2],
+            ];
             let at = to_ego(corners[0]);
             let away = [0, 1, 2].map(|i| camera.position[i] - at[i]);
             if calibration::dot(turned, away) <= 0.0 {
                 continue;
             }
-            let world = [wcos * normal[0] - wsin * normal[1], wsin * normal[0] + wcos * normal[1], normal[2]];
+            let world = [
+                wcos * normal[0] - wsin * normal[1],
+                wsin * normal[0] + wcos * normal[1],
+                normal[2],
+            ];
             let lit = calibration::dot(world, self.sun).max(0.0) as f32;
             let light = 0.55 + 0.5 * lit;
-            let wide = if index % 2 == 0 { block.width } else { block.length };
-            let high = if index == 4 { block.length } else { block.top - block.bottom };
+            let wide = if index % 2 == 0 {
+                block.width
+            } else {
+                block.length
+            };
+            let high = if index == 4 {
+                block.length
+            } else {
+                block.top - block.bottom
+            };
             let uv = [[0.0, 0.0], [wide, 0.0], [wide, high], [0.0, high]];
             let face: Vec<Corner> = corners
                 .iter()
@@ -280,7 +312,10 @@ impl Shadow {
         }
         let p = self.pose.to_local(point);
         let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
-        for (at, way, half) in [(p.x, self.reach.x, self.half.x), (p.y, self.reach.y, self.half.y)] {
+        for (at, way, half) in [
+            (p.x, self.reach.x, self.half.x),
+            (p.y, self.reach.y, self.half.y),
+        ] {
             if way.abs() < 1e-9 {
                 if at.abs() > half {
                     return false;

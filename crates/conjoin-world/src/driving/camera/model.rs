@@ -14,7 +14,9 @@ pub enum Skin {
     /// Rows of dark windows.
     Windows,
     /// A car's body: lamps at front (white) and rear (red).
-    Lamps { braking: bool },
+    Lamps {
+        braking: bool,
+    },
     /// Leaves.
     Leaves,
 }
@@ -87,7 +89,15 @@ pub fn of_body(body: &Body, braking: bool) -> Vec<Block> {
             let top = body.height;
             vec![
                 part(0.3, 0.36, 0.0, 0.0, 0.85, [52.0, 56.0, 76.0], Skin::Plain),
-                part(0.34, 0.5, 0.0, 0.85, top - 0.28, pick(&CLOTHES, look), Skin::Plain),
+                part(
+                    0.34,
+                    0.5,
+                    0.0,
+                    0.85,
+                    top - 0.28,
+                    pick(&CLOTHES, look),
+                    Skin::Plain,
+                ),
                 part(0.24, 0.22, 0.0, top - 0.28, top, skin, Skin::Plain),
             ]
         }
@@ -103,11 +113,51 @@ pub fn of_body(body: &Body, braking: bool) -> Vec<Block> {
             let glass = [46.0, 56.0, 66.0];
             let wheel = [24.0, 24.0, 26.0];
             vec![
-                part(length * 0.24, width * 1.01, length * 0.3, 0.0, 0.34, wheel, Skin::Plain),
-                part(length * 0.24, width * 1.01, -length * 0.3, 0.0, 0.34, wheel, Skin::Plain),
-                part(length, width, 0.0, 0.28, waist, paint, Skin::Lamps { braking }),
-                part(cabin, width * 0.86, ahead, waist, body.height - 0.08, glass, Skin::Plain),
-                part(cabin * 0.8, width * 0.8, ahead, body.height - 0.08, body.height, paint, Skin::Plain),
+                part(
+                    length * 0.24,
+                    width * 1.01,
+                    length * 0.3,
+                    0.0,
+                    0.34,
+                    wheel,
+                    Skin::Plain,
+                ),
+                part(
+                    length * 0.24,
+                    width * 1.01,
+                    -length * 0.3,
+                    0.0,
+                    0.34,
+                    wheel,
+                    Skin::Plain,
+                ),
+                part(
+                    length,
+                    width,
+                    0.0,
+                    0.28,
+                    waist,
+                    paint,
+                    Skin::Lamps { braking },
+                ),
+                part(
+                    cabin,
+                    width * 0.86,
+                    ahead,
+                    waist,
+                    body.height - 0.08,
+                    glass,
+                    Skin::Plain,
+                ),
+                part(
+                    cabin * 0.8,
+                    width * 0.8,
+                    ahead,
+                    body.height - 0.08,
+                    body.height,
+                    paint,
+                    Skin::Plain,
+                ),
             ]
         }
     }
@@ -127,10 +177,20 @@ pub fn of_occluder(occluder: &Occluder, id: u32) -> Vec<Block> {
     };
     match occluder.kind {
         OccluderKind::Building => {
-            vec![block(pick(&WALLS, occluder.look), Skin::Windows, 0.0, occluder.height)]
+            vec![block(
+                pick(&WALLS, occluder.look),
+                Skin::Windows,
+                0.0,
+                occluder.height,
+            )]
         }
         OccluderKind::Hedge => {
-            vec![block([58.0, 92.0, 46.0], Skin::Leaves, 0.0, occluder.height)]
+            vec![block(
+                [58.0, 92.0, 46.0],
+                Skin::Leaves,
+                0.0,
+                occluder.height,
+            )]
         }
         OccluderKind::Van => {
             let body = Body {
@@ -187,7 +247,11 @@ pub fn texture(block: &Block, face: usize, u: f64, v: f64) -> Colour {
             block.colour.map(|c| c * shade)
         }
         Skin::Lamps { braking } if face == 0 || face == 2 => {
-            let across = if face == 0 || face == 2 { block.width } else { block.length };
+            let across = if face == 0 || face == 2 {
+                block.width
+            } else {
+                block.length
+            };
             let side = u < across * 0.24 || u > across * 0.76;
             let height = block.top - block.bottom;
             if side && v > height * 0.5 && v < height * 0.85 {
@@ -210,10 +274,25 @@ pub fn face(block: &Block, index: usize) -> ([Vec3; 4], Vec3) {
     let (x, y) = (block.length / 2.0, block.width / 2.0);
     let (b, t) = (block.bottom, block.top);
     match index {
-        0 => ([[x, -y, b], [x, y, b], [x, y, t], [x, -y, t]], [1.0, 0.0, 0.0]),
-        1 => ([[x, y, b], [-x, y, b], [-x, y, t], [x, y, t]], [0.0, 1.0, 0.0]),
-        2 => ([[-x, y, b], [-x, -y, b], [-x, -y, t], [-x, y, t]], [-1.0, 0.0, 0.0]),
-        3 => ([[-x, -y, b], [x, -y, b], [x, -y, t], [-x, -y, t]], [0.0, -1.0, 0.0]),
-        _ => ([[x, -y, t], [x, y, t], [-x, y, t], [-x, -y, t]], [0.0, 0.0, 1.0]),
+        0 => (
+            [[x, -y, b], [x, y, b], [x, y, t], [x, -y, t]],
+            [1.0, 0.0, 0.0],
+        ),
+        1 => (
+            [[x, y, b], [-x, y, b], [-x, y, t], [x, y, t]],
+            [0.0, 1.0, 0.0],
+        ),
+        2 => (
+            [[-x, y, b], [-x, -y, b], [-x, -y, t], [-x, y, t]],
+            [-1.0, 0.0, 0.0],
+        ),
+        3 => (
+            [[-x, -y, b], [x, -y, b], [x, -y, t], [-x, -y, t]],
+            [0.0, -1.0, 0.0],
+        ),
+        _ => (
+            [[x, -y, t], [x, y, t], [-x, y, t], [-x, -y, t]],
+            [0.0, 0.0, 1.0],
+        ),
     }
 }

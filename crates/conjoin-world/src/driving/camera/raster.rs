@@ -163,7 +163,11 @@ mod tests {
         canvas.polygon(camera, &square(8.0, 1.0), 3, |_, _| [1.0; 3]);
         let found = canvas.owners.iter().filter(|&&o| o == 3).count() as f64;
         let side = camera.intrinsics[0][0] * 2.0 / 8.0;
-        assert!((found - side * side).abs() < 2.0 * side, "{found} {}", side * side);
+        assert!(
+            (found - side * side).abs() < 2.0 * side,
+            "{found} {}",
+            side * side
+        );
     }
 
     #[test]

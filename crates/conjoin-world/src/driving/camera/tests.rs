@@ -26,7 +26,11 @@ fn mean(image: &Image, x: std::ops::Range<usize>, y: std::ops::Range<usize>) -> 
 #[test]
 fn the_same_moment_gives_the_same_images() {
     let world = world("junction-0", 3);
-    let shoot = |world: &World| Photographer::new(RigConfig::default(), world).unwrap().shoot(world);
+    let shoot = |world: &World| {
+        Photographer::new(RigConfig::default(), world)
+            .unwrap()
+            .shoot(world)
+    };
     assert_eq!(shoot(&world), shoot(&world));
     let mut later = world.clone();
     later.tick += 1;
@@ -37,9 +41,14 @@ fn the_same_moment_gives_the_same_images() {
 fn sky_is_above_and_road_below() {
     let mut world = world("straight-2", 1);
     world.cars.clear();
-    let shots = Photographer::new(RigConfig::default(), &world).unwrap().shoot(&world);
+    let shots = Photographer::new(RigConfig::default(), &world)
+        .unwrap()
+        .shoot(&world);
     let front = &shots.images[0];
-    assert_eq!((front.width, front.height, front.rgb.len()), (64, 32, 64 * 32 * 3));
+    assert_eq!(
+        (front.width, front.height, front.rgb.len()),
+        (64, 32, 64 * 32 * 3)
+    );
     let (above, below) = (mean(front, 24..40, 0..4), mean(front, 28..36, 27..32));
     assert!(above[2] > above[0] + 10.0, "{above:?}");
     assert!((below[0] - below[2]).abs() < 30.0, "{below:?}");
@@ -52,15 +61,16 @@ fn a_car_ahead_is_seen_and_one_behind_a_wall_is_not() {
     world.cars.truncate(1);
     world.pedestrians.clear();
     let place = |world: &mut World, ahead: f64| {
-        let on = world.scene.paths[world.cars[0].path].line.project(
-            world.ego.pose.to_world(Vec2::new(ahead, 0.0)),
-        );
+        let on = world.scene.paths[world.cars[0].path]
+            .line
+            .project(world.ego.pose.to_world(Vec2::new(ahead, 0.0)));
         (world.cars[0].s, world.cars[0].d) = (on.s, on.d);
     };
     place(&mut world, 15.0);
     let photographer = Photographer::new(RigConfig::default(), &world).unwrap();
     let id = world.cars[0].id;
-    let seen = |p: &Photographer, world: &World| p.shoot(world).pixels.get(&id).copied().unwrap_or(0);
+    let seen =
+        |p: &Photographer, world: &World| p.shoot(world).pixels.get(&id).copied().unwrap_or(0);
     let near = seen(&photographer, &world);
     // 1.9 m by 1.5 m at 12 m before a focal length of 46 pixels: about 40.
     assert!((20..90).contains(&near), "{near}");

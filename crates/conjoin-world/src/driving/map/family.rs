@@ -112,7 +112,10 @@ mod tests {
             assert_eq!(family.to_string().parse::<Family>().unwrap(), family);
         }
         let wrong = "roundabout-9".parse::<Family>().unwrap_err().to_string();
-        assert!(wrong.contains("found roundabout-9") && wrong.contains("roundabout-3"), "{wrong}");
+        assert!(
+            wrong.contains("found roundabout-9") && wrong.contains("roundabout-3"),
+            "{wrong}"
+        );
     }
 
     #[test]

@@ -32,7 +32,9 @@ fn straight(variant: u8) -> Layout {
         2 => ((3, 0), 3.5, 12.0),
         _ => ((3, 2), 3.2, 10.0),
     };
-    let reference = Tracer::from(Pose::new(-40.0, 0.0, 0.0)).straight(250.0).line();
+    let reference = Tracer::from(Pose::new(-40.0, 0.0, 0.0))
+        .straight(250.0)
+        .line();
     let mut build = MapBuilder::new();
     let (forth, _) = build.road(&reference, count, width, limit);
     let (left, right) = (count.1 as f64 * width + 1.5, count.0 as f64 * width + 1.5);
@@ -52,7 +54,10 @@ fn curve(variant: u8) -> Layout {
         1 => (pen.arc(32.0, -FRAC_PI_2).straight(90.0), (2, 1)),
         2 => (pen.arc(60.0, 2.0).straight(50.0), (1, 1)),
         _ => (
-            pen.arc(30.0, 1.2).straight(15.0).arc(26.0, -1.4).straight(60.0),
+            pen.arc(30.0, 1.2)
+                .straight(15.0)
+                .arc(26.0, -1.4)
+                .straight(60.0),
             (2, 1),
         ),
     };
@@ -89,7 +94,12 @@ fn merge(variant: u8) -> Layout {
     let middle = Tracer::from(meet).straight(30.0);
     let onward = middle.pose();
     let second = build.carriageway(&middle.line(), count, width, limit);
-    let third = build.carriageway(&Tracer::from(onward).straight(110.0).line(), count, width, limit);
+    let third = build.carriageway(
+        &Tracer::from(onward).straight(110.0).line(),
+        count,
+        width,
+        limit,
+    );
     for lanes in [[&first, &second], [&second, &third]] {
         for (&from, &to) in lanes[0].iter().zip(lanes[1]) {
             build.follow(from, to);
@@ -109,7 +119,9 @@ fn merge(variant: u8) -> Layout {
     let edge = usize::from(side < 0.0);
     build.lane_mut(second[taken]).markings[edge] = Marking::None;
     let main = (0..count).map(|i| vec![first[i], second[i], third[i]]);
-    let routes = std::iter::once(vec![ramp, joint, third[taken]]).chain(main).collect();
+    let routes = std::iter::once(vec![ramp, joint, third[taken]])
+        .chain(main)
+        .collect();
     Layout {
         map: build.finish(),
         routes,
@@ -182,7 +194,8 @@ fn junction(variant: u8) -> Layout {
     });
     let mut routes = Vec::new();
     for (i, from) in arms.iter().enumerate() {
-        let axis = usize::from(angles[i].rem_euclid(PI) > 0.6 && angles[i].rem_euclid(PI) < PI - 0.6);
+        let axis =
+            usize::from(angles[i].rem_euclid(PI) > 0.6 && angles[i].rem_euclid(PI) < PI - 0.6);
         for (k, &lane) in from.towards.iter().enumerate() {
             build.lane_mut(lane).light = Some(lights[axis]);
             for (j, to) in arms.iter().enumerate().filter(|&(j, _)| j != i) {
@@ -212,7 +225,11 @@ fn junction(variant: u8) -> Layout {
 }
 
 fn roundabout(variant: u8) -> Layout {
-    let even = |n: usize| (0..n).map(|i| i as f64 * TAU / n as f64).collect::<Vec<_>>();
+    let even = |n: usize| {
+        (0..n)
+            .map(|i| i as f64 * TAU / n as f64)
+            .collect::<Vec<_>>()
+    };
     let (ring, angles) = match variant {
         0 => (14.0, even(4)),
         1 => (18.0, even(4)),
@@ -295,17 +312,27 @@ mod tests {
             assert!(!layout.routes.is_empty());
             for route in &layout.routes {
                 for pair in route.windows(2) {
-                    assert!(layout.map.lanes[pair[0]].next.contains(&pair[1]), "{family}");
+                    assert!(
+                        layout.map.lanes[pair[0]].next.contains(&pair[1]),
+                        "{family}"
+                    );
                 }
                 let path = Path::new(&layout.map, route);
-                assert!(path.line.length() > 100.0, "{family}: {}", path.line.length());
+                assert!(
+                    path.line.length() > 100.0,
+                    "{family}: {}",
+                    path.line.length()
+                );
                 for s in 1..path.line.length() as usize - 1 {
                     let s = s as f64;
                     let bend = path.line.curvature(s).abs();
                     assert!(bend < 0.19, "{family} {route:?} at {s}: curvature {bend}");
                     for d in [-1.0, 0.0, 1.0] {
                         let point = path.line.beside(s, d).at;
-                        assert!(layout.map.drivable(point), "{family} {route:?} at {s}: {point:?}");
+                        assert!(
+                            layout.map.drivable(point),
+                            "{family} {route:?} at {s}: {point:?}"
+                        );
                     }
                 }
             }
@@ -314,13 +341,18 @@ mod tests {
 
     #[test]
     fn entering_traffic_gives_way() {
-        for kind in [LayoutKind::Merge, LayoutKind::Roundabout, LayoutKind::Junction] {
+        for kind in [
+            LayoutKind::Merge,
+            LayoutKind::Roundabout,
+            LayoutKind::Junction,
+        ] {
             for variant in 0..Family::VARIANTS {
                 let family = Family { kind, variant };
                 let layout = layout(family);
-                let yields = layout.routes.iter().any(|route| {
-                    !Path::new(&layout.map, route).yields.is_empty()
-                });
+                let yields = layout
+                    .routes
+                    .iter()
+                    .any(|route| !Path::new(&layout.map, route).yields.is_empty());
                 assert!(yields, "{family}");
             }
         }

@@ -42,7 +42,9 @@ impl Infraction {
 pub enum Ending {
     Goal,
     /// Whatever the ego touched; `at_fault` says whose fault it was.
-    Collision { at_fault: bool },
+    Collision {
+        at_fault: bool,
+    },
     /// No corner was on the road any more.
     LeftRoad,
     TimeLimit,
@@ -103,7 +105,10 @@ impl Referee {
             return Some(Ending::Collision { at_fault: fault });
         }
         let corners = now.ego.footprint().corners();
-        if corners.into_iter().all(|corner| !now.map().drivable(corner)) {
+        if corners
+            .into_iter()
+            .all(|corner| !now.map().drivable(corner))
+        {
             return Some(Ending::LeftRoad);
         }
         if now.ego_s >= now.scene.goal {

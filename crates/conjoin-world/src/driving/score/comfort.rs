@@ -101,7 +101,11 @@ fn savgol(signal: &[f64], window: usize, order: usize, derivative: u32) -> Vec<f
     let half = window / 2;
     let scale = STEP.powi(derivative as i32);
     // Even windows reach one further ahead than back.
-    let back = if window.is_multiple_of(2) { half - 1 } else { half };
+    let back = if window.is_multiple_of(2) {
+        half - 1
+    } else {
+        half
+    };
     let middle = (window - 1) as f64 / 2.0;
     (0..n)
         .map(|i| {

@@ -9,7 +9,9 @@ use crate::geometry::{Obb, Pose, Tracer, Vec2};
 /// Two lanes of 3.5 m along x, the middle of the left one at y = 0 and of the right one at -3.5.
 pub fn road() -> RoadMap {
     let mut build = MapBuilder::new();
-    let reference = Tracer::from(Pose::new(-50.0, 1.75, 0.0)).straight(300.0).line();
+    let reference = Tracer::from(Pose::new(-50.0, 1.75, 0.0))
+        .straight(300.0)
+        .line();
     build.carriageway(&reference, 2, 3.5, 15.0);
     build.finish()
 }

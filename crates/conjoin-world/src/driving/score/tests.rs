@@ -37,7 +37,11 @@ fn the_front_bumper_is_at_fault_and_the_rear_one_is_not() {
 
 #[test]
 fn who_stands_is_hit_without_fault() {
-    let crash = moving(ActorKind::Vehicle, Pose::new(20.0, 0.0, std::f64::consts::PI), 8.0);
+    let crash = moving(
+        ActorKind::Vehicle,
+        Pose::new(20.0, 0.0, std::f64::consts::PI),
+        8.0,
+    );
     assert_eq!(judge(&road(), &steady(0.0, 0.0), &crash).nc, 1.0);
 }
 
@@ -48,7 +52,11 @@ fn a_lateral_collision_is_at_fault_only_between_lanes() {
     let inside = judge(&road(), &steady(0.0, 5.0), &side);
     assert_eq!(inside.nc, 1.0, "{inside:?}");
     // The same while straddling both lanes; the crosser starts as far from the side as before.
-    let side = moving(ActorKind::Pedestrian, Pose::new(10.4, -5.35, FRAC_PI_2), 1.3);
+    let side = moving(
+        ActorKind::Pedestrian,
+        Pose::new(10.4, -5.35, FRAC_PI_2),
+        1.3,
+    );
     let between = judge(&road(), &steady(-1.75, 5.0), &side);
     assert_eq!(between.nc, 0.0, "{between:?}");
 }
@@ -128,7 +136,11 @@ fn comfort_has_bounds_in_every_direction() {
     assert!(stamp.longitudinal_acceleration);
     let turn = comfort(&driven(0.0, 10.0, |t| Control {
         acceleration: 0.0,
-        steering: if (t / 4).is_multiple_of(2) { 0.12 } else { -0.12 },
+        steering: if (t / 4).is_multiple_of(2) {
+            0.12
+        } else {
+            -0.12
+        },
     }));
     assert!(!turn.yaw_acceleration);
 }
