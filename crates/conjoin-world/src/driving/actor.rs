@@ -1,0 +1,258 @@
+//! Who is on the road: cars that keep to paths, people that cross.
+
+use super::idm::Idm;
+use super::map::{Path, RoadMap};
+use super::vehicle::STEP;
+use crate::geometry::{Obb, Pose, Vec2};
+use serde::{Deserialize, Serialize};
+
+/// What kind of thing a footprint belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActorKind {
+    Vehicle,
+    Pedestrian,
+    /// A building, a hedge or a parked van.
+    Static,
+}
+
+/// An actor as others see it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Body {
+    pub id: u32,
+    pub kind: ActorKind,
+    pub footprint: Obb,
+    /// m/s in the world.
+    pub velocity: Vec2,
+    /// Metres.
+    pub height: f64,
+}
+
+impl Body {
+    pub fn speed(&self) -> f64 {
+        self.velocity.length()
+    }
+}
+
+/// A change of lane under way: the offset to the path shrinks from `from` to zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    pub from: f64,
+    pub elapsed: f64,
+    /// Seconds.
+    pub duration: f64,
+}
+
+/// A car that the simulator drives.
+#[derive(Debug, Clone)]
+pub struct Car {
+    pub id: u32,
+    /// Index of its path in the scene.
+    pub path: usize,
+    /// Arc length of its middle on the path.
+    pub s: f64,
+    /// Offset to the path, positive to the left, and its rate.
+    pub d: f64,
+    pub drift: f64,
+    pub change: Option<Change>,
+    pub speed: f64,
+    pub acceleration: f64,
+    pub idm: Idm,
+    pub length: f64,
+    pub width: f64,
+    pub height: f64,
+    /// Never moves.
+    pub stopped: bool,
+    /// Cuts in before the ego once.
+    pub cuts_in: bool,
+    /// Brakes hard once when ahead of the ego: m/s² and seconds.
+    pub brakes: Option<(f64, f64)>,
+    /// Seconds of hard braking left.
+    pub braking: f64,
+    /// Outside the world until the start of a path is free.
+    pub away: bool,
+}
+
+impl Car {
+    pub fn pose(&self, path: &Path) -> Pose {
+        let on = path.line.beside(self.s, self.d);
+        Pose {
+            at: on.at,
+            heading: on.heading + self.drift.atan2(self.speed.max(2.0)),
+        }
+    }
+
+    pub fn body(&self, path: &Path) -> Body {
+        let pose = self.pose(path);
+        Body {
+            id: self.id,
+            kind: ActorKind::Vehicle,
+            footprint: Obb::new(pose, self.length, self.width),
+            velocity: Vec2::unit(pose.heading) * self.speed,
+            height: self.height,
+        }
+    }
+
+    /// Moves one step at this acceleration, m/s².
+    pub fn advance(&mut self, acceleration: f64) {
+        let speed = (self.speed + acceleration * STEP).max(0.0);
+        self.acceleration = (speed - self.speed) / STEP;
+        self.s += f64::midpoint(self.speed, speed) * STEP;
+        self.speed = speed;
+        self.drift = 0.0;
+        if let Some(change) = &mut self.change {
+            // Nobody slides sideways while standing.
+            change.elapsed += STEP * (speed / 3.0).min(1.0);
+            let share = (change.elapsed / change.duration).min(1.0);
+            // Smoothstep: no sideways speed at either end.
+            let left = change.from * (1.0 - share * share * (3.0 - 2.0 * share));
+            self.drift = (left - self.d) / STEP;
+            self.d = left;
+            if share >= 1.0 {
+                self.change = None;
+            }
+        }
+    }
+}
+
+/// Someone who crosses the road once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pedestrian {
+    pub id: u32,
+    pub from: Vec2,
+    pub to: Vec2,
+    /// Metres walked.
+    pub walked: f64,
+    /// m/s while walking.
+    pub pace: f64,
+    /// Sets out when the ego is this far from the crossing, m, or at this time, s.
+    pub ego_distance: f64,
+    pub at_time: f64,
+    pub walking: bool,
+}
+
+impl Pedestrian {
+    /// Metres from side to side of a person.
+    pub const SIZE: f64 = 0.6;
+
+    fn direction(&self) -> Vec2 {
+        Vec2::unit((self.to - self.from).heading())
+    }
+
+    fn way(&self) -> f64 {
+        (self.to - self.from).length()
+    }
+
+    pub fn position(&self) -> Vec2 {
+        self.from + self.direction() * self.walked
+    }
+
+    pub fn arrived(&self) -> bool {
+        self.walked >= self.way()
+    }
+
+    pub fn body(&self) -> Body {
+        let direction = self.direction();
+        let pose = Pose {
+            at: self.position(),
+            heading: direction.heading(),
+        };
+        Body {
+            id: self.id,
+            kind: ActorKind::Pedestrian,
+            footprint: Obb::new(pose, Self::SIZE, Self::SIZE),
+            velocity: direction * if self.walking { self.pace } else { 0.0 },
+            height: 1.75,
+        }
+    }
+
+    /// The ground that is taken within the next seconds: what others must keep off.
+    pub fn claim(&self, seconds: f64) -> Option<Body> {
+        if self.arrived() || (!self.walking && self.walked == 0.0) {
+            return None;
+        }
+        let mut body = self.body();
+        let ahead = (self.pace * seconds).min(self.way() - self.walked);
+        body.footprint.pose.at = body.footprint.pose.at + self.direction() * (ahead / 2.0);
+        body.footprint.length += ahead;
+        body.velocity = Vec2::default();
+        Some(body)
+    }
+
+    /// Walks one step; sets out when it is time and nobody comes too near, waits before cars.
+    pub fn advance(&mut self, time: f64, ego: Vec2, bodies: &[Body]) {
+        if self.arrived() {
+            self.walking = false;
+            return;
+        }
+        let middle = self.from.lerp(self.to, 0.5);
+        if self.walked == 0.0 {
+            let due = (ego - middle).length() < self.ego_distance || time >= self.at_time;
+            let clear = bodies.iter().all(|body| {
+                let away = middle - body.footprint.pose.at;
+                let approach = body.velocity.dot(away) / away.length().max(0.1);
+                body.kind != ActorKind::Vehicle
+                    || approach < 0.5
+                    || away.length() > approach * 2.3 + 7.0
+            });
+            if !(due && clear) {
+                return;
+            }
+        }
+        let next = self.position() + self.direction() * 0.9;
+        let blocked = bodies.iter().any(|body| {
+            body.kind == ActorKind::Vehicle && body.footprint.inflated(0.5).contains(next)
+        });
+        self.walking = !blocked;
+        if !blocked {
+            self.walked += self.pace * STEP;
+        }
+    }
+}
+
+/// The car's lane, and whether it may be left now.
+pub fn free_lane(car: &Car, path: &Path, map: &RoadMap) -> Option<usize> {
+    let (lane, start) = path.lane_at(car.s);
+    let left = start + map.lanes[lane].centre.length() - car.s;
+    let steady = car.change.is_none() && !map.lanes[lane].connector;
+    (steady && left > 30.0).then_some(lane)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_wait_for_fast_cars_and_walk_before_slow_ones() {
+        let person = Pedestrian {
+            id: 1,
+            from: Vec2::new(0.0, -5.0),
+            to: Vec2::new(0.0, 5.0),
+            walked: 0.0,
+            pace: 1.4,
+            ego_distance: 30.0,
+            at_time: 1e9,
+            walking: false,
+        };
+        let car = |x: f64, speed: f64| Body {
+            id: 2,
+            kind: ActorKind::Vehicle,
+            footprint: Obb::new(Pose::new(x, 0.0, 0.0), 4.5, 1.9),
+            velocity: Vec2::new(speed, 0.0),
+            height: 1.5,
+        };
+        let after = |ego: f64, bodies: &[Body]| {
+            let mut person = person;
+            for _ in 0..100 {
+                person.advance(0.0, Vec2::new(ego, 0.0), bodies);
+            }
+            person.walked
+        };
+        assert_eq!(after(-50.0, &[]), 0.0);
+        assert_eq!(after(-20.0, &[car(-20.0, 10.0)]), 0.0);
+        assert!(after(-20.0, &[car(-20.0, 4.0)]) >= 10.0);
+        // A car that stands in the way is not walked into.
+        let stopped = after(-20.0, &[car(0.0, 0.0)]);
+        assert!(stopped > 2.0 && stopped < 3.5, "{stopped}");
+    }
+}

@@ -1,0 +1,137 @@
+//! The lane graph: lanes with their neighbours and successors, stop lines and lights, places where
+//! lanes meet, crossings, and the area that may be driven on.
+
+mod build;
+mod conflict;
+mod family;
+mod layouts;
+mod light;
+mod path;
+
+pub use build::MapBuilder;
+pub use conflict::Conflict;
+pub use family::{Family, LayoutKind, Split};
+pub use layouts::{Layout, layout};
+pub use light::{LightProgram, LightState};
+pub use path::{Path, SPEED_STEP, Yield};
+
+use crate::geometry::{Obb, Polygon, Polyline, Vec2};
+
+/// Index of a lane in its map.
+pub type LaneId = usize;
+
+/// What is painted along a side of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marking {
+    None,
+    /// Edge of the road.
+    Solid,
+    /// Between lanes of one direction.
+    Dashed,
+    /// Between directions.
+    Centre,
+}
+
+/// A lane, driven in the direction of its centre line.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    pub centre: Polyline,
+    /// Metres.
+    pub width: f64,
+    /// m/s.
+    pub speed_limit: f64,
+    /// Lanes that begin where this one ends.
+    pub next: Vec<LaneId>,
+    /// The lane of the same direction to the left, and to the right.
+    pub left: Option<LaneId>,
+    pub right: Option<LaneId>,
+    /// Where lanes meet, the lower rank gives way to the higher.
+    pub rank: u8,
+    /// The light that governs the stop line at this lane's end.
+    pub light: Option<usize>,
+    /// Left and right.
+    pub markings: [Marking; 2],
+    /// Whether the lane lies in an intersection.
+    pub connector: bool,
+    /// The lane's outline.
+    pub outline: Polygon,
+}
+
+/// A place where people cross.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Crossing {
+    pub from: Vec2,
+    pub to: Vec2,
+    /// Metres along the road.
+    pub width: f64,
+    /// Whether it is painted.
+    pub zebra: bool,
+}
+
+/// The road network of an episode.
+#[derive(Debug, Clone)]
+pub struct RoadMap {
+    pub lanes: Vec<Lane>,
+    /// Areas where roads meet; all of them may be driven on.
+    pub intersections: Vec<Polygon>,
+    pub crossings: Vec<Crossing>,
+    pub lights: Vec<LightProgram>,
+    pub conflicts: Vec<Conflict>,
+}
+
+impl RoadMap {
+    /// Whether a point lies on a lane or in an intersection.
+    pub fn drivable(&self, point: Vec2) -> bool {
+        self.lanes.iter().any(|lane| lane.outline.contains(point)) || self.in_intersection(point)
+    }
+
+    pub fn in_intersection(&self, point: Vec2) -> bool {
+        self.intersections.iter().any(|area| area.contains(point))
+    }
+
+    /// Whether a box overlaps a lane, tested every metre of it with a margin.
+    pub fn blocks_lane(&self, footprint: &Obb, margin: f64) -> bool {
+        let reach = footprint.length.hypot(footprint.width) / 2.0 + 1.0;
+        let islands = self.intersections.iter().any(|area| {
+            footprint.corners().into_iter().any(|c| area.contains(c))
+                || area.points().iter().any(|&p| footprint.contains(p))
+        });
+        islands
+            || self.lanes.iter().any(|lane| {
+                let wide = lane.width / 2.0 + margin;
+                lane.centre.points().iter().any(|&p| {
+                    (p - footprint.pose.at).squared() < (reach + wide).powi(2)
+                        && footprint.distance(p) < wide
+                })
+            })
+    }
+
+    /// Every way from a lane that nothing leads into to one that leads nowhere.
+    pub fn ways(&self) -> Vec<Vec<LaneId>> {
+        let mut entered = vec![false; self.lanes.len()];
+        for &next in self.lanes.iter().flat_map(|lane| &lane.next) {
+            entered[next] = true;
+        }
+        let mut found = Vec::new();
+        let mut open: Vec<Vec<LaneId>> = (0..self.lanes.len())
+            .filter(|&lane| !entered[lane])
+            .map(|lane| vec![lane])
+            .collect();
+        while let Some(way) = open.pop() {
+            let last = way[way.len() - 1];
+            let onward: Vec<LaneId> = self.lanes[last]
+                .next
+                .iter()
+                .copied()
+                .filter(|next| !way.contains(next))
+                .collect();
+            if onward.is_empty() {
+                found.push(way);
+            } else {
+                open.extend(onward.into_iter().map(|next| [&way[..], &[next]].concat()));
+            }
+        }
+        found.sort();
+        found
+    }
+}
