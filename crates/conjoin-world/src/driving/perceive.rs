@@ -112,7 +112,7 @@ pub fn give_way(place: &Place, map: &RoadMap, time: f64, rivals: &[Rival]) -> Op
     let mut found: Option<Lead> = None;
     for zone in &place.path.yields {
         let gap = zone.own.0 - 1.5 - front;
-        if gap > 40.0 || gap < -1.5 || gap < place.speed * place.speed / 12.0 - 1.0 {
+        if !(-1.5..=40.0).contains(&gap) || gap < place.speed * place.speed / 12.0 - 1.0 {
             continue;
         }
         let until = zone.own.1 - front + 2.0 * place.half_length;

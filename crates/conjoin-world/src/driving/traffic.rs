@@ -260,7 +260,7 @@ fn cuts_in(
         return false;
     };
     let on_route = start + s - path.start_of(lane).unwrap_or(0.0);
-    let gap = on_route - world.ego_s - (car.length + LENGTH) / 2.0;
+    let gap = on_route - world.ego_s - f64::midpoint(car.length, LENGTH);
     let room = ahead.is_none_or(|lead| lead.gap > 6.0);
     (5.0..12.0).contains(&gap) && room && car.speed > world.ego.speed - 1.5 && world.ego.speed > 3.0
 }

@@ -46,8 +46,8 @@ impl Obb {
     pub fn half_extents(&self, angle: f64) -> (f64, f64) {
         let (sin, cos) = (angle.sin().abs(), angle.cos().abs());
         (
-            (cos * self.length + sin * self.width) / 2.0,
-            (sin * self.length + cos * self.width) / 2.0,
+            f64::midpoint(cos * self.length, sin * self.width),
+            f64::midpoint(sin * self.length, cos * self.width),
         )
     }
 

@@ -293,9 +293,10 @@ fn read(
         FeatureKind::Bool => vec![f32::from(
             column.as_boolean_opt().ok_or_else(other)?.value(row),
         )],
-        FeatureKind::Float32 => match column.as_primitive_opt::<Float32Type>() {
-            Some(plain) => vec![plain.value(row)],
-            None => {
+        FeatureKind::Float32 => {
+            if let Some(plain) = column.as_primitive_opt::<Float32Type>() {
+                vec![plain.value(row)]
+            } else {
                 let cell = column
                     .as_fixed_size_list_opt()
                     .ok_or_else(other)?
@@ -303,7 +304,7 @@ fn read(
                 let cell = cell.as_primitive_opt::<Float32Type>().ok_or_else(other)?;
                 cell.values().to_vec()
             }
-        },
+        }
     };
     if values.len() != feature.shape.iter().product::<usize>() {
         return Err(wrong(format!("{} numbers", values.len())));

@@ -164,7 +164,7 @@ impl Photographer {
                     } else {
                         0.62 + 0.38 * self.sun[2] as f32
                     };
-                    self.haze(self.ground.colour(at, extent).map(|c| c * light), way)
+                    haze(self.ground.colour(at, extent).map(|c| c * light), way)
                 } else {
                     self.sky(world * (1.0 / length), ray[2] / length)
                 };
@@ -228,16 +228,9 @@ impl Photographer {
                 .collect();
             canvas.polygon(camera, &face, block.id, |[u, v], depth| {
                 let colour = model::texture(block, index, u, v);
-                self.haze(colour.map(|c| c * light), depth)
+                haze(colour.map(|c| c * light), depth)
             });
         }
-    }
-
-    /// The air between the camera and something at a distance, m.
-    fn haze(&self, colour: Colour, distance: f64) -> Colour {
-        let share = (1.0 - (-distance / 260.0).exp()) as f32;
-        let air = [184.0, 200.0, 214.0];
-        [0, 1, 2].map(|i| colour[i] + (air[i] - colour[i]) * share)
     }
 
     /// The sky in a direction: brighter at the horizon and around the sun.
@@ -328,6 +321,13 @@ impl Shadow {
         }
         enter <= leave
     }
+}
+
+/// The air between the camera and something at a distance, m.
+fn haze(colour: Colour, distance: f64) -> Colour {
+    let share = (1.0 - (-distance / 260.0).exp()) as f32;
+    let air = [184.0, 200.0, 214.0];
+    [0, 1, 2].map(|i| colour[i] + (air[i] - colour[i]) * share)
 }
 
 #[cfg(test)]

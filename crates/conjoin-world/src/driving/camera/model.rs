@@ -101,7 +101,7 @@ pub fn of_body(body: &Body, braking: bool) -> Vec<Block> {
                 part(0.24, 0.22, 0.0, top - 0.28, top, skin, Skin::Plain),
             ]
         }
-        _ => {
+        ActorKind::Vehicle | ActorKind::Static => {
             let paint = pick(&PAINTS, look);
             let (length, width) = (print.length, print.width);
             let waist = body.height * 0.58;

@@ -139,8 +139,10 @@ fn polyfit(samples: &[f64], order: usize, middle: f64) -> Vec<f64> {
     for i in 0..size {
         for j in i + 1..size {
             let factor = rows[j][i] / rows[i][i];
-            for k in i..=size {
-                rows[j][k] -= factor * rows[i][k];
+            let (above, below) = rows.split_at_mut(j);
+            let pivot = &above[i][i..=size];
+            for (cell, pivot) in below[0][i..=size].iter_mut().zip(pivot) {
+                *cell -= factor * pivot;
             }
         }
     }
