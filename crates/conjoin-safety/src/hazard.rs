@@ -35,24 +35,26 @@ impl Motion {
         }
     }
 
+    /// How far a point lies to the left of the arc.
+    fn offset(&self, [x, y]: [f64; 2]) -> f64 {
+        y - 0.5 * self.curvature * x * x
+    }
+
     /// Distance between the swept corridor and a point, less a radius; negative inside.
     fn clearance(&self, position: [f64; 2], radius: f64, limits: &Limits) -> f64 {
-        let [x, y] = position;
-        let offset = y - 0.5 * self.curvature * x * x;
-        offset.abs() - limits.half_width - limits.margin - radius
+        self.offset(position).abs() - limits.half_width - limits.margin - radius
     }
 
     /// Whether it could hit something seen: something ahead that is in the corridor, or can be within
     /// the horizon, and too near to stop behind it, even if it brakes as hard as others can. What is
     /// beside or behind is not met by braking.
     pub fn meets(&self, thing: &Detected, limits: &Limits) -> bool {
-        let [x, y] = thing.position;
+        let [x, _] = thing.position;
         let [along, across] = thing.velocity;
         if x <= 0.0 {
             return false;
         }
-        let offset = y - 0.5 * self.curvature * x * x;
-        let approach = if offset > 0.0 { -across } else { across };
+        let approach = -self.offset(thing.position).signum() * across;
         let horizon = self.time.min(limits.horizon);
         let sideways =
             approach.max(0.0) * horizon + 0.5 * limits.others_lateral * horizon * horizon;
@@ -60,11 +62,8 @@ impl Motion {
             return false;
         }
         let gap = x - limits.front - thing.radius;
-        let moves = if along > 0.0 {
-            along * along / (2.0 * limits.others_brake)
-        } else {
-            along * self.time
-        };
+        let ahead = along.max(0.0);
+        let moves = ahead * ahead / (2.0 * limits.others_brake) + along.min(0.0) * self.time;
         self.is_moving() && gap + moves < self.distance + limits.margin
     }
 

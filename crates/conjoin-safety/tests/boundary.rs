@@ -1,0 +1,48 @@
+//! Hazards on the very boundary of what can be reached, with numbers that are exact.
+
+use conjoin_safety::{Detected, Input, Limits, Occlusion, Safety};
+
+#[test]
+fn on_the_very_boundary_space_suffices_and_reach_counts() {
+    // Numbers that are exact: response 4 / 8 s, distance 4 * 0.5 + 16 / 8 m, time 1.5 s.
+    let limits = Limits {
+        brake: -4.0,
+        cycle: 0,
+        front: 3.75,
+        others_lateral: 2.0,
+        horizon: 0.5,
+        ..Limits::default()
+    };
+    let step = |detected: &[Detected], occlusions: &[Occlusion]| {
+        let input = Input {
+            speed: 4.0,
+            detected,
+            occlusions,
+            time: 0,
+            acceleration: 0.0,
+            curvature: 0.0,
+        };
+        !Safety::new(limits).step(0, Some(&input)).reasons.is_empty()
+    };
+    let seen = |x: f64, y: f64, across: f64| {
+        let thing = Detected {
+            position: [x, y],
+            velocity: [0.0, across],
+            radius: 1.0,
+        };
+        step(&[thing], &[])
+    };
+    assert!(!step(&[], &[]));
+    assert!(seen(9.0, 0.0, 0.0) && !seen(9.25, 0.0, 0.0));
+    // Sideways 2.5 m, 2 / 2 * 0.25 m, and 2 * 0.5 m at 2 m/s.
+    assert!(seen(8.0, 2.75, 0.0) && !seen(8.0, 2.7501, 0.0));
+    assert!(seen(8.0, 3.75, -2.0) && !seen(8.0, 3.7501, -2.0));
+    let hidden = |x: f64| {
+        let edge = Occlusion {
+            position: [x, 0.0],
+            speed: 1.0,
+        };
+        step(&[], &[edge])
+    };
+    assert!(hidden(8.0) && !hidden(8.25));
+}
