@@ -19,7 +19,7 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/src/attention/heads" "$scratch/src/rnn"
 cp tests/external/memory/{lib,tests}.rs "$scratch/src"
 sources=$root/crates/conjoin-kernels/src
-ln -s "$sources"/{bf16,blas.rs,buffer.rs,conv,precision.rs,simd,simd.rs} "$scratch/src"
+ln -s "$sources"/{bf16,blas.rs,buffer.rs,conv,precision.rs,scratch.rs,simd,simd.rs} "$scratch/src"
 ln -s "$sources/attention/heads/tiles.rs" "$scratch/src/attention/heads"
 ln -s "$sources/rnn/panels.rs" "$scratch/src/rnn"
 cp Cargo.lock "$scratch"

@@ -7,7 +7,30 @@ mod bf16;
 pub mod blas;
 mod buffer;
 pub mod precision;
+mod scratch;
 pub mod simd;
+
+/// In the place of the kernels' activations, which work on Burn's tensors too: enough to run what follows a
+/// convolution.
+mod activation {
+    use crate::simd::Isa;
+
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum Activation {
+        #[default]
+        None,
+        Relu,
+    }
+
+    impl Activation {
+        #[inline(always)]
+        pub fn apply<S: Isa>(self, _: S, values: &mut [f32]) {
+            if self == Self::Relu {
+                values.iter_mut().for_each(|value| *value = value.max(0.0));
+            }
+        }
+    }
+}
 
 mod attention {
     mod heads {
@@ -20,6 +43,7 @@ mod attention {
 mod conv {
     mod depthwise;
     mod direct;
+    pub mod finish;
     mod frame;
     mod input_grad;
     pub mod options;
@@ -27,7 +51,9 @@ mod conv {
     mod pass;
     pub mod paths;
     mod phase;
+    mod rows;
     pub mod shape;
+    mod shared;
     mod tile;
     mod vector;
     mod weight_grad;
