@@ -51,7 +51,7 @@ mod conv {
     mod pass;
     pub mod paths;
     mod phase;
-    mod rows;
+    pub mod rows;
     pub mod shape;
     mod shared;
     mod tile;

@@ -1,7 +1,10 @@
 //! Convolutions and small products on buffers that are exactly as large as they must be, against their
 //! definitions.
 
+use crate::activation::Activation;
 use crate::attention::tiles::{Rows, multiply, pad};
+use crate::conv::finish::Finish;
+use crate::conv::rows::{multiply_rows, pack_rows};
 use crate::conv::{options::ConvOptions, paths, shape::ConvShape};
 use crate::precision::Precision;
 
@@ -100,6 +103,37 @@ fn convolutions_of_every_path() {
             &paths::forward(s, &x, &w, Some(&bias)),
             &y,
         );
+    }
+}
+
+#[test]
+fn rows_by_packed_weights_and_what_follows() {
+    for [rows, inputs, outputs] in [
+        [1, 1, 1],
+        [1, 7, 19],
+        [3, 33, 65],
+        [33, 100, 37],
+        [8, 64, 256],
+    ] {
+        let (x, w) = (numbers(rows * inputs, 1), numbers(outputs * inputs, 2));
+        let (bias, residual) = (numbers(outputs, 3), numbers(rows * outputs, 4));
+        let packed = pack_rows(&w, [outputs, inputs], Some(&bias));
+        let finish = Finish {
+            residual: Some(&residual),
+            activation: Activation::Relu,
+        };
+        let found = multiply_rows(&packed, &x, rows, finish);
+        assert_eq!(found.len(), rows * outputs);
+        for (at, found) in found.iter().enumerate() {
+            let (row, output) = (at / outputs, at % outputs);
+            let (x, w) = (&x[row * inputs..], &w[output * inputs..]);
+            let sum: f32 = (0..inputs).map(|i| x[i] * w[i]).sum();
+            let wanted = (sum + bias[output] + residual[at]).max(0.0);
+            assert!(
+                (found - wanted).abs() < 1e-4 * inputs as f32,
+                "{found} for {wanted}"
+            );
+        }
     }
 }
 
