@@ -27,15 +27,11 @@ pub struct AttentionConfig {
     pub common: Option<usize>,
     /// Merge the attended memory with the query, `tanh(W [c; q])`; otherwise the attended memory
     /// itself comes out.
-    #[serde(default = "yes")]
+    #[serde(default = "super::shared::yes")]
     pub merge: bool,
     /// Features of the merged output (default: those of a query).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl AttentionConfig {

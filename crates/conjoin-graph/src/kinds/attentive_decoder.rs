@@ -4,7 +4,8 @@
 use super::attention::Looked;
 use super::recurrent::{InitialLayers, pack, unpack};
 use super::shared::{
-    at_least_one, contract, dropout_probability, extent, init, known, mode, with_last,
+    at_least_one, contract, dropout_probability, extent, init, initial_port, initial_state, known,
+    mode, with_last,
 };
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, State, Stepping,
@@ -45,7 +46,7 @@ pub struct AttentiveDecoderConfig {
     pub common: Option<usize>,
     /// Merge what a step has read with the last layer's state, `tanh(W [c; s])`; otherwise what it has
     /// read comes out itself.
-    #[serde(default = "yes")]
+    #[serde(default = "super::shared::yes")]
     pub merge: bool,
     /// Features of the merged output (default: those of a state).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,10 +58,6 @@ pub struct AttentiveDecoderConfig {
 
 fn one() -> usize {
     1
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn additive() -> Score {
@@ -114,13 +111,7 @@ impl NodeConfig for AttentiveDecoderConfig {
             &[Meaning::Features],
             &[Want::Any("B"), Want::Any("T"), Want::Known("M")],
         );
-        let initial = InputPort::new(
-            "initial",
-            "state before the first position; zeros if not wired",
-            &[Meaning::Features],
-            &[Want::Any("B"), Want::Exactly(self.hidden)],
-        );
-        vec![sequence, memory, initial.optional()]
+        vec![sequence, memory, initial_port(self.hidden)]
     }
 
     fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
@@ -160,12 +151,6 @@ impl NodeConfig for AttentiveDecoderConfig {
     }
 }
 
-/// The optional first state.
-fn initial(inputs: &Inputs) -> Result<Option<Tensor<2>>, NodeError> {
-    let wired = inputs.find("initial").is_some();
-    wired.then(|| inputs.tensor("initial")).transpose()
-}
-
 /// The three ports, with the lengths of the sequence.
 fn outputs(found: AttentiveOutput, inputs: &Inputs) -> Result<Outputs, NodeError> {
     let lengths = inputs.get("sequence")?.lengths.clone();
@@ -183,7 +168,7 @@ impl Forward for AttentiveNode {
             lengths: &inputs.get("memory")?.row_lengths(),
         };
         let lengths = inputs.get("sequence")?.row_lengths();
-        let (x, initial) = (inputs.tensor("sequence")?, initial(inputs)?);
+        let (x, initial) = (inputs.tensor("sequence")?, initial_state(inputs)?);
         let mode = &mut mode(context);
         let found = self.decoder.forward(x, initial, memory, &lengths, mode);
         outputs(found, inputs)
@@ -201,7 +186,7 @@ impl Forward for AttentiveNode {
         let values: Tensor<3> = inputs.tensor("memory")?;
         let before = match unpack(state)? {
             Some(before) => before,
-            None => self.decoder.initial_state(initial(inputs)?, &x),
+            None => self.decoder.initial_state(initial_state(inputs)?, &x),
         };
         let keys = match state.source.get("keys") {
             Some(keys) => Some(keys.tensor().map_err(|source| NodeError::Input {

@@ -24,12 +24,8 @@ pub struct ClassifierConfig {
     #[serde(default)]
     pub dropout: f64,
     /// Add a trained offset to each logit.
-    #[serde(default = "yes")]
+    #[serde(default = "super::shared::yes")]
     pub bias: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Module, Debug)]

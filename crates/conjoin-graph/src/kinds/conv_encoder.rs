@@ -30,13 +30,13 @@ pub struct ConvEncoderConfig {
     pub blocks: usize,
     /// Blocks are ResNet's basic blocks of two 3x3 convolutions (He et al. 2016, version 1) rather
     /// than single 3x3 convolutions.
-    #[serde(default = "yes")]
+    #[serde(default = "super::shared::yes")]
     pub residual: bool,
     /// Halve height and width by max-pooling or by a convolution with stride 2.
     #[serde(default)]
     pub pool: Reduce,
     /// The first stage halves height and width too.
-    #[serde(default = "yes")]
+    #[serde(default = "super::shared::yes")]
     pub reduce_first: bool,
     /// Offer the maps on the way as outputs too: `stage0` behind the stem, `stage1` behind the first
     /// stage, up to the last but one.
@@ -73,19 +73,15 @@ fn one() -> usize {
     1
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl Default for ConvEncoderConfig {
     fn default() -> Self {
         Self {
             stem: default_stem(),
             widths: default_widths(),
             blocks: one(),
-            residual: yes(),
+            residual: true,
             pool: Reduce::default(),
-            reduce_first: yes(),
+            reduce_first: true,
             stages: false,
             head: Head::default(),
             dropout: 0.0,

@@ -21,15 +21,11 @@ pub struct LinearConfig {
     #[serde(default)]
     pub activation: Activation,
     /// Add a trained vector before the activation.
-    #[serde(default = "yes")]
+    #[serde(default = "super::shared::yes")]
     pub bias: bool,
     /// Probability of dropping an element of the output in training.
     #[serde(default)]
     pub dropout: f64,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Module, Debug)]

@@ -1,7 +1,10 @@
 //! Node kind `recurrent`: a sequence `[B, T, D]` to states `[B, T, hidden * directions]` and the
 //! final state `[B, hidden * directions]`.
 
-use super::shared::{at_least_one, contract, dropout_probability, extent, init, known, mode};
+use super::shared::{
+    at_least_one, contract, dropout_probability, extent, init, initial_port, initial_state, known,
+    mode,
+};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, State, Stepping,
 };
@@ -105,19 +108,13 @@ impl NodeConfig for RecurrentConfig {
             &[Meaning::Features, Meaning::Quantity],
             &[Want::Any("B"), Want::Any("T"), Want::Known("D")],
         );
-        let initial = InputPort::new(
-            "initial",
-            "state before the first position; zeros if not wired",
-            &[Meaning::Features],
-            &[Want::Any("B"), Want::Exactly(self.hidden)],
-        );
         let context = InputPort::new(
             "context",
             "read at every position next to the sequence; zeros if not wired here",
             &[Meaning::Features],
             &[Want::Any("B"), Want::Known("C")],
         );
-        vec![sequence, initial.optional(), context.optional()]
+        vec![sequence, initial_port(self.hidden), context.optional()]
     }
 
     fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
@@ -174,13 +171,6 @@ impl NodeConfig for RecurrentConfig {
 }
 
 impl RecurrentNode {
-    fn initial(inputs: &Inputs) -> Result<Option<Tensor<2>>, NodeError> {
-        match inputs.find("initial") {
-            None => Ok(None),
-            Some(_) => inputs.tensor("initial").map(Some),
-        }
-    }
-
     /// The sequence `[B, T, D]` with the context behind each position's features, `[B, T, D + C]`.
     fn sequence(&self, inputs: &Inputs) -> Result<Tensor<3>, NodeError> {
         let sequence: Tensor<3> = inputs.tensor("sequence")?;
@@ -204,7 +194,7 @@ impl Forward for RecurrentNode {
         let sequence = inputs.get("sequence")?;
         let output = self.stack.forward(
             self.sequence(inputs)?,
-            Self::initial(inputs)?,
+            initial_state(inputs)?,
             &sequence.row_lengths(),
             &mut mode(context),
         );
@@ -226,7 +216,7 @@ impl Forward for RecurrentNode {
         let x: Tensor<2> = self.sequence(inputs)?.squeeze_dim(1);
         let before = match unpack(state)? {
             Some(before) => before,
-            None => self.stack.initial_state(Self::initial(inputs)?, &x),
+            None => self.stack.initial_state(initial_state(inputs)?, &x),
         };
         let after = self.stack.step(x, before, &mut mode(context));
         let last = pack(after, state);

@@ -1,13 +1,35 @@
 //! What several kinds of node need: checks of options, contracts that follow from inputs, and the
 //! bridge between a graph's context and the modules' mode.
 
-use crate::node::{Context, NodeError, Scope};
-use crate::port::Bound;
+use crate::node::{Context, Inputs, NodeError, Scope};
+use crate::port::{Bound, InputPort, Want};
 use crate::value::{Payload, Value};
 use burn::tensor::Tensor;
 use conjoin_data::{Contract, Dim, Meaning, Vocabulary};
 use conjoin_nn::{Init, Mode};
 use std::sync::Arc;
+
+/// The default of an option that is on.
+pub fn yes() -> bool {
+    true
+}
+
+/// The optional input of a decoder that is the state before its first position.
+pub fn initial_port(hidden: usize) -> InputPort {
+    let port = InputPort::new(
+        "initial",
+        "state before the first position; zeros if not wired",
+        &[Meaning::Features],
+        &[Want::Any("B"), Want::Exactly(hidden)],
+    );
+    port.optional()
+}
+
+/// The state at [`initial_port`], if it is wired.
+pub fn initial_state(inputs: &Inputs) -> Result<Option<Tensor<2>>, NodeError> {
+    let wired = inputs.find("initial").is_some();
+    wired.then(|| inputs.tensor("initial")).transpose()
+}
 
 /// Refuses an option that counts something and is 0.
 pub fn at_least_one(option: &str, found: usize) -> Result<(), NodeError> {
