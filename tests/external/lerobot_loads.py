@@ -1,7 +1,7 @@
 """The real lerobot package loads what conjoin recorded.
 
     pip install lerobot==0.4.4
-    cargo run --release -p conjoin-world --example record -- FOLDER 3
+    conjoin data drive --out FOLDER --episodes 3
     python tests/external/lerobot_loads.py FOLDER
 
 Opens FOLDER as a LeRobotDataset v3.0 without a network, and compares frames, shapes, tasks and images

@@ -193,6 +193,13 @@ impl Vocabulary {
     }
 }
 
+/// Name of the coordinate frame of a grid over the ground: x from and to, y from and to, metres in the
+/// frame of the vehicle. Grids of another extent have another name, so that they do not connect.
+pub fn grid_frame(extent: [f64; 4]) -> String {
+    let [a, b, c, d] = extent;
+    format!("ego [{a}, {b}] x [{c}, {d}] m")
+}
+
 /// What a port promises (output) or a data column carries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contract {
@@ -274,6 +281,30 @@ impl Contract {
     pub fn with_vocabulary(mut self, vocabulary: Arc<Vocabulary>) -> Self {
         self.vocabulary = Some(vocabulary);
         self
+    }
+
+    #[must_use]
+    pub fn with_frame(mut self, frame: impl Into<String>) -> Self {
+        self.frame = Some(frame.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_range(mut self, range: (f32, f32)) -> Self {
+        self.range = Some(range);
+        self
+    }
+
+    /// Meaning and shape with units and frame, for messages about two that differ in these.
+    pub fn in_full(&self) -> String {
+        let units = self.units.as_ref().map(|units| format!(" in {units}"));
+        let frame = self.frame.as_ref();
+        let frame = frame.map(|frame| format!(" in frame \"{frame}\""));
+        format!(
+            "{self}{}{}",
+            units.unwrap_or_default(),
+            frame.unwrap_or_default()
+        )
     }
 
     /// `[B, T, 64]`, for messages and drawings.

@@ -85,6 +85,14 @@ impl DataError {
         }
     }
 
+    /// The same error at another key.
+    pub(crate) fn under(mut self, name: &str) -> Self {
+        if let Self::Config { key, .. } = &mut self {
+            name.clone_into(key);
+        }
+        self
+    }
+
     /// Puts a parent's name before the key of a configuration error.
     pub(crate) fn below(mut self, parent: &str) -> Self {
         if let Self::Config { key, .. } = &mut self {

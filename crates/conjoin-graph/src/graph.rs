@@ -346,7 +346,9 @@ fn feed(
         let share = pass.shares.get(to).copied().unwrap_or(0.0);
         if share > 0.0 {
             let prediction = fetch(&blend.with)?;
-            let seed = mix(pass.training.unwrap_or(0), fold(&to.to_string()));
+            // One draw for all wires: what belongs together (agents and their futures) is true together
+            // or predicted together.
+            let seed = mix(pass.training.unwrap_or(0), fold("scheduled wires"));
             value = blend_rows(to, value, prediction, share, seed)?;
         }
     }

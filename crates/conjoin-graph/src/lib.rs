@@ -18,7 +18,7 @@ pub use conjoin_data::{Contract, Dim, Dtype, Meaning, Vocabulary};
 pub use graph::{Graph, Pass, Trace};
 pub use kinds::{BuiltinNode, NodeExtension, NodeKind};
 pub use node::{Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping};
-pub use port::{Bound, InputPort, OutputPort, PortError, Want};
+pub use port::{Bound, InputPort, OutputPort, PortError, Want, WantFrame};
 pub use route::Route;
 pub use spec::{Blend, NodeSpec, PortRef, Problem, ProblemKind, Resolution, Wire, Wiring};
 pub use value::{Payload, Value, ValueError};

@@ -17,6 +17,15 @@ pub enum Want {
     Rest,
 }
 
+/// The coordinate frame that an input port wants. A contract that names none fits everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantFrame {
+    /// This one.
+    Exactly(String),
+    /// Any; ports of one node that use the same name must agree.
+    Same(&'static str),
+}
+
 /// An input of a node.
 #[derive(Debug, Clone)]
 pub struct InputPort {
@@ -24,6 +33,9 @@ pub struct InputPort {
     pub about: &'static str,
     pub meanings: Vec<Meaning>,
     pub dims: Vec<Want>,
+    pub frame: Option<WantFrame>,
+    /// Physical units; a contract that names none fits.
+    pub units: Option<&'static str>,
     pub optional: bool,
     /// Only the contract is read (a vocabulary, say); no value arrives at run time.
     pub contract_only: bool,
@@ -43,6 +55,8 @@ impl InputPort {
             about,
             meanings: meanings.to_vec(),
             dims: dims.to_vec(),
+            frame: None,
+            units: None,
             optional: false,
             contract_only: false,
             decides_weights: false,
@@ -71,11 +85,32 @@ impl InputPort {
         self
     }
 
+    /// What arrives lies in this frame.
+    #[must_use]
+    pub fn in_frame(mut self, frame: WantFrame) -> Self {
+        self.frame = Some(frame);
+        self
+    }
+
+    /// What arrives is in these units.
+    #[must_use]
+    pub fn in_units(mut self, units: &'static str) -> Self {
+        self.units = Some(units);
+        self
+    }
+
     /// The node also works without this input.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
+    }
+
+    /// The node also works without this input, but with other weights.
+    #[must_use]
+    pub fn optional_part(mut self) -> Self {
+        self.decides_weights = true;
+        self.optional()
     }
 
     /// `[B, T, D]`, for messages.
@@ -122,6 +157,8 @@ impl OutputPort {
 pub struct Bound {
     contracts: BTreeMap<&'static str, Contract>,
     dims: BTreeMap<&'static str, Dim>,
+    /// The frame of each name of [`WantFrame::Same`], and who brought it.
+    frames: BTreeMap<&'static str, (String, String)>,
 }
 
 /// Why a contract does not fit a port. The recipe adds where.
@@ -149,6 +186,27 @@ pub enum PortError {
         found: String,
         expected: String,
         got: String,
+    },
+    #[error("wants frame \"{wanted}\", but {source_port} is in frame \"{found}\"")]
+    Frame {
+        wanted: String,
+        source_port: String,
+        found: String,
+    },
+    #[error(
+        "wants the frame of {other_port}, \"{wanted}\", but {source_port} is in frame \"{found}\""
+    )]
+    OtherFrame {
+        other_port: String,
+        wanted: String,
+        source_port: String,
+        found: String,
+    },
+    #[error("wants {wanted}, but {source_port} is in {found}")]
+    Units {
+        wanted: String,
+        source_port: String,
+        found: String,
     },
     #[error(
         "needs the size of dimension {dim} before data arrives, but in {source_port} with shape {found} it varies"
@@ -198,8 +256,53 @@ impl Bound {
         for (want, dim) in pairs {
             self.bind_dim(*want, dim, port, contract, source_port)?;
         }
+        self.bind_frame(port, contract, source_port)?;
+        if let (Some(wanted), Some(found)) = (port.units, &contract.units)
+            && wanted != found
+        {
+            return Err(Box::new(PortError::Units {
+                wanted: wanted.to_owned(),
+                source_port: source_port.to_owned(),
+                found: found.clone(),
+            }));
+        }
         self.contracts.insert(port.name, contract.clone());
         Ok(())
+    }
+
+    fn bind_frame(
+        &mut self,
+        port: &InputPort,
+        contract: &Contract,
+        source_port: &str,
+    ) -> Result<(), Box<PortError>> {
+        let (Some(wanted), Some(found)) = (&port.frame, &contract.frame) else {
+            return Ok(());
+        };
+        let source_port = source_port.to_owned();
+        match wanted {
+            WantFrame::Exactly(wanted) if wanted != found => Err(Box::new(PortError::Frame {
+                wanted: wanted.clone(),
+                source_port,
+                found: found.clone(),
+            })),
+            WantFrame::Exactly(_) => Ok(()),
+            WantFrame::Same(name) => match self.frames.get(name) {
+                Some((wanted, other_port)) if wanted != found => {
+                    Err(Box::new(PortError::OtherFrame {
+                        other_port: other_port.clone(),
+                        wanted: wanted.clone(),
+                        source_port,
+                        found: found.clone(),
+                    }))
+                }
+                Some(_) => Ok(()),
+                None => {
+                    self.frames.insert(name, (found.clone(), source_port));
+                    Ok(())
+                }
+            },
+        }
     }
 
     fn bind_dim(
@@ -266,8 +369,75 @@ impl Bound {
             .unwrap_or_else(|| Dim::symbol(name))
     }
 
+    /// The frame that ports share by a name of [`WantFrame::Same`], where any contract names one.
+    pub fn frame(&self, name: &str) -> Option<&str> {
+        self.frames.get(name).map(|(frame, _)| frame.as_str())
+    }
+
     /// The size bound to a name, where it is known before data arrives.
     pub fn size(&self, name: &str) -> Option<usize> {
         self.dims.get(name).and_then(Dim::size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(ports: &[(InputPort, Contract)]) -> Result<Bound, String> {
+        let mut bound = Bound::default();
+        for (port, contract) in ports {
+            let source = format!("data.{}", port.name);
+            bound
+                .bind(port, contract, &source)
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(bound)
+    }
+
+    fn port(name: &'static str) -> InputPort {
+        InputPort::new(name, "", &[Meaning::Quantity], &[Want::Any("B")])
+    }
+
+    fn contract() -> Contract {
+        Contract::new(Meaning::Quantity, ["B".into()])
+    }
+
+    #[test]
+    fn frames_and_units_that_both_sides_name_must_agree() {
+        let ego = || port("x").in_frame(WantFrame::Exactly("ego".to_owned()));
+        assert!(bind(&[(ego(), contract())]).is_ok());
+        assert!(bind(&[(ego(), contract().with_frame("ego"))]).is_ok());
+        assert_eq!(
+            bind(&[(ego(), contract().with_frame("world"))]).unwrap_err(),
+            "wants frame \"ego\", but data.x is in frame \"world\""
+        );
+        let metres = || port("x").in_units("m");
+        let mut feet = contract();
+        assert!(bind(&[(metres(), feet.clone())]).is_ok());
+        feet.units = Some("ft".to_owned());
+        assert_eq!(
+            bind(&[(metres(), feet)]).unwrap_err(),
+            "wants m, but data.x is in ft"
+        );
+    }
+
+    #[test]
+    fn ports_of_one_grid_share_its_frame() {
+        let on = |name: &'static str| port(name).in_frame(WantFrame::Same("grid"));
+        let (small, large) = (
+            contract().with_frame("small"),
+            contract().with_frame("large"),
+        );
+        let bound = bind(&[
+            (on("x"), contract()),
+            (on("y"), small.clone()),
+            (on("z"), small.clone()),
+        ]);
+        assert_eq!(bound.unwrap().frame("grid"), Some("small"));
+        assert_eq!(
+            bind(&[(on("x"), small), (on("y"), large)]).unwrap_err(),
+            "wants the frame of data.x, \"small\", but data.y is in frame \"large\""
+        );
     }
 }

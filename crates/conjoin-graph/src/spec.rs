@@ -350,8 +350,8 @@ impl Resolver<'_> {
         };
         if !same_values(truth, &prediction) {
             let kind = ProblemKind::Blend {
-                truth: truth.to_string(),
-                prediction: prediction.to_string(),
+                truth: truth.in_full(),
+                prediction: prediction.in_full(),
             };
             self.problem(node, port, kind);
         }

@@ -16,7 +16,9 @@ pub struct Metric {
 }
 
 /// Short names that are written in capitals.
-const ABBREVIATIONS: [&str; 7] = ["per", "wer", "cer", "ter", "bleu", "map", "iou"];
+const ABBREVIATIONS: [&str; 12] = [
+    "per", "wer", "cer", "ter", "bleu", "map", "iou", "pdms", "nc", "dac", "ep", "ttc",
+];
 
 impl Metric {
     /// By the conventions of [`MetricKind`].
@@ -38,6 +40,14 @@ impl Metric {
             percent: kind.share,
             higher_is_better: kind.higher_is_better,
         }
+    }
+
+    /// The label as the beginning of a line: `Driving score`, `BLEU`.
+    pub fn title(&self) -> String {
+        let mut letters = self.label.chars();
+        letters.next().map_or_else(String::new, |first| {
+            first.to_uppercase().chain(letters).collect()
+        })
     }
 
     /// The score as text.

@@ -41,6 +41,7 @@ fn a_full_report_has_every_section() {
         "sequences",
         "attention",
         "images",
+        "episodes",
         "classes",
         "interfaces",
         "gates",

@@ -121,9 +121,11 @@ pub trait Fused<const N: usize>: Clone + Debug + Send + 'static {
 /// With `CONJOIN_KERNELS=burn` in the environment no tensor is, so that every operation runs as Burn's
 /// own: what the fused ones are measured against, and a way to tell whether a fault is theirs.
 pub fn supported<const D: usize>(tensor: &Tensor<D>) -> bool {
-    if !fused() {
-        return false;
-    }
+    fused() && on_flex(tensor)
+}
+
+/// Whether a tensor is in single precision on the Flex device, whose numbers are at hand.
+pub fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     // A clone of the handle; no number is copied.
     let tensor = tensor.clone().into_dispatch();
     tensor.dtype() == DType::F32 && is_flex(&tensor.kind)

@@ -11,6 +11,7 @@ pub mod activation;
 pub mod attention;
 pub mod batch_norm;
 mod bf16;
+pub mod binary_loss;
 pub mod blas;
 mod buffer;
 pub mod conv;
@@ -30,6 +31,7 @@ pub mod rnn;
 pub mod rotary;
 mod scratch;
 pub mod simd;
+pub mod sparse;
 pub mod threads;
 
 pub use precision::Precision;

@@ -3,7 +3,7 @@
 //! Shapes: image `[B, H, W, C]`, map `[B, H', W', C']`.
 //!
 //! A stem (3x3 convolution), then stages of blocks; every stage halves the resolution, the first
-//! only where it is told to. A residual block is the basic block of ResNet
+//! only where it is told to, or none keeps it. A residual block is the basic block of ResNet
 //! v1 (He et al. 2016a): two 3x3 convolutions, the sum before the last ReLU, and a 1x1 projection
 //! where the shape changes (their option B). A plain block is one 3x3 convolution. Each convolution
 //! is followed by batch normalisation.
@@ -45,6 +45,8 @@ pub struct ConvEncoderOptions {
     pub stem: usize,
     /// The first stage halves the resolution, as every other stage does.
     pub reduce_first: bool,
+    /// No stage halves the resolution.
+    pub keep_size: bool,
     /// Channels of each stage.
     pub widths: Vec<usize>,
     /// Blocks in each stage.
@@ -134,7 +136,7 @@ impl ConvEncoderOptions {
         let mut plans = vec![add(self.stem, false, false)];
         for (stage, &output) in self.widths.iter().enumerate() {
             for block in 0..self.blocks {
-                let reduce = block == 0 && (stage > 0 || self.reduce_first);
+                let reduce = block == 0 && !self.keep_size && (stage > 0 || self.reduce_first);
                 plans.push(add(output, reduce, self.residual));
             }
         }

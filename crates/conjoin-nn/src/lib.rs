@@ -1,6 +1,6 @@
 //! Differentiable modules: embedding, linear, recurrent, attention, transformer, convolution.
 //!
-//! Modules know Burn and the kernels, and nothing of graphs, recipes or data. All of them follow the
+//! Modules know Burn, the kernels and the solver of quadratic programs, and nothing of graphs, recipes or data. All of them follow the
 //! same three habits:
 //!
 //! - Parameters are lazy; their values follow from a seed and their path alone ([`init`]).
@@ -12,12 +12,16 @@
 pub mod activation;
 pub mod attention;
 pub mod attentive;
+pub mod birds_eye;
+pub mod boxes;
 pub mod cache;
 pub mod conv;
 pub mod conv_decoder;
 pub mod conv_encoder;
+pub mod driving;
 pub mod embedding;
 mod feed_forward;
+pub mod grid_head;
 pub mod init;
 pub mod layer_norm;
 pub mod linear;
@@ -25,6 +29,7 @@ pub mod mode;
 pub mod multi_head;
 pub mod patch_embedding;
 pub mod position;
+pub mod qp_planner;
 pub mod recurrent;
 pub mod residual;
 pub mod rng;
@@ -39,10 +44,13 @@ pub use attention::{Attended, Attention, AttentionOptions, Score};
 pub use attentive::{
     AttentiveCell, AttentiveDecoder, AttentiveMemory, AttentiveOptions, AttentiveOutput,
 };
+pub use birds_eye::{Camera, Grid, ViewToBev, ViewToBevOptions};
+pub use boxes::{BoxOptions, decode_boxes};
 pub use conv::{BatchNorm, ConvNorm};
 pub use conv_decoder::{ConvDecoder, ConvDecoderOptions};
 pub use conv_encoder::{ConvEncoder, ConvEncoderOptions, Reduce};
 pub use embedding::Embedding;
+pub use grid_head::{GridHead, GridHeadOptions};
 pub use init::{Fill, Init};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;

@@ -49,6 +49,15 @@ impl Linear {
         }
     }
 
+    /// The bias begins with a value of its own.
+    pub fn biased(init: &Init, input: usize, output: usize, fill: Fill, bias: f32) -> Self {
+        let layer = Self::filled(init, input, output, false, Activation::None, fill);
+        Self {
+            bias: Some(init.param("bias", [output], Fill::Constant(bias))),
+            ..layer
+        }
+    }
+
     /// `[.., input]` to `[.., output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let weight = self.weight.val();

@@ -41,6 +41,9 @@ pub struct Visible<'a> {
     pub lengths: &'a [usize],
     /// The query at position `u` sees nothing behind position `u`.
     pub causal: bool,
+    /// Added to the scores; each of its sizes is that of `[B, heads, U, T]` or 1. Minus infinity hides
+    /// a position.
+    pub mask: Option<&'a Tensor<4>>,
 }
 
 /// Attention of several heads.
@@ -134,8 +137,8 @@ impl MultiHeadAttention {
         y.reshape([rows, time, size])
     }
 
-    /// Attends with projected queries; gives `[B, U, D]`. A row without valid positions attends to
-    /// zeros.
+    /// Attends with projected queries; gives `[B, U, D]`. A query that sees no position
+    /// attends to zeros.
     pub fn forward(
         &self,
         queries: Tensor<3>,
@@ -146,6 +149,7 @@ impl MultiHeadAttention {
         let options = MultiHead {
             causal: visible.causal,
             lengths: Some(visible.lengths.to_vec()),
+            mask: visible.mask.cloned(),
             dropout: mode.draw(self.dropout).map(|seed| (self.dropout, seed)),
             ..MultiHead::new(self.heads)
         };

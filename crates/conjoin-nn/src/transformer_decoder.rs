@@ -28,6 +28,8 @@ pub struct Memory<'a> {
     /// `[B, T, M]`
     pub states: &'a Tensor<3>,
     pub lengths: &'a [usize],
+    /// Added to the scores of attention over it, as in [`Visible`].
+    pub mask: Option<&'a Tensor<4>>,
 }
 
 /// What a decoder makes of its inputs.
@@ -68,8 +70,8 @@ struct Pass<'a> {
     /// Of the first position in this pass.
     first: usize,
     visible: Visible<'a>,
-    /// Valid positions of each row of the memory.
-    memory: &'a [usize],
+    /// What is seen of the memory.
+    memory: Visible<'a>,
     weights: bool,
 }
 
@@ -122,10 +124,7 @@ impl Layer {
         if let (Some(attention), Some(norm), Some(memory)) =
             (&self.multihead_attn, &self.norm2, memory)
         {
-            let visible = Visible {
-                lengths: pass.memory,
-                causal: false,
-            };
+            let visible = pass.memory;
             x.sublayer(norm, |x| {
                 let queries = attention.queries(x);
                 if pass.weights {
@@ -200,7 +199,20 @@ impl TransformerDecoder {
         let visible = Visible {
             lengths,
             causal: true,
+            mask: None,
         };
+        self.seeing(x, visible, memory, mode)
+    }
+
+    /// [`TransformerDecoder::forward`] where the caller says what the positions see of each other: all of
+    /// it where nothing is produced one by one, such as queries (Carion et al. 2020).
+    pub fn seeing(
+        &self,
+        x: Tensor<3>,
+        visible: Visible<'_>,
+        memory: Option<Memory<'_>>,
+        mode: &mut Mode,
+    ) -> Decoded {
         let pass = self.pass(0, visible, memory);
         let mut x = self.begin(x, 0, mode);
         let mut weights = None;
@@ -209,7 +221,7 @@ impl TransformerDecoder {
             weights = layer.forward(&mut x, &pass, |own| own, memory, mode);
         }
         Decoded {
-            states: clear_padding(x.finish(self.norm.as_ref()), lengths),
+            states: clear_padding(x.finish(self.norm.as_ref()), visible.lengths),
             weights,
         }
     }
@@ -229,6 +241,7 @@ impl TransformerDecoder {
         let visible = Visible {
             lengths: &lengths,
             causal: false,
+            mask: None,
         };
         let pass = self.pass(first, visible, memory);
         let mut before = std::mem::take(state).into_iter();
@@ -265,7 +278,11 @@ impl TransformerDecoder {
             positions: &self.positions,
             first,
             visible,
-            memory: memory.map_or(&[], |memory| memory.lengths),
+            memory: Visible {
+                lengths: memory.map_or(&[], |memory| memory.lengths),
+                causal: false,
+                mask: memory.and_then(|memory| memory.mask),
+            },
             weights: self.weights,
         }
     }

@@ -44,11 +44,13 @@ impl Layer {
         }
     }
 
-    fn forward(&self, x: &mut Residual, positions: &Positions, lengths: &[usize], mode: &mut Mode) {
-        let visible = Visible {
-            lengths,
-            causal: false,
-        };
+    fn forward(
+        &self,
+        x: &mut Residual,
+        positions: &Positions,
+        visible: Visible<'_>,
+        mode: &mut Mode,
+    ) {
         x.sublayer(&self.norm1, |x| {
             let attention = &self.self_attn;
             let queries = positions.rotate(attention.queries(x.clone()), 0);
@@ -100,12 +102,22 @@ impl TransformerEncoder {
 
     /// `[B, T, D]` to `[B, T, D]`, zero behind each row's length.
     pub fn forward(&self, x: Tensor<3>, lengths: &[usize], mode: &mut Mode) -> Tensor<3> {
+        let visible = Visible {
+            lengths,
+            causal: false,
+            mask: None,
+        };
+        self.seeing(x, visible, mode)
+    }
+
+    /// [`TransformerEncoder::forward`] where the caller says what sees what.
+    pub fn seeing(&self, x: Tensor<3>, visible: Visible<'_>, mode: &mut Mode) -> Tensor<3> {
         let x = normed(self.embedding_norm.as_ref(), self.positions.add(x, 0));
         let x = mode.dropout(x, self.dropout);
         let mut x = Residual::new(self.order, x);
         for layer in &self.layers {
-            layer.forward(&mut x, &self.positions, lengths, mode);
+            layer.forward(&mut x, &self.positions, visible, mode);
         }
-        clear_padding(x.finish(self.norm.as_ref()), lengths)
+        clear_padding(x.finish(self.norm.as_ref()), visible.lengths)
     }
 }

@@ -142,11 +142,12 @@ fn attention_with_cached_keys_equals_attention_without() {
 fn the_map_has_the_size_that_the_options_promise() {
     for residual in [true, false] {
         for reduce in [Reduce::Max, Reduce::Stride] {
-            for reduce_first in [true, false] {
+            for (reduce_first, keep_size) in [(true, false), (false, false), (true, true)] {
                 let options = ConvEncoderOptions {
                     image: [13, 10, 2],
                     stem: 3,
                     reduce_first,
+                    keep_size,
                     widths: vec![4, 5],
                     blocks: 2,
                     residual,
@@ -155,6 +156,9 @@ fn the_map_has_the_size_that_the_options_promise() {
                 let encoder = ConvEncoder::new(&init(3), &options);
                 let map = encoder.forward(random([2, 13, 10, 2]), &mut Mode::evaluation());
                 assert_eq!(map.dims()[1..], options.map(), "{options:?}");
+                if keep_size {
+                    assert_eq!(options.map(), [13, 10, 5]);
+                }
             }
         }
     }

@@ -180,6 +180,7 @@ fn conv_encoder(name: &str, residual: bool, reduce: Reduce) {
         image: [9, 7, 2],
         stem: 4,
         reduce_first: false,
+        keep_size: false,
         widths: vec![4, 6],
         blocks: 2,
         residual,

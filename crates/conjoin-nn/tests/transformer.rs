@@ -66,6 +66,7 @@ fn multi_head(name: &str, memory_size: usize) {
     let visible = Visible {
         lengths: &lengths,
         causal: false,
+        mask: None,
     };
     let attended = attention.forward(projected, seen, visible, &mut Mode::evaluation());
     let gradients = golden.output("attended", attended).backward();
@@ -129,9 +130,11 @@ fn decoder(name: &str, options: &TransformerOptions, memory_size: Option<usize>)
             golden.lengths_of("memory_lengths"),
         )
     });
-    let seen = memory
-        .as_ref()
-        .map(|(states, lengths)| Memory { states, lengths });
+    let seen = memory.as_ref().map(|(states, lengths)| Memory {
+        states,
+        lengths,
+        mask: None,
+    });
     let mut mode = Mode::evaluation();
     let decoded = stack.forward(x.clone(), &golden.lengths(), seen, &mut mode);
     let gradients = golden.output("states", decoded.states).backward();
@@ -235,6 +238,7 @@ fn a_row_without_memory_is_a_row_without_attention() {
     let memory = Memory {
         states: &states,
         lengths: &lengths,
+        mask: None,
     };
     // Biases begin with zeros, so that attending to nothing adds nothing.
     let (with, without) = (run(Some(memory)), run(None));

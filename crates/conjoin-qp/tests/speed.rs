@@ -1,10 +1,15 @@
-//! How long a solve and a backward pass take at the size of a planner: 40 variables, 260 rows.
+//! How long a solve and a backward pass take at the size of a planner: 40 variables, 260 rows; and the planner
+//! itself, in traffic.
 //! `cargo test --release -p conjoin-qp --test speed -- --ignored --nocapture`
 
+mod support;
+
+use conjoin_qp::planner::{Plan, Scene, Vehicle, plan, plan_with_all_rows};
 use conjoin_qp::{Penalty, Qp, Solution, solve, solve_from};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
+use support::scenes::crowded;
 
 /// A chain of 20 steps of two double integrators, condensed: limits on 40 controls and their rates
 /// (160 rows, hard), and 100 rows on positions, soft, that leave at least so much room at the start.
@@ -106,4 +111,49 @@ fn measure(least_room: f64) {
         sum(&|found| found.iterations)
     );
     assert!(cold < 9.0 && backward < 2.0, "far from the target");
+}
+
+/// 20 steps, eight cars, walls; the vehicle and each car are up to three circles.
+#[test]
+#[ignore = "a measurement, for a quiet machine"]
+fn time_of_the_planner() {
+    let vehicle = Vehicle::default();
+    let scenes: Vec<Scene> = (0..200).map(crowded).collect();
+    let towards: Vec<f64> = (0..80).map(|i| f64::from(i).sin()).collect();
+    let time = |work: &mut dyn FnMut(usize)| {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            for i in 0..scenes.len() {
+                let begun = Instant::now();
+                work(i);
+                times.push(begun.elapsed().as_secs_f64() * 1e6);
+            }
+        }
+        let mean = times.iter().sum::<f64>() / times.len() as f64;
+        (median(times), mean)
+    };
+    let plans: Vec<Plan> = (scenes.iter())
+        .map(|scene| plan(&vehicle, scene, &[]).unwrap())
+        .collect();
+    let active: Vec<_> = plans.iter().map(Plan::active).collect();
+    let cold = time(&mut |i| drop(plan(&vehicle, &scenes[i], &[]).unwrap()));
+    let warm = time(&mut |i| drop(plan(&vehicle, &scenes[i], &active[i]).unwrap()));
+    let all = time(&mut |i| drop(plan_with_all_rows(&vehicle, &scenes[i]).unwrap()));
+    let backward = time(&mut |i| {
+        let found = plans[i].backward(&vehicle, &scenes[i], &towards, &towards[..40]);
+        drop(found.unwrap());
+    });
+    let relax = time(&mut |i| {
+        let plan = plan_with_all_rows(&vehicle, &scenes[i]).unwrap();
+        drop(plan.relax(0.05).unwrap());
+    });
+    let sum = |of: &dyn Fn(&Plan) -> usize| plans.iter().map(of).sum::<usize>() as f64 / 200.0;
+    println!(
+        "{:.0} rows, {:.1} bind, {:.1} steps; us on one core (median, mean): cold {cold:.0?}, warm {warm:.0?}, \
+         with all rows {all:.0?}, backward {backward:.0?}, relaxed {relax:.0?}",
+        sum(&|plan| plan.bounds.len()),
+        sum(&|plan| plan.solution.active.len()),
+        sum(&|plan| plan.solution.iterations)
+    );
+    assert!(cold.0 < 9e3 && backward.0 < 2e3, "far from the target");
 }

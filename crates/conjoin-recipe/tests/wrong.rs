@@ -178,8 +178,19 @@ wrong! {
     tied_to_frozen: "112-tied-to-frozen";
     tied_unknown: "113-tied-unknown";
     tied_vocabulary: "114-tied-vocabulary";
+    bird_calibration: "120-bird-calibration";
+    bird_recording: "121-bird-recording";
+    bird_views: "122-bird-views";
+    bird_other_frame: "123-bird-other-frame";
+    bird_other_cells: "124-bird-other-cells";
+    bird_frames_of_a_loss: "125-bird-frames-of-a-loss";
+    bird_losses: "126-bird-losses";
+    bird_first: "127-bird-first";
     oracle: "200-oracle";
     node_names_taken: "201-node-names-taken";
     arm_epochs: "202-arm-epochs";
     oracle_unused: "203-oracle-unused";
+    lerobot: "300-lerobot";
+    driving_nodes: "150-driving-nodes";
+    driving_losses: "151-driving-losses";
 }

@@ -2,8 +2,9 @@
 //!
 //! Shapes: `B` batch, `V` classes.
 
+use crate::error::TaskError;
 use crate::scored::{ClassOutput, ItemOutcome, Outputs, PredictedClass, Prediction, Scored};
-use crate::scorer::{ScoreRun, TaskError};
+use crate::scorer::ScoreRun;
 use conjoin_graph::{PortRef, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,9 @@
 pub mod alignment;
 pub mod classification;
 pub mod decode;
+pub mod displacement;
+pub mod driving;
+mod error;
 pub mod error_rate;
 pub mod interfaces;
 mod metric;
@@ -13,12 +16,13 @@ pub mod text_metrics;
 pub mod text_scores;
 pub mod transduction;
 
+pub use error::TaskError;
 pub use metric::MetricKind;
 pub use scored::{
-    ClassOutput, ItemOutcome, Outputs, PredictedClass, PredictedSequence, Prediction, Scored,
-    SequenceOutput, TextOutput,
+    ClassOutput, EpisodeOutput, ItemOutcome, Outputs, PredictedClass, PredictedSequence,
+    Prediction, Scored, SequenceOutput, TextOutput,
 };
-pub use scorer::{LastScored, TaskError, TaskScorer};
+pub use scorer::{LastScored, TaskScorer};
 
 use conjoin_graph::PortRef;
 use std::collections::BTreeMap;
@@ -30,6 +34,8 @@ conjoin_data::closed_kinds! {
         Classification(classification::ClassificationConfig) = "classification",
         /// A token sequence produced one token at a time: token and sequence error rates.
         Transduction(transduction::TransductionConfig) = "transduction",
+        /// A plan that is driven, closed loop, in the embedded world: driving score, infractions, NAVSIM's sub-scores.
+        Driving(driving::DrivingConfig) = "driving",
     }
 }
 
@@ -40,6 +46,7 @@ impl TaskConfig {
         match self {
             Self::Classification(config) => config.ports(),
             Self::Transduction(config) => config.ports(),
+            Self::Driving(config) => config.ports(),
         }
     }
 
@@ -51,6 +58,7 @@ impl TaskConfig {
             match &mut task {
                 Self::Classification(config) => config.set_port(name, port),
                 Self::Transduction(config) => config.set_port(name, port),
+                Self::Driving(config) => config.set_port(name, port),
             }
         }
         task
@@ -61,6 +69,7 @@ impl TaskConfig {
         match self {
             Self::Classification(config) => &config.data,
             Self::Transduction(config) => &config.data,
+            Self::Driving(config) => &config.data,
         }
     }
 
@@ -69,6 +78,7 @@ impl TaskConfig {
         match self {
             Self::Classification(_) => classification::PORTS,
             Self::Transduction(_) => transduction::PORTS,
+            Self::Driving(_) => driving::PORTS,
         }
     }
 
@@ -77,13 +87,14 @@ impl TaskConfig {
         match self {
             Self::Classification(config) => vec![config.logits.clone()],
             Self::Transduction(config) => vec![config.logits.clone()],
+            Self::Driving(config) => vec![config.plan.clone()],
         }
     }
 
     /// The column that outputs are fed back into, where the task produces them one by one.
     pub fn fed_back(&self) -> Option<&PortRef> {
         match self {
-            Self::Classification(_) => None,
+            Self::Classification(_) | Self::Driving(_) => None,
             Self::Transduction(config) => Some(&config.tokens),
         }
     }
@@ -91,7 +102,7 @@ impl TaskConfig {
     /// How many outputs `predict` gives for an input at most; none where all that there are.
     pub fn outputs_an_input(&self) -> Option<usize> {
         match self {
-            Self::Classification(_) => None,
+            Self::Classification(_) | Self::Driving(_) => None,
             Self::Transduction(config) => Some(config.outputs_an_input()),
         }
     }
@@ -101,6 +112,7 @@ impl TaskConfig {
         match self {
             Self::Classification(_) => classification::METRICS,
             Self::Transduction(config) => config.metrics(),
+            Self::Driving(_) => driving::METRICS,
         }
     }
 }

@@ -9,7 +9,7 @@ pub struct MetricKind {
 }
 
 /// Words in a name that make it a gain.
-const GAINS: [&str; 10] = [
+const GAINS: [&str; 19] = [
     "accuracy",
     "precision",
     "recall",
@@ -20,6 +20,15 @@ const GAINS: [&str; 10] = [
     "chrf",
     "chrf++",
     "exact",
+    "score",
+    "success",
+    "completion",
+    "pdms",
+    "nc",
+    "dac",
+    "ep",
+    "ttc",
+    "comfort",
 ];
 
 /// Gains that the field writes as points from 0 to 100.
@@ -31,7 +40,10 @@ impl MetricKind {
     pub fn of(name: &str) -> Self {
         let lower = name.to_lowercase().replace(['-', ' '], "_");
         let last = lower.rsplit(['.', '/']).next().unwrap_or(&lower);
-        let rate = matches!(last, "per" | "wer" | "cer" | "ter" | "error" | "errors")
+        let rate = matches!(
+            last,
+            "collisions_at_fault" | "intervention_rate" | "fallback_rate"
+        ) || matches!(last, "per" | "wer" | "cer" | "ter" | "error" | "errors")
             || last.ends_with("error_rate");
         let gain = last.split('_').any(|word| GAINS.contains(&word));
         Self {
@@ -55,6 +67,8 @@ mod tests {
         assert_eq!(MetricKind::of("test/PER"), share(false));
         assert_eq!(MetricKind::of("token_error_rate"), share(false));
         assert_eq!(MetricKind::of("balanced-accuracy"), share(true));
+        assert_eq!(MetricKind::of("driving_score"), share(true));
+        assert_eq!(MetricKind::of("intervention_rate"), share(false));
         let (loss, bleu) = (MetricKind::of("cross-entropy"), MetricKind::of("bleu"));
         assert!(!loss.share && !loss.higher_is_better);
         assert!(!bleu.share && bleu.higher_is_better);

@@ -1,6 +1,8 @@
 //! What scoring leaves behind: totals, one outcome an item for statistics, outputs for people.
 
 use crate::text_metrics::bleu::BleuStatistics;
+use conjoin_world::driving::guard::Interventions;
+use conjoin_world::driving::score::closed_loop::EpisodeScore;
 use std::collections::BTreeMap;
 
 /// Errors of one item: the unit that intervals are drawn over.
@@ -50,6 +52,22 @@ pub struct ClassOutput {
     pub probabilities: Vec<f32>,
 }
 
+/// One driven episode.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpisodeOutput {
+    /// Its family of layouts and its seed.
+    pub key: String,
+    pub score: EpisodeScore,
+    /// Steps of 0.1 s.
+    pub steps: usize,
+    /// What the safety layer did, or would have done.
+    pub interventions: Interventions,
+    /// Steps on which the planner found no plan and braked.
+    pub fallbacks: usize,
+    /// An animated PNG, for the first ones.
+    pub film: Option<Vec<u8>>,
+}
+
 /// What a task produced, item by item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outputs {
@@ -60,6 +78,7 @@ pub enum Outputs {
         names: Vec<String>,
         items: Vec<ClassOutput>,
     },
+    Episodes(Vec<EpisodeOutput>),
 }
 
 /// Scores on a data set.

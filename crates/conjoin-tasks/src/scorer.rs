@@ -1,76 +1,19 @@
 //! Runs a task over a data set or over raw inputs: opens data, finds routes, moves batches.
 
-use crate::decode::DecodeError;
+use crate::error::TaskError;
 use crate::interfaces::{Change, Changed};
 use crate::scored::{Prediction, Scored};
 use crate::transduction::symbols;
 use crate::{MetricKind, TaskConfig};
 use burn::tensor::Device;
 use conjoin_data::{Contract, DataError, Loader, Meaning, Source, Vocabulary};
-use conjoin_graph::graph::{GraphError, Keep};
-use conjoin_graph::node::NodeError;
+use conjoin_graph::graph::{GraphError, Keep, Trace};
 use conjoin_graph::{Graph, NodeSpec, Pass, PortRef, Route, Value, ValueError, Wiring};
 use conjoin_train::data::spread_batches;
 use conjoin_train::scorer::Scorer;
 use conjoin_train::{DataPlan, DataSets, Plan, StagePlan};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// A failure while scoring or predicting.
-#[derive(Debug, thiserror::Error)]
-pub enum TaskError {
-    #[error(transparent)]
-    Data(#[from] DataError),
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    #[error("{0}")]
-    Value(#[from] ValueError),
-    #[error("there is no data set {0:?} in the recipe")]
-    DataSet(String),
-    #[error("the data set has no column {0:?}, which the task reads")]
-    Column(String),
-    #[error("column {0:?} has no vocabulary")]
-    Vocabulary(String),
-    #[error("the data has no text for the tokens of column {0:?}, which the task scores as text")]
-    NotText(String),
-    #[error("vocabulary {vocabulary:?} has no symbol {symbol}, which decoding needs")]
-    Symbol {
-        vocabulary: String,
-        symbol: &'static str,
-    },
-}
-
-impl TaskError {
-    /// Whether the user's input is at fault rather than the machine or the program.
-    pub fn is_users(&self) -> bool {
-        matches!(
-            self,
-            Self::Data(_)
-                | Self::DataSet(_)
-                | Self::Column(_)
-                | Self::Vocabulary(_)
-                | Self::NotText(_)
-                | Self::Symbol { .. }
-        )
-    }
-
-    /// Whether one of the inputs is at fault, so that the others may still go through.
-    pub fn is_an_inputs(&self) -> bool {
-        let node = match self {
-            Self::Data(_) => return true,
-            Self::Graph(GraphError::Node { source, .. })
-            | Self::Decode(DecodeError::Graph(GraphError::Node { source, .. })) => source,
-            _ => return false,
-        };
-        matches!(node, NodeError::Data(_))
-    }
-
-    pub(crate) fn column(name: &str) -> Self {
-        Self::Column(name.to_owned())
-    }
-}
 
 /// Scores graphs of one plan on its data sets.
 #[derive(Debug)]
@@ -134,8 +77,10 @@ impl TaskScorer {
         batches: Option<usize>,
     ) -> Result<Scored, TaskError> {
         let loader = self.loader(data)?;
+        let limit = batches;
         let batches = loader.epoch(0, 0).take(batches.unwrap_or(usize::MAX));
-        self.score_batches(graph, ports, data, Box::new(batches), &[])
+        let limited: Batches<'_> = Box::new(batches);
+        self.score_batches(graph, ports, data, (limited, limit), &[])
     }
 
     /// As [`TaskScorer::score`], with some interfaces carrying something else; `batches` are spread
@@ -149,8 +94,8 @@ impl TaskScorer {
         changes: &[Change<'_>],
     ) -> Result<Scored, TaskError> {
         let loader = self.loader(data)?;
-        let batches = spread_batches(&loader, batches);
-        self.score_batches(graph, ports, data, batches, changes)
+        let limited = (spread_batches(&loader, batches), Some(batches));
+        self.score_batches(graph, ports, data, limited, changes)
     }
 
     /// The batches of a data set in its own order.
@@ -164,7 +109,7 @@ impl TaskScorer {
         graph: &Graph,
         ports: &BTreeMap<String, PortRef>,
         data: &str,
-        batches: Batches<'_>,
+        (batches, limit): (Batches<'_>, Option<usize>),
         changes: &[Change<'_>],
     ) -> Result<Scored, TaskError> {
         let source = self.data.source(data)?;
@@ -172,9 +117,11 @@ impl TaskScorer {
         let mut run = self.pass(&changed.graph, data, source.as_ref(), batches)?;
         (run.nodes, run.wiring) = (&changed.nodes, &changed.wiring);
         run.true_prefix = changed.true_prefix;
+        run.limit = limit;
         match &self.task.with_ports(ports) {
             TaskConfig::Classification(config) => config.score(&mut run),
             TaskConfig::Transduction(config) => config.score(&mut run),
+            TaskConfig::Driving(config) => config.score(&mut run),
         }
     }
 
@@ -196,6 +143,7 @@ impl TaskScorer {
         let mut found = match &self.task.with_ports(ports) {
             TaskConfig::Classification(config) => config.predict(&mut run)?,
             TaskConfig::Transduction(config) => config.predict(&mut run)?,
+            TaskConfig::Driving(_) => return Err(TaskError::NoInputs),
         };
         found.sort_by_key(|(index, _)| *index);
         Ok(found
@@ -221,6 +169,8 @@ impl TaskScorer {
             nodes: &self.plan.nodes,
             wiring: &self.plan.wiring,
             true_prefix: false,
+            limit: None,
+            data: self.data_set(data)?,
             columns: &self.data_set(data)?.columns,
             source,
             device: &self.device,
@@ -246,6 +196,19 @@ pub(crate) struct TaskBatch {
     pub indices: Vec<usize>,
 }
 
+impl TaskBatch {
+    pub fn new(batch: conjoin_data::Batch, device: &Device) -> Result<Self, ValueError> {
+        let columns = batch.columns.iter();
+        let values = columns
+            .map(|(name, column)| Ok((name.clone(), Value::from_column(column, device)?)))
+            .collect::<Result<_, ValueError>>()?;
+        Ok(Self {
+            values,
+            indices: batch.indices,
+        })
+    }
+}
+
 /// One pass of a task over data.
 pub(crate) struct ScoreRun<'a> {
     pub graph: &'a Graph,
@@ -254,6 +217,9 @@ pub(crate) struct ScoreRun<'a> {
     /// Outputs are what is said behind true tokens, position by position, and not behind the
     /// system's own.
     pub true_prefix: bool,
+    /// At most so many batches are scored, or what counts as much.
+    pub limit: Option<usize>,
+    pub data: &'a DataPlan,
     columns: &'a BTreeMap<String, Contract>,
     source: &'a dyn Source,
     pub device: &'a Device,
@@ -266,16 +232,7 @@ impl ScoreRun<'_> {
         let Some(batch) = self.batches.next() else {
             return Ok(None);
         };
-        let batch = batch?;
-        let values = batch
-            .columns
-            .iter()
-            .map(|(name, column)| Ok((name.clone(), Value::from_column(column, self.device)?)))
-            .collect::<Result<_, ValueError>>()?;
-        Ok(Some(TaskBatch {
-            values,
-            indices: batch.indices,
-        }))
+        Ok(Some(TaskBatch::new(batch?, self.device)?))
     }
 
     /// The route of the joined graph to these ports.
@@ -297,12 +254,22 @@ impl ScoreRun<'_> {
         batch: &TaskBatch,
         port: &PortRef,
     ) -> Result<Value, TaskError> {
+        let trace = self.trace(route, batch, std::slice::from_ref(port))?;
+        Ok(trace.get(port)?.clone())
+    }
+
+    /// The values of some ports for a batch.
+    pub fn trace(
+        &self,
+        route: &Route,
+        batch: &TaskBatch,
+        ports: &[PortRef],
+    ) -> Result<Trace, TaskError> {
         let pass = Pass {
-            keep: Keep::Only([port.clone()].into()),
+            keep: Keep::Only(ports.iter().cloned().collect()),
             ..Pass::default()
         };
-        let trace = self.graph.forward(route, &batch.values, &pass)?;
-        Ok(trace.get(port)?.clone())
+        Ok(self.graph.forward(route, &batch.values, &pass)?)
     }
 
     /// The name of the column that a task's port names.

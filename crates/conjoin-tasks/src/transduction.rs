@@ -3,9 +3,10 @@
 use crate::decode::{
     BeamConfig, DecoderSetup, Hypothesis, SearchConfig, beam_search, greedy, sample, stream_of,
 };
+use crate::error::TaskError;
 use crate::error_rate::{ErrorRate, ItemErrors};
 use crate::scored::{ItemOutcome, Outputs, PredictedSequence, Prediction, Scored, SequenceOutput};
-use crate::scorer::{ScoreRun, TaskBatch, TaskError};
+use crate::scorer::{ScoreRun, TaskBatch};
 use crate::teacher_forcing::{TeacherForcing, said_behind};
 use crate::text_scores::{self, TextScoresConfig, TextTally};
 use conjoin_data::Vocabulary;

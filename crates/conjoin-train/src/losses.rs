@@ -1,12 +1,17 @@
 //! Losses on the values of two ports.
 //!
 //! A loss is averaged over what it counts: positions within the rows' lengths whose target is not
-//! [`IGNORE`] (cross-entropy), elements within the rows' lengths (the others).
+//! [`IGNORE`] (cross-entropy), centres (focal), weights (masked), agents with a known step (multi-modal),
+//! steps (plan), elements within the rows' lengths (the others).
 //!
 //! Shapes: `B` batch, `T` time, `V` vocabulary.
 
+mod grid;
+mod multi_modal;
+mod plan;
+
 use crate::objective::LossConfig;
-use burn::tensor::{Bool, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use conjoin_graph::value::{Payload, Value};
 use conjoin_kernels::loss::softmax_cross_entropy;
 
@@ -26,7 +31,11 @@ impl LossConfig {
     /// The loss of a prediction.
     ///
     /// - cross-entropy: prediction `[B, .., V]` floats, target `[B, ..]` integers;
-    /// - mse, l1, huber: prediction and target floats of one shape.
+    /// - mse, l1, huber, focal: prediction and target floats of one shape;
+    /// - binary-cross-entropy: the same, or prediction `[.., first]` and target `[.., K]`;
+    /// - masked-l1: prediction `[.., K]`, target `[.., 1 + K]`;
+    /// - multi-modal: prediction `[B, N, M, 1 + 2 F]`, target `[B, N, F, 4]`, floats;
+    /// - plan: prediction and target `[B, S, 4]`, floats.
     ///
     /// # Errors
     /// Types or shapes do not fit, in words.
@@ -36,6 +45,13 @@ impl LossConfig {
             Self::Mse(_) => elementwise(prediction, target, |d| d.clone() * d),
             Self::L1(_) => elementwise(prediction, target, Tensor::abs),
             Self::Huber(config) => elementwise(prediction, target, |d| huber(d, config.delta)),
+            Self::BinaryCrossEntropy(config) => {
+                grid::binary_cross_entropy(prediction, target, *config)
+            }
+            Self::Focal(config) => grid::focal(prediction, target, *config),
+            Self::MaskedL1(_) => grid::masked_l1(prediction, target),
+            Self::MultiModal(config) => multi_modal::evaluate(config, prediction, target),
+            Self::Plan(config) => plan::evaluate(config, prediction, target),
         }
     }
 }
@@ -106,11 +122,7 @@ fn elementwise(
     let (sum, count) = match lengths(prediction, target) {
         None => (losses.sum(), rows * time * width),
         Some(lengths) => {
-            let mask: Vec<f32> = lengths
-                .iter()
-                .flat_map(|&length| (0..time).map(move |t| f32::from(u8::from(t < length))))
-                .collect();
-            let mask = Tensor::<3>::from_data(TensorData::new(mask, [rows, time, 1]), &device);
+            let mask = mask(lengths, time, &device).reshape([rows, time, 1]);
             let counted: usize = lengths.iter().map(|&length| length.min(time)).sum();
             ((losses * mask).sum(), counted * width)
         }
@@ -122,8 +134,17 @@ fn elementwise(
     })
 }
 
+/// 1 within each row's length, 0 behind, `[rows, time]`.
+fn mask(lengths: &[usize], time: usize, device: &Device) -> Tensor<2> {
+    let mask: Vec<f32> = lengths
+        .iter()
+        .flat_map(|&length| (0..time).map(move |t| f32::from(u8::from(t < length))))
+        .collect();
+    Tensor::from_data(TensorData::new(mask, [lengths.len(), time]), device)
+}
+
 /// `d²/2` up to `delta`, `delta (|d| - delta/2)` beyond (Huber 1964), as `torch.nn.HuberLoss`.
-fn huber(difference: Tensor<3>, delta: f64) -> Tensor<3> {
+fn huber<const D: usize>(difference: Tensor<D>, delta: f64) -> Tensor<D> {
     let size = difference.abs();
     let near = size.clone().clamp_max(delta);
     // With n = min(|d|, delta): n²/2 + delta (|d| - n).

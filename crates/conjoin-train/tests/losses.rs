@@ -38,7 +38,7 @@ fn integers(values: &Json, shape: &[usize], device: &Device) -> Payload {
 #[test]
 fn values_and_gradients_equal_pytorchs() {
     let cases: Vec<Json> = serde_json::from_str(include_str!("golden/losses.json")).unwrap();
-    assert!(cases.len() >= 9);
+    assert_eq!(cases.len(), 28);
     let device = Device::flex().autodiff();
     for case in cases {
         let config: LossConfig = serde_json::from_value(case["loss"].clone()).unwrap();
@@ -62,6 +62,7 @@ fn values_and_gradients_equal_pytorchs() {
         let (loss, gradient) = match shape_p.len() {
             2 => check!(2),
             3 => check!(3),
+            4 => check!(4),
             other => panic!("rank {other}"),
         };
         let name = case["name"].as_str().unwrap();
@@ -97,6 +98,43 @@ fn values_that_do_not_fit_are_named() {
     let labels = Value::from(Tensor::<1, Int>::zeros([3], &device));
     assert!(config.evaluate(&value([2, 3]), &labels).is_err());
     assert!(config.evaluate(&value([3, 4]), &labels).is_ok());
+}
+
+#[test]
+fn ways_and_plans_of_wrong_shapes_are_refused() {
+    let device = Device::flex();
+    let read = |text| -> LossConfig { serde_json::from_str(text).unwrap() };
+    let ways = |width| Value::from(Tensor::<4>::zeros([2, 3, 2, width], &device));
+    let futures = Value::from(Tensor::<4>::zeros([2, 3, 5, 4], &device));
+    let multi_modal = read(r#"{"kind": "multi-modal"}"#);
+    assert!(multi_modal.evaluate(&ways(11), &futures).is_ok());
+    assert_eq!(
+        multi_modal.evaluate(&ways(10), &futures).unwrap_err(),
+        "the loss wants ways [B, N, M, 1 + 2 F] and futures [B, N, F, 4], found prediction \
+         [2, 3, 2, 10] of floats and target [2, 3, 5, 4] of floats"
+    );
+    let plan = |steps| Value::from(Tensor::<3>::zeros([2, steps, 4], &device));
+    let loss = read(r#"{"kind": "plan"}"#);
+    assert!(loss.evaluate(&plan(5), &plan(5)).is_ok());
+    assert!(loss.evaluate(&plan(5), &plan(4)).is_err());
+}
+
+#[test]
+fn agents_of_unknown_future_have_neither_loss_nor_gradient() {
+    let device = Device::flex().autodiff();
+    let config: LossConfig = serde_json::from_str(r#"{"kind": "multi-modal"}"#).unwrap();
+    let ways = Tensor::<4>::ones([2, 3, 2, 11], &device).require_grad();
+    // What is not known may be anything.
+    let futures = Tensor::<4>::full([2, 3, 5, 3], f32::NAN, &device);
+    let known = Tensor::<4>::zeros([2, 3, 5, 1], &device);
+    let futures = Tensor::cat(vec![known, futures], 3);
+    let loss = config
+        .evaluate(&ways.clone().into(), &futures.into())
+        .unwrap();
+    assert_eq!(loss.mean.to_data().iter::<f32>().next(), Some(0.0));
+    assert_eq!(loss.count.to_data().iter::<f32>().next(), Some(0.0));
+    let gradient = ways.grad(&loss.mean.backward()).unwrap();
+    assert!(gradient.to_data().iter::<f32>().all(|g| g == 0.0));
 }
 
 #[test]

@@ -1,85 +1,93 @@
-//! Drives episodes of every family with the expert and the baselines, and prints what came out.
+//! Drives episodes with the expert and the baselines, and prints what came out.
 //!
 //! `cargo run --release -p conjoin-world --example closed_loop -- [EPISODES [DRIVER [FAMILY]]]`, where
-//! the driver is `expert`, `idm` or `constant-velocity`. With PDMS it takes longer: `PDMS=1`.
+//! the driver is `expert`, `idm` or `constant-velocity`. `PDMS=1` scores stretches of 4 s too, `GUARD=1`
+//! puts the safety layer behind the driver and `GUARD=watch` only counts what it would have done,
+//! `HIDDEN=1.4` is the speed, m/s, of what it expects behind edges, `VERBOSE=1` names the episodes that
+//! failed, and `SPLIT=held-out` leaves the families of training out.
 
 use conjoin_world::driving::baseline::{constant_velocity, follow_lane};
-use conjoin_world::driving::drive::{Driver, drive};
+use conjoin_world::driving::drive::Driver;
 use conjoin_world::driving::expert::Expert;
-use conjoin_world::driving::map::Family;
-use conjoin_world::driving::scene::EpisodeId;
-use conjoin_world::driving::score::closed_loop::{Ending, EpisodeScore};
-use rayon::prelude::*;
+use conjoin_world::driving::guard::{Guard, GuardConfig, Guarded, Interventions};
+use conjoin_world::driving::map::{Family, Split};
+use conjoin_world::driving::table::{episodes, table};
+use conjoin_world::driving::vehicle::Control;
+use conjoin_world::driving::world::World;
+use std::env::var;
 
-fn driver(name: &str) -> Option<Box<dyn Driver>> {
-    match name {
-        "expert" => Some(Box::new(Expert::default())),
-        "idm" => Some(Box::new(follow_lane)),
-        "constant-velocity" => Some(Box::new(constant_velocity)),
-        _ => None,
+/// A driver by name.
+struct Named(Box<dyn Driver>);
+
+impl Driver for Named {
+    fn control(&mut self, world: &World) -> Control {
+        self.0.control(world)
+    }
+
+    fn interventions(&self) -> Option<Interventions> {
+        self.0.interventions()
     }
 }
 
-fn main() {
+fn driver(name: &str) -> Option<Named> {
+    Some(Named(match name {
+        "expert" => Box::new(Expert::default()),
+        "idm" => Box::new(follow_lane),
+        "constant-velocity" => Box::new(constant_velocity),
+        _ => return None,
+    }))
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let episodes: u64 = arguments.first().and_then(|a| a.parse().ok()).unwrap_or(10);
+    let each: u64 = arguments.first().map_or(Ok(10), |a| a.parse())?;
     let name = arguments.get(1).map_or("expert", String::as_str);
     let wanted = arguments.get(2);
-    let verbose = std::env::var_os("VERBOSE").is_some();
-    let pdms = std::env::var_os("PDMS").is_some();
+    let pdms = var("PDMS").is_ok();
     if driver(name).is_none() {
-        println!("no driver {name}");
-        std::process::exit(2);
+        return Err(format!("no driver {name}").into());
     }
-    println!(
-        "family        success  goal  at fault  not  off road  red  late  completion  score  pdms  s/episode"
-    );
+    let guard = match var("GUARD").ok() {
+        None => None,
+        Some(mode) => Some(GuardConfig {
+            on: mode != "watch",
+            hidden_speed: var("HIDDEN").map_or(Ok(0.0), |speed| speed.parse())?,
+            ..GuardConfig::default()
+        }),
+    };
+    let held_out = var("SPLIT").is_ok_and(|split| split == "held-out");
+    let families = Family::all()
+        .filter(|f| wanted.is_none_or(|w| f.to_string().starts_with(w)))
+        .filter(|f| !held_out || f.split() == Split::HeldOut);
     let begun = std::time::Instant::now();
-    let (mut all, mut simulated) = (Vec::new(), 0.0);
-    for family in Family::all().filter(|f| wanted.is_none_or(|w| f.to_string().starts_with(w))) {
-        let scores: Vec<EpisodeScore> = (0..episodes)
-            .into_par_iter()
-            .filter_map(|seed| {
-                let mut driver = driver(name)?;
-                let score = drive(EpisodeId { family, seed }, &mut *driver, pdms);
-                if verbose && !score.success {
-                    println!("{family} {seed}: {score:?}");
-                }
-                Some(score)
-            })
-            .collect();
-        simulated += scores.iter().map(|s| s.seconds).sum::<f64>();
-        line(&family.to_string(), &scores);
-        all.extend(scores);
-    }
-    line("all", &all);
+    let found = table(&episodes(families, each), pdms, |_| {
+        let plain = driver(name).unwrap_or_else(|| Named(Box::new(follow_lane)));
+        match guard {
+            None => plain,
+            Some(config) => Named(Box::new(Guarded {
+                driver: plain,
+                guard: Guard::new(config),
+            })),
+        }
+    });
     let seconds = begun.elapsed().as_secs_f64();
-    println!(
-        "{simulated:.0} s driven in {seconds:.1} s: {:.1} times real time",
-        simulated / seconds
-    );
-}
-
-fn line(name: &str, scores: &[EpisodeScore]) {
-    let share = |f: &dyn Fn(&EpisodeScore) -> bool| {
-        100.0 * scores.iter().filter(|s| f(s)).count() as f64 / scores.len().max(1) as f64
-    };
-    let mean = |f: &dyn Fn(&EpisodeScore) -> f64| {
-        scores.iter().map(f).sum::<f64>() / scores.len().max(1) as f64
-    };
-    use conjoin_world::driving::score::closed_loop::Infraction::{OffRoad, RedLight};
-    println!(
-        "{name:<13} {:6.1}% {:4.0}% {:8.1}% {:3.0}% {:8.1}% {:3.0}% {:4.0}% {:11.3} {:6.3} {:5.3} {:10.1}",
-        share(&|s| s.success),
-        share(&|s| s.ending == Ending::Goal),
-        share(&|s| s.ending == Ending::Collision { at_fault: true }),
-        share(&|s| s.ending == Ending::Collision { at_fault: false }),
-        share(&|s| s.infractions.contains(&OffRoad)),
-        share(&|s| s.infractions.contains(&RedLight)),
-        share(&|s| s.ending == Ending::TimeLimit),
-        mean(&|s| s.completion),
-        mean(&|s| s.driving_score),
-        mean(&|s| s.pdm.map_or(f64::NAN, |p| p.pdms)),
-        mean(&|s| s.seconds),
-    );
+    if var("VERBOSE").is_ok() {
+        for result in found.results.iter().filter(|r| !r.score.success) {
+            let episode = result.episode;
+            println!("{} {}: {:?}", episode.family, episode.seed, result.score);
+        }
+    }
+    print!("{found}");
+    if let Some(all) = found.all() {
+        println!("infractions by km: {:?}", all.per_km);
+        if let (Some(takeovers), Some(layer)) = (all.takeovers_per_km, all.layer) {
+            println!("the safety layer took over {takeovers:.2} times by km: {layer:?}");
+        }
+        let simulated = all.seconds * all.episodes as f64;
+        println!(
+            "{simulated:.0} s driven in {seconds:.1} s: {:.1} times real time",
+            simulated / seconds
+        );
+    }
+    Ok(())
 }

@@ -1,16 +1,11 @@
 //! What can go wrong in a world: an option, a name, a file.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use conjoin_data::DataError;
 
 /// An error of building or recording a world. Every message names the place, what was found there
 /// and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
-    /// The operating system refused to read or write a file.
-    #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-
     /// A file or a value does not hold what its format promises.
     #[error("{place}: found {found}, expected {expected}")]
     Format {
@@ -19,6 +14,10 @@ pub enum WorldError {
         found: String,
         expected: String,
     },
+
+    /// A recording cannot be written or read.
+    #[error(transparent)]
+    Recording(#[from] DataError),
 
     /// An option is wrong.
     #[error("option `{key}`: found {found}, expected {expected}")]
@@ -30,13 +29,6 @@ pub enum WorldError {
 }
 
 impl WorldError {
-    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            path: path.to_owned(),
-            source,
-        }
-    }
-
     pub(crate) fn format(
         place: impl Into<String>,
         found: impl Into<String>,

@@ -7,6 +7,5 @@ pub mod driving;
 mod error;
 pub mod geometry;
 mod random;
-pub mod record;
 
 pub use error::WorldError;

@@ -32,6 +32,7 @@ pub use conjoin_insight as insight;
 pub use conjoin_recipe as recipe;
 pub use conjoin_tasks as tasks;
 pub use conjoin_train as train;
+pub use conjoin_world as world;
 
 use clap::Parser;
 use cli::{Cli, Command};

@@ -4,6 +4,7 @@ use crate::error::CliError;
 use crate::system::read_text;
 use conjoin_insight::{ArmResult, Outcomes};
 use conjoin_tasks::{Outputs, Scored};
+use conjoin_world::driving::score::closed_loop::EpisodeScore;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,18 @@ fn metrics(scored: &Scored) -> BTreeMap<String, Outcomes> {
         Outcomes::Errors(counts.collect())
     };
     match &scored.outputs {
+        Outputs::Episodes(episodes) => {
+            let of = |value: fn(&EpisodeScore) -> f64| {
+                Outcomes::Values(episodes.iter().map(|e| value(&e.score)).collect())
+            };
+            let success = episodes.iter().map(|e| e.score.success).collect();
+            [
+                ("driving_score".to_owned(), of(|score| score.driving_score)),
+                ("success".to_owned(), Outcomes::Correct(success)),
+                ("completion".to_owned(), of(|score| score.completion)),
+            ]
+            .into()
+        }
         Outputs::Classes { .. } => {
             let right = scored.items.iter().map(|item| item.errors == 0).collect();
             [("accuracy".to_owned(), Outcomes::Correct(right))].into()
@@ -76,7 +89,7 @@ fn metrics(scored: &Scored) -> BTreeMap<String, Outcomes> {
 /// Symbols of every source; of text its words, or its characters where it is written without spaces.
 fn lengths(outputs: &Outputs) -> Vec<u32> {
     match outputs {
-        Outputs::Classes { .. } => Vec::new(),
+        Outputs::Classes { .. } | Outputs::Episodes(_) => Vec::new(),
         Outputs::Sequences(items) => items.iter().map(|item| item.source.len() as u32).collect(),
         Outputs::Texts(items) => {
             let words = |text: &str| text.split_whitespace().count() as u32;

@@ -133,6 +133,17 @@ impl Default for Counter {
 }
 
 impl Counter {
+    /// Of things whose number is known.
+    pub fn of(total: u64) -> Self {
+        let counter = Self::default();
+        counter.0.set_length(total);
+        let template = "{bar:28.cyan/dim} {pos}/{len} {msg}  {elapsed}, {eta_precise} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            counter.0.set_style(style);
+        }
+        counter
+    }
+
     /// The next thing is begun.
     pub fn tell(&self, text: &str) {
         self.0.inc(1);

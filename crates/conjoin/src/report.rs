@@ -6,13 +6,14 @@ use crate::{drawing, outcomes};
 use conjoin_data::{Field, Source};
 use conjoin_graph::Graph;
 use conjoin_insight::report::{
-    Attention, ClassResults, Headline, ImageSample, SequenceSample, StageScores,
+    Attention, ClassResults, EpisodeSample, Headline, ImageSample, SequenceSample, StageScores,
 };
 use conjoin_insight::{Metric, Report, RunLog, by_length};
 use conjoin_recipe::Checked;
 use conjoin_tasks::error_rate::ItemErrors;
-use conjoin_tasks::{ClassOutput, Outputs, Scored, SequenceOutput, TextOutput};
+use conjoin_tasks::{ClassOutput, EpisodeOutput, Outputs, Scored, SequenceOutput, TextOutput};
 use conjoin_train::Plan;
+use conjoin_world::driving::score::closed_loop::{Ending, Infraction};
 use std::path::Path;
 
 /// Samples of a kind that a report shows.
@@ -62,6 +63,9 @@ pub(crate) fn of_run(parts: Parts<'_>) -> Report {
             report.attention = attention(&tokens);
             report.sequences = chosen(outputs.iter().map(text).collect());
         }
+        Outputs::Episodes(episodes) => {
+            report.episodes = episodes.iter().map(episode).collect();
+        }
         Outputs::Classes { names, items } => {
             report.images = images(names, items, parts.source);
             report.classes = Some(confusion(names, items));
@@ -97,7 +101,7 @@ fn headline(parts: &Parts<'_>, data: &str) -> Headline {
         .map(|(name, value)| (name.clone(), *value))
         .collect();
     Headline {
-        label: format!("{} on {data}", name.to_uppercase()),
+        label: format!("{} on {data}", Metric::of(name).title()),
         value: Metric::of(name).format(value),
         note: format!(
             "after {}; {}; {} items",
@@ -185,6 +189,38 @@ fn sample(
         input: input.to_owned(),
         reference: references.min_by_key(errors).unwrap_or_default(),
         predicted,
+    }
+}
+
+/// A driven episode in words.
+fn episode(output: &EpisodeOutput) -> EpisodeSample {
+    let score = &output.score;
+    EpisodeSample {
+        name: output.key.clone(),
+        ending: match score.ending {
+            Ending::Goal => "goal",
+            Ending::Collision { at_fault: true } => "collision, at fault",
+            Ending::Collision { at_fault: false } => "collision, not at fault",
+            Ending::LeftRoad => "left the road",
+            Ending::TimeLimit => "out of time",
+        }
+        .to_owned(),
+        success: score.success,
+        driving_score: score.driving_score,
+        completion: score.completion,
+        infractions: (score.infractions.iter())
+            .map(|infraction| match infraction {
+                Infraction::PedestrianCollision => "hit a pedestrian",
+                Infraction::VehicleCollision => "hit a vehicle",
+                Infraction::StaticCollision => "hit an obstacle",
+                Infraction::RedLight => "red light",
+                Infraction::OffRoad => "off the road",
+            })
+            .map(str::to_owned)
+            .collect(),
+        seconds: score.seconds,
+        interventions: output.interventions.braking() as usize,
+        film: output.film.clone(),
     }
 }
 

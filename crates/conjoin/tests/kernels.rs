@@ -39,7 +39,10 @@ fn burns_own_operations_train_the_same() {
     assert_eq!(fused.len(), plain.len());
     assert!(fused.len() >= 4, "{fused:?}");
     for (fused, plain) in fused.iter().zip(&plain) {
-        assert!((fused - plain).abs() < 1e-3 * plain.abs(), "{fused} {plain}");
+        assert!(
+            (fused - plain).abs() < 1e-3 * plain.abs(),
+            "{fused} {plain}"
+        );
     }
     // Sums in another order: other bytes, or the same code has run twice.
     assert!(weights != others, "the fused operations were not left out");

@@ -1,11 +1,12 @@
 //! Samples -> one padded array a column.
 
-use crate::{Array, ArrayData, Batch, Column, Columns, Contract, DataError, Dim, Field, Sample};
-use crate::{Meaning, Source};
+use crate::{
+    Array, ArrayData, Batch, Column, Columns, Contract, DataError, Dim, Field, Meaning, Sample,
+};
 
 /// Stacks samples whose fields hold what the contracts say.
 #[derive(Debug)]
-pub(super) struct Collator {
+pub(crate) struct Collator {
     columns: Columns,
 }
 
@@ -22,15 +23,11 @@ impl Collator {
     ///
     /// # Errors
     /// A field is missing, or has another type, shape or index than its contract allows.
-    pub fn check(
-        &self,
-        sample: &Sample,
-        source: &dyn Source,
-        index: usize,
-    ) -> Result<(), DataError> {
+    /// `location` names the sample in messages.
+    pub fn check(&self, sample: &Sample, location: impl Fn() -> String) -> Result<(), DataError> {
         for (name, contract) in &self.columns {
             let wrong = |found: String, expected: String| {
-                let place = format!("{}, column `{name}`", source.location(index));
+                let place = format!("{}, column `{name}`", location());
                 DataError::format(place, found, expected)
             };
             match sample.fields.get(name) {
@@ -147,7 +144,6 @@ fn entries(field: &Field) -> usize {
 mod tests {
     use super::*;
     use crate::Vocabulary;
-    use crate::source::WordsSource;
 
     fn columns() -> Columns {
         let vocabulary = Vocabulary::new("v", ["a", "b", "<pad>"]);
@@ -211,9 +207,9 @@ mod tests {
     #[test]
     fn samples_that_break_a_contract_are_named() {
         let collator = Collator::new(columns());
-        let source = WordsSource::new("list", ["x".to_owned()]);
-        assert!(collator.check(&sample(2), &source, 0).is_ok());
-        let refusal = |sample: Sample| collator.check(&sample, &source, 0).unwrap_err().to_string();
+        let location = || "list line 1".to_owned();
+        assert!(collator.check(&sample(2), location).is_ok());
+        let refusal = |sample: Sample| collator.check(&sample, location).unwrap_err().to_string();
         assert_eq!(
             refusal(sample(2).with("tokens", Field::Tokens(vec![0, 3]))),
             "list line 1, column `tokens`: found index 3, expected an index of tokens [B, T] of v(3)"

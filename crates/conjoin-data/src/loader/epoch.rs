@@ -56,7 +56,8 @@ impl Recipe {
         let mut sample = self.source.sample(index)?;
         self.transforms
             .apply(&mut sample, self.seed, epoch, index)?;
-        self.collator.check(&sample, self.source.as_ref(), index)?;
+        self.collator
+            .check(&sample, || self.source.location(index))?;
         Ok(sample)
     }
 }

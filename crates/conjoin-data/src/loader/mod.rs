@@ -11,11 +11,11 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use collate::Collator;
 pub use config::{BatchConfig, LoaderConfig};
 pub use epoch::{EpochIter, Skipped};
 
 use crate::{Columns, DataError, Source, TransformConfig, Transforms};
-use collate::Collator;
 use config::Limit;
 use epoch::Recipe;
 use plan::{Order, Plan};

@@ -1,7 +1,8 @@
 //! Sources: where samples come from.
 //!
 //! A [`SourceConfig`] tells the contracts of its columns without touching data, so that a recipe is
-//! checked first (a tokenizer is no data: its vocabulary is part of the contracts); [`SourceConfig::open`] reads the data.
+//! checked first (a tokenizer is no data: its vocabulary is part of the
+//! contracts; nor is the description of a recording); [`SourceConfig::open`] reads the data.
 
 mod classes;
 mod cmudict;
@@ -9,6 +10,7 @@ mod filtered;
 mod idx;
 mod idx_file;
 mod image_files;
+mod lerobot;
 mod lexicon;
 mod parallel;
 mod random;
@@ -19,6 +21,9 @@ pub use cmudict::{CmudictConfig, CmudictSource};
 pub use filtered::Filtered;
 pub use idx::{IdxConfig, IdxSource, IdxSplit};
 pub use image_files::ImageFiles;
+pub use lerobot::{
+    LerobotColumn, LerobotConfig, LerobotMeaning, LerobotSampler, LerobotSource, LerobotSplit,
+};
 pub use lexicon::{CMUDICT_LICENCE, Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
 pub use parallel::{Empty, PairFormat, ParallelConfig, ParallelSource, TextsSource, TooLong};
 pub use random::{RandomColumn, RandomConfig, RandomKind, RandomSource};
@@ -90,6 +95,8 @@ crate::closed_kinds! {
         Cmudict(CmudictConfig) = "cmudict",
         /// Images and labels in the IDX files of MNIST and Fashion-MNIST, plain or gzipped.
         Idx(IdxConfig) = "idx",
+        /// Frames of a recording: images and numbers in the layout of LeRobotDataset v3.0.
+        Lerobot(LerobotConfig) = "lerobot",
         /// Texts and their translations as tokens: two plain files, TSV, JSON lines, gettext.
         Parallel(ParallelConfig) = "parallel",
         /// Random samples of declared shapes, to measure time and memory before data is there.
@@ -100,19 +107,21 @@ crate::closed_kinds! {
 }
 
 impl SourceConfig {
-    /// Contracts of the columns, without reading any data but tokenizers; no columns where one
-    /// cannot be read.
+    /// Contracts of the columns, without reading any data but tokenizers and descriptions of recordings;
+    /// no columns where one cannot be read.
     pub fn columns(&self) -> Columns {
         match self {
             Self::Cmudict(config) => config.columns(),
             Self::Idx(config) => config.columns(),
+            Self::Lerobot(config) => config.columns(),
             Self::Parallel(config) => config.columns(),
             Self::Random(config) => config.columns(),
             Self::Words(config) => config.columns(),
         }
     }
 
-    /// Finds mistakes in the options themselves, without reading any data but tokenizers.
+    /// Finds mistakes in the options themselves, without reading any data but tokenizers and descriptions
+    /// of recordings.
     ///
     /// # Errors
     /// [`DataError::Config`] with a key below the source's table.
@@ -120,6 +129,7 @@ impl SourceConfig {
         match self {
             Self::Cmudict(config) => config.check(),
             Self::Idx(config) => config.check(),
+            Self::Lerobot(config) => config.check(),
             Self::Parallel(config) => config.check(),
             Self::Random(config) => config.check(),
             Self::Words(_) => Ok(()),
@@ -135,6 +145,7 @@ impl SourceConfig {
         Ok(match self {
             Self::Cmudict(config) => Box::new(config.open()?),
             Self::Idx(config) => Box::new(config.open()?),
+            Self::Lerobot(config) => Box::new(config.open()?),
             Self::Parallel(config) => Box::new(config.open()?),
             Self::Random(config) => Box::new(config.open()),
             Self::Words(config) => Box::new(config.open()?),
@@ -157,9 +168,9 @@ impl SourceConfig {
                 inputs.into_iter().map(Into::into).collect(),
             )),
             Self::Parallel(config) => Box::new(TextsSource::new(config, place, inputs)?),
-            Self::Random(_) => {
+            Self::Lerobot(_) | Self::Random(_) => {
                 let expected = "a source of words, texts or images, which inputs can stand for";
-                return Err(DataError::config("source.kind", "random", expected));
+                return Err(DataError::config("source.kind", self.kind(), expected));
             }
         })
     }

@@ -4,20 +4,27 @@
 //! them to what comes out, and needs no data. Its random numbers depend on the seed, the epoch, the
 //! sample and the transform's position alone.
 
+mod boxes_to_grid;
 mod flip;
+mod grid;
 mod hog;
+mod lines_to_grid;
 mod mask;
 mod noise;
 mod normalise;
+mod one_hot_to_label;
 mod random_crop;
 mod random_erase;
 mod rotate;
 
+pub use boxes_to_grid::BoxesToGridConfig;
 pub use flip::HorizontalFlipConfig;
 pub use hog::{BlockNorm, HogConfig};
+pub use lines_to_grid::LinesToGridConfig;
 pub use mask::MaskTokensConfig;
 pub use noise::GaussianNoiseConfig;
 pub use normalise::NormaliseConfig;
+pub use one_hot_to_label::OneHotToLabelConfig;
 pub use random_crop::RandomCropConfig;
 pub use random_erase::RandomEraseConfig;
 pub use rotate::Rotate90Config;
@@ -54,6 +61,12 @@ crate::closed_kinds! {
         Normalise(NormaliseConfig) = "normalise",
         /// Histograms of oriented gradients of an image, as a new column.
         Hog(HogConfig) = "hog",
+        /// Targets of a detector on a grid: boxes in their centres' cells, and a heat map of the centres.
+        BoxesToGrid(BoxesToGridConfig) = "boxes-to-grid",
+        /// Which cells of a grid are passed by lines, and in which direction.
+        LinesToGrid(LinesToGridConfig) = "lines-to-grid",
+        /// The place of the one in a vector as a label.
+        OneHotToLabel(OneHotToLabelConfig) = "one-hot-to-label",
     }
 }
 
@@ -73,6 +86,26 @@ impl TransformConfig {
             Self::Rotate90(config) => config.bind(columns),
             Self::Normalise(config) => config.bind(columns),
             Self::Hog(config) => config.bind(columns),
+            Self::BoxesToGrid(config) => config.bind(columns),
+            Self::LinesToGrid(config) => config.bind(columns),
+            Self::OneHotToLabel(config) => config.bind(columns),
+        }
+    }
+
+    /// The columns that the transform works on.
+    fn reads(&self) -> Vec<&str> {
+        match self {
+            Self::MaskTokens(config) => vec![&config.column],
+            Self::RandomCrop(config) => vec![&config.column],
+            Self::HorizontalFlip(config) => vec![&config.column],
+            Self::RandomErase(config) => vec![&config.column],
+            Self::GaussianNoise(config) => vec![&config.column],
+            Self::Rotate90(config) => vec![&config.column],
+            Self::Normalise(config) => vec![&config.column],
+            Self::Hog(config) => vec![&config.column],
+            Self::BoxesToGrid(config) => vec![&config.agents, &config.visible],
+            Self::LinesToGrid(config) => vec![&config.lines, &config.mask],
+            Self::OneHotToLabel(config) => vec![&config.column],
         }
     }
 }
@@ -80,7 +113,8 @@ impl TransformConfig {
 /// Transforms in the order in which they are applied.
 #[derive(Debug, Default)]
 pub struct Transforms {
-    bound: Vec<Box<dyn Transform>>,
+    /// Each with its position in the recipe.
+    bound: Vec<(usize, Box<dyn Transform>)>,
 }
 
 impl Transforms {
@@ -90,10 +124,32 @@ impl Transforms {
     /// # Errors
     /// [`DataError::Config`] with a key such as `transforms[1].column`.
     pub fn bind(configs: &[TransformConfig], columns: &mut Columns) -> Result<Self, DataError> {
+        Self::bind_some(configs, columns, |_, _| true)
+    }
+
+    /// As [`Transforms::bind`], without the transforms of columns that are not there.
+    pub(crate) fn bind_present(
+        configs: &[TransformConfig],
+        columns: &mut Columns,
+    ) -> Result<Self, DataError> {
+        Self::bind_some(configs, columns, |config, columns| {
+            let mut reads = config.reads().into_iter();
+            reads.all(|name| columns.contains_key(name))
+        })
+    }
+
+    fn bind_some(
+        configs: &[TransformConfig],
+        columns: &mut Columns,
+        wanted: impl Fn(&TransformConfig, &Columns) -> bool,
+    ) -> Result<Self, DataError> {
         let mut bound = Vec::with_capacity(configs.len());
         for (position, config) in configs.iter().enumerate() {
-            let transform = config.bind(columns);
-            bound.push(transform.map_err(|e| e.below(&format!("transforms[{position}]")))?);
+            if wanted(config, columns) {
+                let transform = config.bind(columns);
+                let at = format!("transforms[{position}]");
+                bound.push((position, transform.map_err(|e| e.below(&at))?));
+            }
         }
         Ok(Self { bound })
     }
@@ -109,8 +165,8 @@ impl Transforms {
         epoch: u64,
         index: usize,
     ) -> Result<(), DataError> {
-        for (position, transform) in self.bound.iter().enumerate() {
-            let parts = [epoch, index as u64, position as u64];
+        for (position, transform) in &self.bound {
+            let parts = [epoch, index as u64, *position as u64];
             transform.apply(sample, &mut stream(seed, "transform", &parts))?;
         }
         Ok(())

@@ -1,14 +1,18 @@
-//! Node kind `conv-encoder`: an image `[B, H, W, C]` to a feature map `[B, H', W', C']` and one
-//! vector `[B, D]`.
+//! Node kind `conv-encoder`: an image `[B, .., H, W, C]` to a feature map `[B, .., H', W', C']` and one
+//! vector `[B, .., D]`. Several images of a sample, such as the views of cameras `[B, V, H, W, C]`, share
+//! the weights.
 
-use super::shared::{at_least_one, dropout_probability, init, known, mode, record};
+use super::shared::{
+    at_least_one, contract, dropout_probability, extent, init, known, mode, record,
+};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
 };
 use crate::port::{Bound, InputPort, OutputPort, Want};
+use crate::value::Value;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use conjoin_data::{Contract, Meaning};
+use conjoin_data::{Contract, Dim, Meaning};
 use conjoin_kernels::pool::global_avg_pool;
 use conjoin_nn::{ConvEncoder, ConvEncoderOptions, Reduce};
 use schemars::JsonSchema;
@@ -38,6 +42,9 @@ pub struct ConvEncoderConfig {
     /// The first stage halves height and width too.
     #[serde(default = "super::shared::yes")]
     pub reduce_first: bool,
+    /// No stage halves height and width: for maps whose cells have a meaning, such as a bird's-eye view.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_size: bool,
     /// Offer the maps on the way as outputs too: `stage0` behind the stem, `stage1` behind the first
     /// stage, up to the last but one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -82,6 +89,7 @@ impl Default for ConvEncoderConfig {
             residual: true,
             pool: Reduce::default(),
             reduce_first: true,
+            keep_size: false,
             stages: false,
             head: Head::default(),
             dropout: 0.0,
@@ -100,11 +108,26 @@ impl ConvEncoderConfig {
             ],
             stem: self.stem,
             reduce_first: self.reduce_first,
+            keep_size: self.keep_size,
             widths: self.widths.clone(),
             blocks: self.blocks,
             residual: self.residual,
             reduce: self.pool,
         })
+    }
+
+    /// The dimensions before those of an image: `B`, and that of the images of a sample where there are
+    /// several.
+    fn leading(inputs: &Bound) -> Result<Vec<Dim>, NodeError> {
+        let image = contract(inputs, "image")?;
+        let leading = &image.dims[..image.dims.len() - 3];
+        if leading.len() > 2 {
+            return Err(NodeError::Options(format!(
+                "input \"image\": expected [B, H, W, C] or [B, V, H, W, C], found {}",
+                image.shape_text()
+            )));
+        }
+        Ok(leading.to_vec())
     }
 
     fn features(&self, [height, width, channels]: [usize; 3]) -> usize {
@@ -138,6 +161,7 @@ impl NodeConfig for ConvEncoderConfig {
             &[Meaning::Image, Meaning::Features],
             &[
                 Want::Any("B"),
+                Want::Rest,
                 Want::Known("H"),
                 Want::Known("W"),
                 Want::Known("C"),
@@ -170,13 +194,18 @@ impl NodeConfig for ConvEncoderConfig {
                 self.widths.len()
             )));
         }
-        let batch = inputs.dim("B");
-        let map = |[height, width, channels]: [usize; 3]| {
-            let dims = [batch.clone(), height.into(), width.into(), channels.into()];
-            Contract::new(Meaning::Features, dims)
+        let leading = Self::leading(inputs)?;
+        let with = |sizes: &[usize]| {
+            let sizes = sizes.iter().map(|&size| size.into());
+            Contract::new(Meaning::Features, leading.iter().cloned().chain(sizes))
         };
-        let features = [batch.clone(), self.features(options.map()).into()];
-        let features = Contract::new(Meaning::Features, features);
+        // A map of the same size lies where the image does.
+        let frame = contract(inputs, "image")?.frame.clone();
+        let map = |size: [usize; 3]| Contract {
+            frame: frame.clone().filter(|_| size[..2] == options.image[..2]),
+            ..with(&size)
+        };
+        let features = with(&[self.features(options.map())]);
         let mut ports = vec![
             OutputPort::new("features", "one vector an image", features),
             OutputPort::new(
@@ -206,8 +235,14 @@ impl NodeConfig for ConvEncoderConfig {
         }))
     }
 
-    fn flops(&self, inputs: &Bound, _: &dyn Fn(&str) -> usize) -> f64 {
-        self.options(inputs).map_or(0.0, |options| options.flops())
+    fn flops(&self, inputs: &Bound, size: &dyn Fn(&str) -> usize) -> f64 {
+        let leading = Self::leading(inputs).unwrap_or_default();
+        let images: f64 = leading
+            .iter()
+            .skip(1)
+            .map(|dim| extent(dim, size))
+            .product();
+        images * self.options(inputs).map_or(0.0, |options| options.flops())
     }
 
     /// An image has no time to step along.
@@ -219,7 +254,24 @@ impl NodeConfig for ConvEncoderConfig {
 impl Forward for ConvEncoderNode {
     fn forward(&self, inputs: &Inputs, context: &mut Context) -> Result<Outputs, NodeError> {
         let mut mode = mode(context);
-        let image = inputs.tensor("image")?;
+        let image = inputs.get("image")?;
+        let shape = image.shape();
+        let (leading, sizes) = shape.split_at(shape.len().saturating_sub(3));
+        let &[height, width, channels] = sizes else {
+            return Err(NodeError::Data(format!("no images: {shape:?}")));
+        };
+        let images = leading.iter().product();
+        let image: Tensor<4> = image
+            .payload
+            .clone()
+            .restore([images, height, width, channels]);
+        // Several images of a sample are folded into the batch, and unfolded behind.
+        let unfold = |map: Tensor<4>| -> Value {
+            let ([_, height, width, channels], &[batch, views]) = (map.dims(), leading) else {
+                return map.into();
+            };
+            map.reshape([batch, views, height, width, channels]).into()
+        };
         let mut on_the_way = Outputs::default();
         let map = if self.stage == 0 {
             self.encoder.forward(image, &mut mode)
@@ -229,7 +281,7 @@ impl Forward for ConvEncoderNode {
                 .pop()
                 .ok_or_else(|| NodeError::Data("no stage".to_owned()))?;
             for (name, map) in STAGES.into_iter().zip(maps) {
-                on_the_way = on_the_way.and(name, map);
+                on_the_way = on_the_way.and(name, unfold(map));
             }
             last
         };
@@ -239,133 +291,16 @@ impl Forward for ConvEncoderNode {
         };
         let features = mode.dropout(features, self.dropout);
         record(mode, context);
-        Ok(on_the_way.and("features", features).and("map", map))
+        let features: Value = match *leading {
+            [batch, views] => {
+                let [_, size] = features.dims();
+                features.reshape([batch, views, size]).into()
+            }
+            _ => features.into(),
+        };
+        Ok(on_the_way.and("features", features).and("map", unfold(map)))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kinds::shared::testing::{bind, build, inputs, options, random, refusal};
-    use conjoin_data::Dim;
-
-    fn bound(config: &ConvEncoderConfig, height: usize, width: usize) -> Bound {
-        let image = Contract::image(height, width, 1, (0.0, 1.0));
-        bind(config, &[("image", image)])
-    }
-
-    fn shapes(text: &str) -> Vec<String> {
-        let config: ConvEncoderConfig = options(text);
-        let bound = bound(&config, 28, 28);
-        let outputs = config.outputs(&bound).unwrap();
-        outputs.iter().map(|o| o.contract.shape_text()).collect()
-    }
-
-    #[test]
-    fn contracts_follow_the_options() {
-        let defaults: ConvEncoderConfig = options("{}");
-        assert_eq!(defaults, ConvEncoderConfig::default());
-        let flat = r#"{"stem": 8, "widths": [8, 16, 24], "head": "flatten"}"#;
-        assert_eq!(shapes(flat), ["[B, 384]", "[B, 4, 4, 24]"]);
-        let pooled = r#"{"widths": [8, 16, 24], "pool": "max"}"#;
-        assert_eq!(shapes(pooled), ["[B, 24]", "[B, 3, 3, 24]"]);
-        let late = r#"{"widths": [8, 16], "reduce_first": false}"#;
-        assert_eq!(shapes(late), ["[B, 16]", "[B, 14, 14, 16]"]);
-        let stages = r#"{"stem": 4, "widths": [8, 16], "blocks": 2, "stages": true}"#;
-        assert_eq!(
-            shapes(stages),
-            [
-                "[B, 16]",
-                "[B, 7, 7, 16]",
-                "[B, 28, 28, 4]",
-                "[B, 14, 14, 8]"
-            ]
-        );
-    }
-
-    #[test]
-    fn values_keep_the_contract() {
-        for options in [
-            r#""head": "avg""#,
-            r#""head": "flatten""#,
-            r#""stages": true"#,
-            r#""stages": true, "blocks": 3"#,
-        ] {
-            let text = format!(r#"{{"stem": 4, "widths": [4, 6], {options}}}"#);
-            let config: ConvEncoderConfig = crate::kinds::shared::testing::options(&text);
-            let bound = bound(&config, 9, 6);
-            let given = inputs([("image", random([2, 9, 6, 1]).into())]);
-            let out = build(&config, &bound)
-                .forward(&given, &mut Context::evaluation())
-                .unwrap();
-            for port in config.outputs(&bound).unwrap() {
-                let sizes = port.contract.dims[1..].iter().filter_map(Dim::size);
-                let shape = out.0[port.name].shape();
-                assert_eq!(shape[1..], sizes.collect::<Vec<_>>()[..]);
-            }
-        }
-    }
-
-    #[test]
-    fn statistics_move_in_training_only() {
-        let config: ConvEncoderConfig = options(r#"{"stem": 4, "widths": [4]}"#);
-        let node = build(&config, &bound(&config, 8, 8));
-        let given = inputs([("image", random([4, 8, 8, 1]).into())]);
-        let recorded = |context: &mut Context| {
-            node.forward(&given, context).unwrap();
-            context.take_running()
-        };
-        assert!(recorded(&mut Context::evaluation()).is_empty());
-        let running = recorded(&mut Context::training(1));
-        let mut statistics = 0;
-        node.visit(&mut |param| {
-            let changed = running.get(&param.id.val());
-            assert_eq!(changed.is_some(), param.statistic, "{}", param.path);
-            if let Some(changed) = changed {
-                statistics += 1;
-                assert_ne!(changed.to_f32(), param.value().to_f32());
-            }
-        });
-        // The stem, two convolutions of the block and the projection, mean and variance each.
-        assert_eq!(statistics, 8);
-    }
-
-    #[test]
-    fn flops_of_plain_and_residual_encoders() {
-        let flops = |text: &str| {
-            let config: ConvEncoderConfig = options(text);
-            config.flops(&bound(&config, 28, 28), &|_| 1)
-        };
-        // Stem at 28x28 from 1 to 4 channels, then two blocks at 14x14: 4 to 6, 6 to 6.
-        let (large, small) = (28.0 * 28.0, 14.0 * 14.0);
-        let stem = large * 9.0 * 4.0;
-        let plain = stem + small * 9.0 * (4.0 * 6.0 + 6.0 * 6.0);
-        let common = r#""stem": 4, "widths": [6], "blocks": 2"#;
-        assert_eq!(
-            flops(&format!(r#"{{{common}, "residual": false}}"#)),
-            2.0 * plain
-        );
-        // Each block has a second convolution, 6 to 6; the first a 1x1 projection, 4 to 6.
-        let residual = plain + small * (2.0 * 9.0 * 36.0 + 4.0 * 6.0);
-        assert_eq!(flops(&format!("{{{common}}}")), 2.0 * residual);
-    }
-
-    #[test]
-    fn refuses_what_makes_no_sense() {
-        let refused = |text: &str| {
-            let config: ConvEncoderConfig = options(text);
-            refusal(&config, &bound(&config, 4, 4))
-        };
-        assert_eq!(
-            refused(r#"{"widths": [8, 8, 8], "pool": "max"}"#),
-            "widths: expected few enough stages for an image of 4x4, found 3, behind which nothing \
-             is left"
-        );
-        assert_eq!(
-            refused(r#"{"widths": [8, 0]}"#),
-            "widths: expected at least 1, found 0"
-        );
-        assert!(refused(r#"{"widths": []}"#).starts_with("number of widths:"));
-        assert!(refused(r#"{"dropout": -0.1}"#).starts_with("dropout:"));
-    }
-}
+mod tests;

@@ -7,20 +7,31 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
 
+mod agent_prediction;
 mod attention;
 mod attentive_decoder;
+mod box_decoder;
+mod calibration;
 mod classifier;
 mod conv_decoder;
 mod conv_encoder;
+mod driving;
 mod embedding;
+mod grid;
+mod grid_head;
+mod light_head;
 mod linear;
+mod match_agents;
 mod patch_embedding;
+mod planning_transformer;
 mod pooling;
+mod qp_planner;
 mod recurrent;
 mod shared;
 mod transformer;
 mod transformer_decoder;
 mod transformer_encoder;
+mod view_to_bev;
 
 conjoin_data::closed_kinds! {
     /// Built-in node kinds.
@@ -49,6 +60,22 @@ conjoin_data::closed_kinds! {
         PatchEmbedding(patch_embedding::PatchEmbeddingConfig) = "patch-embedding",
         /// One vector of a sequence: the mean, the largest values, the first or last position.
         Pooling(pooling::PoolingConfig) = "pooling",
+        /// Features of calibrated cameras on the ground around the vehicle: a bird's-eye view by unprojection.
+        ViewToBev(view_to_bev::ViewToBevConfig) = "view-to-bev",
+        /// Numbers for each cell of a map, and their sigmoids.
+        GridHead(grid_head::GridHeadConfig) = "grid-head",
+        /// Boxes of road users from maps of what lies where.
+        BoxDecoder(box_decoder::BoxDecoderConfig) = "box-decoder",
+        /// The state of the traffic light that counts, and the distance to its stop line.
+        LightHead(light_head::LightHeadConfig) = "light-head",
+        /// The true futures of predicted road users; no weights, no gradient.
+        MatchAgents(match_agents::MatchAgentsConfig) = "match-agents",
+        /// A vehicle's plan as the solution of a quadratic program, between goals, limits and predicted agents.
+        QpPlanner(qp_planner::QpPlannerConfig) = "qp-planner",
+        /// Where the agents around a vehicle will go, in several ways each.
+        AgentPrediction(agent_prediction::AgentPredictionConfig) = "agent-prediction",
+        /// Goals along the route, how firmly to hold on to them, and the gaps to keep to agents.
+        PlanningTransformer(planning_transformer::PlanningTransformerConfig) = "planning-transformer",
     }
 }
 
@@ -67,6 +94,14 @@ impl BuiltinNode {
             Self::ConvDecoder(config) => config,
             Self::PatchEmbedding(config) => config,
             Self::Pooling(config) => config,
+            Self::ViewToBev(config) => config,
+            Self::GridHead(config) => config,
+            Self::BoxDecoder(config) => config,
+            Self::LightHead(config) => config,
+            Self::MatchAgents(config) => config,
+            Self::QpPlanner(config) => config,
+            Self::AgentPrediction(config) => config,
+            Self::PlanningTransformer(config) => config,
         }
     }
 }

@@ -151,6 +151,14 @@ fn memory(inputs: &Inputs) -> Result<Option<States>, NodeError> {
     }
 }
 
+fn seen<'a>(states: &'a Tensor<3>, lengths: &'a [usize]) -> Memory<'a> {
+    Memory {
+        states,
+        lengths,
+        mask: None,
+    }
+}
+
 fn outputs(decoded: Decoded, lengths: Option<Arc<[usize]>>) -> Outputs {
     let states = Value::with_lengths(decoded.states, lengths.clone());
     let outputs = Outputs::one("states", states);
@@ -172,7 +180,7 @@ impl Forward for TransformerDecoder {
             &sequence.row_lengths(),
             memory
                 .as_ref()
-                .map(|(states, lengths)| Memory { states, lengths }),
+                .map(|(states, lengths)| seen(states, lengths)),
             &mut mode(context),
         );
         Ok(outputs(decoded, sequence.lengths.clone()))
@@ -196,7 +204,7 @@ impl Forward for TransformerDecoder {
             &mut layers,
             memory
                 .as_ref()
-                .map(|(states, lengths)| Memory { states, lengths }),
+                .map(|(states, lengths)| seen(states, lengths)),
             &mut mode(context),
         );
         pack(layers, state);

@@ -7,6 +7,7 @@ mod attention;
 mod classes;
 mod comparison;
 mod curves;
+mod episodes;
 mod header;
 mod images;
 mod interfaces;
@@ -19,6 +20,7 @@ mod timing;
 
 pub use attention::Attention;
 pub use classes::ClassResults;
+pub use episodes::EpisodeSample;
 pub use header::Headline;
 pub use images::ImageSample;
 pub use runs::ComparedRun;
@@ -65,6 +67,8 @@ pub struct Report {
     pub sequences: Vec<SequenceSample>,
     /// Right and wrong predictions of classes.
     pub images: Vec<ImageSample>,
+    /// Episodes that were driven.
+    pub episodes: Vec<EpisodeSample>,
     /// Which class was taken for which.
     pub classes: Option<ClassResults>,
     /// The resolved recipe, as TOML.
@@ -95,6 +99,7 @@ impl Report {
             sequences::section(&self.sequences),
             attention::section(&self.attention),
             images,
+            episodes::section(&self.episodes),
             self.classes.as_ref().and_then(classes::section),
             interfaces::section(&self.log),
             scores::gates(&self.log),

@@ -1,7 +1,8 @@
 //! A report with something in every section. All of it is made up.
 
 use conjoin_insight::report::{
-    Attention, ClassResults, ComparedRun, Headline, ImageSample, SequenceSample, StageScores,
+    Attention, ClassResults, ComparedRun, EpisodeSample, Headline, ImageSample, SequenceSample,
+    StageScores,
 };
 use conjoin_insight::{
     ArmResult, Bootstrap, Comparison, DrawEdge, DrawNode, DrawState, Drawing, EdgeStyle, Outcomes,
@@ -255,6 +256,16 @@ pub fn report() -> Report {
     };
     let log = log();
     Report {
+        episodes: vec![EpisodeSample {
+            name: "curve-3 seed 4".to_owned(),
+            ending: "collision, at fault".to_owned(),
+            driving_score: 0.4,
+            completion: 0.7,
+            infractions: vec!["hit a vehicle".to_owned()],
+            seconds: 21.4,
+            interventions: 3,
+            ..EpisodeSample::default()
+        }],
         name: String::new(),
         date: "2026-01-02 15:04".to_owned(),
         headlines: vec![

@@ -6,16 +6,23 @@
 //! curvature rate. Soft at an exact penalty: speed at least 0, the corridor, gaps to obstacles.
 //!
 //! Weights come as raw numbers, and count as `softplus(raw) + eps`. Gradients reach weights, goals, linear
-//! terms, margins, the obstacles' predicted places and sizes, and the corridor.
+//! terms, margins, the obstacles' predicted poses and sizes, and the corridor.
 
+mod brake;
+mod follow;
+mod gaps;
 pub mod model;
+mod program;
 mod rows;
 
 use crate::error::QpError;
 use crate::linalg::{add_scaled, dot};
-use crate::problem::{Penalty, Qp, finite, shape};
+use crate::problem::{Penalty, finite, shape};
 use crate::solution::{Solution, solve_from};
-use model::{Control, State, condense, roll_out};
+pub use brake::brake;
+pub use follow::{corridor, follow};
+use model::{Control, State};
+use program::{Program, goal, sigmoid};
 pub use rows::{Bound, Side};
 
 /// Added to weights, so that the program is strictly convex whatever the network says.
@@ -36,8 +43,14 @@ pub struct Vehicle {
     pub curvature_rate: f64,
     /// Greatest lateral acceleration at the reference's speed, m/s^2.
     pub lateral: f64,
-    /// Radius of the circle that stands for the vehicle, m.
-    pub radius: f64,
+    /// Its length and width, m.
+    pub length: f64,
+    /// As `length`.
+    pub width: f64,
+    /// From the rear axle, whose pose the state is, to the middle of its length, m.
+    pub centre: f64,
+    /// The most circles that cover the vehicle or an obstacle.
+    pub circles: usize,
     /// What violations of soft rows cost, per metre or metre per second.
     pub penalty: Penalty,
 }
@@ -51,7 +64,10 @@ impl Default for Vehicle {
             curvature: 0.2,
             curvature_rate: 0.4,
             lateral: 3.0,
-            radius: 1.2,
+            length: 4.5,
+            width: 1.9,
+            centre: 1.4,
+            circles: 3,
             penalty: Penalty {
                 linear: 100.0,
                 quadratic: 10.0,
@@ -60,13 +76,16 @@ impl Default for Vehicle {
     }
 }
 
-/// One predicted obstacle: a circle that moves.
+/// One predicted obstacle: a box that moves, covered by circles along its length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Obstacle {
-    /// Where it is at the end of each step `[steps]`, m.
-    pub centres: Vec<[f64; 2]>,
-    /// Its radius, m.
-    pub radius: f64,
+    /// Where its middle is (x, y, m) and its heading (rad) at the end of each step `[steps]`; nothing is
+    /// kept from it where that is not known.
+    pub poses: Vec<Option<[f64; 3]>>,
+    /// Its length, m; 0 makes it a circle.
+    pub length: f64,
+    /// Its width, m.
+    pub width: f64,
     /// The gap to keep, m.
     pub margin: f64,
 }
@@ -89,8 +108,8 @@ pub struct Scene {
     pub start: State,
     /// The control that is in force.
     pub current: Control,
-    /// The controls around which the model is linear `[steps]`, such as the last plan's. An obstacle is
-    /// kept on the side on which the reference has it, so that one that drives through it asks for both.
+    /// The controls around which the model is linear `[steps]`, such as those of [`follow`]. An obstacle
+    /// is kept on the side on which the reference has it, at the first touch if it drives through.
     pub reference: Vec<Control>,
     /// Raw weights of the states' distances to the goals `[steps, 4]`.
     pub state_weights: Vec<f64>,
@@ -172,114 +191,51 @@ pub struct SceneGradients {
     pub goals: Vec<f64>,
     /// `[steps, 2]`.
     pub linear: Vec<f64>,
-    /// For each obstacle the centres' `[steps]`.
-    pub centres: Vec<Vec<[f64; 2]>>,
-    /// For each obstacle; radius and margin have the same.
-    pub radii: Vec<f64>,
+    /// For each obstacle.
+    pub obstacles: Vec<ObstacleGradients>,
     /// Of the walls' offsets; the margins have its negative.
     pub offsets: Vec<[f64; 2]>,
 }
 
-/// The program of a scene, and what its numbers came from.
-#[derive(Clone, Debug)]
-struct Program {
-    qp: Qp,
-    bounds: Vec<Bound>,
-    states: Vec<State>,
-    effects: Vec<f64>,
-    /// The states at z = 0.
-    origin: Vec<f64>,
-    weights: Vec<f64>,
+/// Gradients towards an obstacle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObstacleGradients {
+    /// Of x, y and heading `[steps]`, 0 where they are not known.
+    pub poses: Vec<[f64; 3]>,
+    /// Of the length.
+    pub length: f64,
+    /// Of the width.
+    pub width: f64,
+    /// Of the margin.
+    pub margin: f64,
 }
 
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p() + EPS
-}
-
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-fn build(vehicle: &Vehicle, scene: &Scene) -> Result<Program, QpError> {
-    let steps = scene.reference.len();
-    let width = 2 * steps;
-    for (what, values, expected) in [
-        ("state weights", &scene.state_weights, 4 * steps),
-        ("control weights", &scene.control_weights, width),
-        ("goals", &scene.goals, 4 * steps),
-        ("linear", &scene.linear, width),
-    ] {
-        shape(what, values.len(), expected, || expected.to_string())?;
-        finite(what, values)?;
-    }
-    for obstacle in &scene.obstacles {
-        shape("centres", obstacle.centres.len(), steps, || {
-            steps.to_string()
-        })?;
-    }
-    if !scene.corridor.is_empty() {
-        shape("corridor", scene.corridor.len(), steps, || {
-            steps.to_string()
-        })?;
-    }
-    finite("start", &scene.start)?;
-    finite("current control", &scene.current)?;
-    finite("reference", scene.reference.as_flattened())?;
-    let (states, effects) = condense(scene.start, &scene.reference, vehicle.dt);
-    let weights: Vec<f64> = scene.state_weights.iter().map(|x| softplus(*x)).collect();
-    let controls: Vec<f64> = scene.control_weights.iter().map(|x| softplus(*x)).collect();
-    let reference = scene.reference.as_flattened();
-    let mut q = vec![0.0; width * width];
-    let mut p = scene.linear.clone();
-    let mut origin = Vec::with_capacity(4 * steps);
-    for (row, effect) in effects.chunks_exact(width.max(1)).enumerate() {
-        // What this control cannot reach yet is zero.
-        let end = 2 * (row / 4 + 1);
-        let at = states[row / 4][row % 4] - dot(effect, reference);
-        origin.push(at);
-        let distance = at - goal(scene, &states, row);
-        add_scaled(&mut p, weights[row] * distance, effect);
-        for i in 0..end {
-            let factor = weights[row] * effect[i];
-            if factor != 0.0 {
-                add_scaled(&mut q[i * width..i * width + end], factor, &effect[..end]);
-            }
-        }
-    }
-    for (i, weight) in controls.iter().enumerate() {
-        q[i * width + i] += weight;
-    }
-    let mut program = Program {
-        qp: Qp::new(q, p)?,
-        bounds: Vec::new(),
-        states,
-        effects,
-        origin,
-        weights,
-    };
-    program.add_rows(vehicle, scene)?;
-    Ok(program)
-}
-
-/// The goal of a state; a yaw is taken the short way round from the reference.
-fn goal(scene: &Scene, states: &[State], row: usize) -> f64 {
-    let goal = scene.goals[row];
-    if row % 4 != 2 {
-        return goal;
-    }
-    let turn = std::f64::consts::TAU;
-    let from = states[row / 4][2];
-    from + (goal - from + 0.5 * turn).rem_euclid(turn) - 0.5 * turn
-}
-
-/// Plans, beginning with rows that are likely to bind, such as those of the last plan.
+/// Plans, beginning with bounds that are likely to hold the plan, such as [`Plan::active`] of the last one.
 ///
 /// # Errors
 /// [`PlanError::Contradiction`] where physical limits exclude each other, as when the current control lies
 /// so far outside that its rate cannot bring it back; other errors of the program.
-pub fn plan(vehicle: &Vehicle, scene: &Scene, active: &[usize]) -> Result<Plan, PlanError> {
-    let program = build(vehicle, scene)?;
-    match solve_from(&program.qp, active) {
+pub fn plan(vehicle: &Vehicle, scene: &Scene, active: &[Bound]) -> Result<Plan, PlanError> {
+    planned(Program::new(vehicle, scene, false)?, active)
+}
+
+/// Plans with all rows, also those that cannot bind, which [`Plan::relax`] needs: a row that is left out
+/// has no barrier, and where it comes in the smoothed plan would jump.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_with_all_rows(vehicle: &Vehicle, scene: &Scene) -> Result<Plan, PlanError> {
+    planned(Program::new(vehicle, scene, true)?, &[])
+}
+
+fn planned(program: Program, active: &[Bound]) -> Result<Plan, PlanError> {
+    let rows: Vec<usize> = if active.is_empty() {
+        Vec::new()
+    } else {
+        let is_active = |row: &usize| active.contains(&program.bounds[*row]);
+        (0..program.bounds.len()).filter(is_active).collect()
+    };
+    match solve_from(&program.qp, &rows) {
         Ok(solution) => Ok(Plan::new(program, solution)),
         Err(QpError::Contradiction { rows }) => Err(PlanError::Contradiction {
             bounds: program.named(&rows),
@@ -289,7 +245,7 @@ pub fn plan(vehicle: &Vehicle, scene: &Scene, active: &[usize]) -> Result<Plan, 
 }
 
 /// Plans, or brakes where there is no plan.
-pub fn plan_or_brake(vehicle: &Vehicle, scene: &Scene, active: &[usize]) -> Outcome {
+pub fn plan_or_brake(vehicle: &Vehicle, scene: &Scene, active: &[Bound]) -> Outcome {
     match plan(vehicle, scene, active) {
         Ok(plan) => Outcome::Planned(Box::new(plan)),
         Err(error) => {
@@ -301,34 +257,6 @@ pub fn plan_or_brake(vehicle: &Vehicle, scene: &Scene, active: &[usize]) -> Outc
             }
         }
     }
-}
-
-/// The fallback: brakes as hard as limits and jerk allow until it stands, and turns the wheel towards
-/// straight as far as its rate allows. Numbers that are not finite count as 0.
-pub fn brake(vehicle: &Vehicle, scene: &Scene) -> (Vec<Control>, Vec<State>) {
-    let sound = |x: f64| if x.is_finite() { x } else { 0.0 };
-    let start = scene.start.map(sound);
-    let [least, most] = vehicle.acceleration;
-    let mut acceleration = sound(scene.current[0]).clamp(least, most);
-    let mut curvature = sound(scene.current[1]).clamp(-vehicle.curvature, vehicle.curvature);
-    let mut speed = start[3].max(0.0);
-    let controls: Vec<Control> = (0..scene.reference.len())
-        .map(|_| {
-            acceleration = (acceleration - vehicle.jerk * vehicle.dt).max(least);
-            let rate = vehicle.curvature_rate * vehicle.dt;
-            curvature -= curvature.clamp(-rate, rate);
-            // Braking ends where it stands.
-            let applied = acceleration.max(-speed / vehicle.dt);
-            speed = (speed + applied * vehicle.dt).max(0.0);
-            [applied, curvature]
-        })
-        .collect();
-    let states = roll_out(
-        [start[0], start[1], start[2], start[3].max(0.0)],
-        &controls,
-        vehicle.dt,
-    );
-    (controls, states)
 }
 
 impl Plan {
@@ -347,6 +275,12 @@ impl Plan {
             solution,
             program,
         }
+    }
+
+    /// What the rows bound that the solution lies on: what the next plan may begin with.
+    pub fn active(&self) -> Vec<Bound> {
+        let rows = self.solution.active.iter();
+        rows.map(|row| self.bounds[*row]).collect()
     }
 
     /// The rows that hold the plan, the strongest first.
@@ -381,6 +315,7 @@ impl Plan {
     /// As [`Solution::backward`].
     pub fn backward(
         &self,
+        vehicle: &Vehicle,
         scene: &Scene,
         states: &[f64],
         controls: &[f64],
@@ -404,8 +339,15 @@ impl Plan {
             control_weights: Vec::with_capacity(width),
             goals: Vec::with_capacity(2 * width),
             linear: found.p.clone(),
-            centres: vec![vec![[0.0; 2]; width / 2]; scene.obstacles.len()],
-            radii: vec![0.0; scene.obstacles.len()],
+            obstacles: vec![
+                ObstacleGradients {
+                    poses: vec![[0.0; 3]; width / 2],
+                    length: 0.0,
+                    width: 0.0,
+                    margin: 0.0,
+                };
+                scene.obstacles.len()
+            ],
             offsets: vec![[0.0; 2]; scene.corridor.len()],
         };
         // A state's weight enters Q as effect effect' and p as its distance times effect.
@@ -420,14 +362,18 @@ impl Plan {
             let change = found.p[i] * self.solution.z[i];
             gradients.control_weights.push(change * sigmoid(*raw));
         }
-        program.rows_backward(scene, &found, &mut gradients);
+        program.rows_backward(vehicle, scene, &found, &mut gradients);
         for values in [
             &gradients.state_weights,
             &gradients.control_weights,
             &gradients.goals,
-            &gradients.radii,
         ] {
             finite("gradient of the scene", values)?;
+        }
+        for obstacle in &gradients.obstacles {
+            let sizes = [obstacle.length, obstacle.width, obstacle.margin];
+            finite("gradient of an obstacle", &sizes)?;
+            finite("gradient of an obstacle", obstacle.poses.as_flattened())?;
         }
         Ok(gradients)
     }

@@ -1,9 +1,13 @@
 //! The planner's rows, what each bounds, and their gradients.
+//!
+//! A row that no controls within their limits can violate is left out: the plan, its multipliers and its
+//! gradient are the same without it. Most walls and gaps are such rows.
 
-use super::{Program, Scene, SceneGradients, Vehicle};
+use super::gaps::Gaps;
+use super::program::Program;
+use super::{Scene, SceneGradients, Vehicle};
 use crate::error::{QpError, Row};
 use crate::gradient::Gradients;
-use crate::linalg::dot;
 use crate::problem::finite;
 use std::fmt;
 
@@ -68,73 +72,83 @@ pub(super) fn list(bounds: &[Bound]) -> String {
     names.join(", ")
 }
 
-/// The unit vector from an obstacle to the reference, and the distance. On top of each other, the
-/// obstacle counts as ahead.
-fn away(reference: [f64; 4], centre: [f64; 2]) -> ([f64; 2], f64) {
-    let [dx, dy] = [reference[0] - centre[0], reference[1] - centre[1]];
-    let distance = dx.hypot(dy);
-    if distance > 1e-6 {
-        ([dx / distance, dy / distance], distance)
-    } else {
-        ([-reference[2].cos(), -reference[2].sin()], 1.0)
+/// The least and the greatest that each control can be `[2 steps]`, by its own limits and by how fast it
+/// may leave the control in force; `None` where limits exclude each other.
+fn ranges(vehicle: &Vehicle, scene: &Scene, turns: &[f64]) -> Option<Vec<[f64; 2]>> {
+    let mut ranges = Vec::with_capacity(2 * turns.len());
+    for (step, turn) in turns.iter().enumerate() {
+        let limits = [vehicle.acceleration, [-turn, *turn]];
+        let rates = [vehicle.jerk, vehicle.curvature_rate];
+        for ((limits, rate), now) in limits.into_iter().zip(rates).zip(scene.current) {
+            let change = rate * vehicle.dt * (step + 1) as f64;
+            let range = [limits[0].max(now - change), limits[1].min(now + change)];
+            if range[0] > range[1] {
+                return None;
+            }
+            ranges.push(range);
+        }
+    }
+    Some(ranges)
+}
+
+/// The greatest value of `row . z` for controls within their ranges.
+fn greatest(row: &[f64], ranges: &[[f64; 2]]) -> f64 {
+    (row.iter().zip(ranges))
+        .map(|(factor, [least, most])| (factor * least).max(factor * most))
+        .sum()
+}
+
+/// Rows as they come together.
+#[derive(Default)]
+struct Rows {
+    g: Vec<f64>,
+    h: Vec<f64>,
+}
+
+impl Rows {
+    /// Adds a row whose factors are known, and are zero behind them.
+    fn push(&mut self, factors: impl Iterator<Item = f64>, width: usize, room: f64) {
+        self.g.extend(factors);
+        self.h.push(room);
+        self.g.resize(self.h.len() * width, 0.0);
     }
 }
 
 impl Program {
-    /// How a state's number depends on the controls.
-    fn effect(&self, step: usize, number: usize) -> &[f64] {
-        let width = self.qp.variables();
-        &self.effects[(4 * step + number) * width..][..width]
-    }
-
-    pub(super) fn add_rows(&mut self, vehicle: &Vehicle, scene: &Scene) -> Result<(), QpError> {
+    pub(super) fn add_rows(
+        &mut self,
+        vehicle: &Vehicle,
+        scene: &Scene,
+        all: bool,
+    ) -> Result<(), QpError> {
         let (width, steps) = (self.qp.variables(), scene.reference.len());
-        let (mut g, mut h): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+        let turns: Vec<f64> = (0..steps)
+            .map(|step| {
+                let before = step.checked_sub(1).map(|before| self.states[before][3]);
+                let speed = before.unwrap_or(scene.start[3]);
+                let lateral = vehicle.lateral / (speed * speed).max(1e-9);
+                vehicle.curvature.min(lateral)
+            })
+            .collect();
+        let mut rows = Rows::default();
+        self.limits(vehicle, scene, &turns, &mut rows);
+        let hard = rows.h.len();
+        let ranges = if all {
+            None
+        } else {
+            ranges(vehicle, scene, &turns)
+        };
+        let can_bind = |row: &[f64], room: f64| {
+            (ranges.as_ref()).is_none_or(|ranges| greatest(row, ranges) > room)
+        };
         for step in 0..steps {
-            for which in 0..2 {
-                let column = 2 * step + which;
-                let before = if step == 0 { scene.current[which] } else { 0.0 };
-                let speed = if step == 0 {
-                    scene.start[3]
-                } else {
-                    self.states[step - 1][3]
-                };
-                let turn = vehicle
-                    .curvature
-                    .min(vehicle.lateral / (speed * speed).max(1e-9));
-                let (range, rate) = if which == 0 {
-                    (vehicle.acceleration, vehicle.jerk)
-                } else {
-                    ([-turn, turn], vehicle.curvature_rate)
-                };
-                let name = |is_rate: bool, side| match (which, is_rate) {
-                    (0, false) => Bound::Acceleration(step, side),
-                    (_, false) => Bound::Curvature(step, side),
-                    (0, true) => Bound::Jerk(step, side),
-                    (_, true) => Bound::CurvatureRate(step, side),
-                };
-                for (side, sign, limit) in
-                    [(Side::Lower, -1.0, -range[0]), (Side::Upper, 1.0, range[1])]
-                {
-                    let mut row = vec![0.0; width];
-                    row[column] = sign;
-                    g.extend_from_slice(&row);
-                    h.push(limit);
-                    self.bounds.push(name(false, side));
-                    if step > 0 {
-                        row[column - 2] = -sign;
-                    }
-                    g.extend_from_slice(&row);
-                    h.push(rate * vehicle.dt + sign * before);
-                    self.bounds.push(name(true, side));
-                }
+            let end = 2 * (step + 1);
+            let row: Vec<f64> = self.effect(step, 3)[..end].iter().map(|x| -x).collect();
+            let room = self.origin[4 * step + 3];
+            if can_bind(&row, room) {
+                rows.push(row.into_iter(), width, room);
+                self.bounds.push(Bound::Speed(step));
             }
-        }
-        let hard = h.len();
-        for step in 0..steps {
-            g.extend(self.effect(step, 3).iter().map(|x| -x));
-            h.push(self.origin[4 * step + 3]);
-            self.bounds.push(Bound::Speed(step));
         }
         for (step, walls) in scene.corridor.iter().enumerate() {
             for (wall, side) in walls.iter().zip([Side::Lower, Side::Upper]) {
@@ -142,42 +156,106 @@ impl Program {
                     "corridor",
                     &[wall.offset, wall.margin, wall.normal[0], wall.normal[1]],
                 )?;
-                let room = wall.offset - wall.margin;
-                self.half_plane(step, wall.normal, room, &mut g, &mut h);
-                self.bounds.push(Bound::Corridor(step, side));
+                let factors = [wall.normal[0], wall.normal[1], 0.0];
+                let (row, room) = self.half_plane(step, factors, wall.offset - wall.margin);
+                if can_bind(&row, room) {
+                    rows.push(row.into_iter(), width, room);
+                    self.bounds.push(Bound::Corridor(step, side));
+                }
             }
         }
-        for (obstacle, thing) in scene.obstacles.iter().enumerate() {
-            finite("obstacle", &[thing.radius, thing.margin])?;
-            finite("centres", thing.centres.as_flattened())?;
-            for (step, centre) in thing.centres.iter().enumerate() {
-                let (normal, _) = away(self.states[step], *centre);
-                let gap = thing.radius + thing.margin + vehicle.radius;
-                let room = -dot(&normal, centre) - gap;
-                self.half_plane(step, normal.map(|x| -x), room, &mut g, &mut h);
-                self.bounds.push(Bound::Gap { step, obstacle });
+        self.pairs.resize(self.bounds.len(), None);
+        let moves = ranges.as_ref().map(|ranges| self.moves(scene, ranges));
+        let mut found = Vec::new();
+        let gaps = Gaps::new(self, vehicle);
+        for (index, obstacle) in scene.obstacles.iter().enumerate() {
+            for (pair, factors, room) in gaps.rows(index, obstacle, moves.as_deref()) {
+                let step = pair.step();
+                let (row, room) = self.half_plane(step, factors, room);
+                if can_bind(&row, room) {
+                    rows.push(row.into_iter(), width, room);
+                    found.push((
+                        pair,
+                        Bound::Gap {
+                            step,
+                            obstacle: index,
+                        },
+                    ));
+                }
             }
         }
-        let mut qp = self.qp.clone().at_most(&g, &h)?;
-        for row in hard..h.len() {
+        for (pair, bound) in found {
+            self.pairs.push(Some(pair));
+            self.bounds.push(bound);
+        }
+        let mut qp = self.qp.clone().at_most(&rows.g, &rows.h)?;
+        for row in hard..rows.h.len() {
             qp = qp.soften(row, vehicle.penalty)?;
         }
         self.qp = qp;
         Ok(())
     }
 
-    /// Adds `normal . position <= room`.
-    fn half_plane(
-        &self,
-        step: usize,
-        normal: [f64; 2],
-        room: f64,
-        g: &mut Vec<f64>,
-        h: &mut Vec<f64>,
-    ) {
-        let (x, y) = (self.effect(step, 0), self.effect(step, 1));
-        g.extend(x.iter().zip(y).map(|(x, y)| normal[0] * x + normal[1] * y));
-        h.push(room - dot(&normal, &self.origin[4 * step..4 * step + 2]));
+    /// Adds what is never slack.
+    fn limits(&mut self, vehicle: &Vehicle, scene: &Scene, turns: &[f64], rows: &mut Rows) {
+        let width = self.qp.variables();
+        for (step, turn) in turns.iter().enumerate() {
+            for which in 0..2 {
+                let column = 2 * step + which;
+                let before = if step == 0 { scene.current[which] } else { 0.0 };
+                let (range, rate) = if which == 0 {
+                    (vehicle.acceleration, vehicle.jerk)
+                } else {
+                    ([-turn, *turn], vehicle.curvature_rate)
+                };
+                for (side, sign, limit) in
+                    [(Side::Lower, -1.0, -range[0]), (Side::Upper, 1.0, range[1])]
+                {
+                    let mut row = vec![0.0; width];
+                    row[column] = sign;
+                    rows.push(row.iter().copied(), width, limit);
+                    if step > 0 {
+                        row[column - 2] = -sign;
+                    }
+                    rows.push(row.into_iter(), width, rate * vehicle.dt + sign * before);
+                    self.bounds.extend(if which == 0 {
+                        [Bound::Acceleration(step, side), Bound::Jerk(step, side)]
+                    } else {
+                        [
+                            Bound::Curvature(step, side),
+                            Bound::CurvatureRate(step, side),
+                        ]
+                    });
+                }
+            }
+        }
+    }
+
+    /// The row `factors . (x, y, yaw) <= room` of a step in the controls, and its room.
+    fn half_plane(&self, step: usize, factors: [f64; 3], room: f64) -> (Vec<f64>, f64) {
+        let mut row = vec![0.0; 2 * (step + 1)];
+        let mut room = room;
+        for (number, factor) in factors.into_iter().enumerate() {
+            if factor != 0.0 {
+                crate::linalg::add_scaled(&mut row, factor, self.effect(step, number));
+                room -= factor * self.origin[4 * step + number];
+            }
+        }
+        (row, room)
+    }
+
+    /// How far x, y and yaw of each step can be from the reference's for controls within their ranges.
+    fn moves(&self, scene: &Scene, ranges: &[[f64; 2]]) -> Vec<[f64; 3]> {
+        let changes: Vec<[f64; 2]> = (ranges.iter().zip(scene.reference.as_flattened()))
+            .map(|(range, now)| range.map(|end| end - now))
+            .collect();
+        let furthest = |effect: &[f64]| {
+            let negative: Vec<f64> = effect.iter().map(|x| -x).collect();
+            greatest(effect, &changes).max(greatest(&negative, &changes))
+        };
+        (0..scene.reference.len())
+            .map(|step| [0, 1, 2].map(|i| furthest(&self.effect(step, i)[..2 * (step + 1)])))
+            .collect()
     }
 
     /// What rows bound.
@@ -191,27 +269,25 @@ impl Program {
     }
 
     /// Gradients of walls and obstacles from those of G and h.
-    pub(super) fn rows_backward(&self, scene: &Scene, found: &Gradients, to: &mut SceneGradients) {
+    pub(super) fn rows_backward(
+        &self,
+        vehicle: &Vehicle,
+        scene: &Scene,
+        found: &Gradients,
+        to: &mut SceneGradients,
+    ) {
+        let gaps = Gaps::new(self, vehicle);
         let width = self.qp.variables();
         for (row, bound) in self.bounds.iter().enumerate() {
             let dh = found.h[row];
             match *bound {
                 Bound::Corridor(step, side) => to.offsets[step][side as usize] = dh,
-                Bound::Gap { step, obstacle } => {
-                    to.radii[obstacle] -= dh;
-                    let centre = scene.obstacles[obstacle].centres[step];
-                    let (normal, distance) = away(self.states[step], centre);
-                    let dg = &found.g[row * width..(row + 1) * width];
-                    // The row is -normal . effect z <= normal . (origin - centre) - gap.
-                    let towards_normal = [0, 1].map(|i| {
-                        let room = self.origin[4 * step + i] - centre[i];
-                        dh * room - dot(dg, self.effect(step, i))
-                    });
-                    // The normal turns with the centre, across itself.
-                    let along = dot(&towards_normal, &normal);
-                    to.centres[obstacle][step] = [0, 1].map(|i| {
-                        -dh * normal[i] - (towards_normal[i] - along * normal[i]) / distance
-                    });
+                Bound::Gap { obstacle, .. } => {
+                    let moves =
+                        dh != 0.0 || found.g[row * width..][..width].iter().any(|x| *x != 0.0);
+                    if let Some(pair) = self.pairs[row].filter(|_| moves) {
+                        gaps.backward(scene, pair, row, found, &mut to.obstacles[obstacle]);
+                    }
                 }
                 _ => {}
             }

@@ -1,6 +1,8 @@
 //! Random programs of several families, and Clarabel as the oracle for them.
 #![allow(dead_code)] // each test file uses some of it
 
+pub mod scenes;
+
 use clarabel::algebra::CscMatrix;
 use clarabel::solver::{
     DefaultSettings, DefaultSolver, IPSolver, SolverStatus,

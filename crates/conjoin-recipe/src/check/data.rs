@@ -42,13 +42,13 @@ fn check_one(
 ) -> DataColumns {
     let mut whole = true;
     let source = config.source.check();
-    let mut refuse = |reader: &mut Reader, prefix: &[Step], error: &DataError, found: &Columns| {
+    let mut refuse = |reader: &mut Reader, prefix: &[Step], error: &DataError, found: &[String]| {
         whole = false;
         report(reader, place, prefix, error, found);
     };
-    let absent = absent_tokenizer(&config.source);
+    let absent = absent_description(&config.source);
     if let Some(error) = source.as_ref().err().filter(|_| !absent) {
-        refuse(reader, &place!["source"], error, &Columns::new());
+        refuse(reader, &place!["source"], error, &names(&config.source));
     }
     if source.is_ok() || absent {
         check_files(place, &config.source, reader, missing);
@@ -64,29 +64,43 @@ fn check_one(
     if let Err(error) = config.loader.check(&columns) {
         // Its keys begin with the name of the table.
         let ragged = columns.iter().filter(|(_, contract)| contract.ragged);
-        let ragged = ragged
-            .map(|(name, contract)| (name.clone(), contract.clone()))
-            .collect();
+        let ragged: Vec<String> = ragged.map(|(name, _)| name.clone()).collect();
         report(reader, place, &[], &error, &ragged);
     }
     for (index, transform) in config.transforms.iter().enumerate() {
         if let Err(error) = transform.bind(&mut columns) {
             // The columns of a wrong source are no measure for a transform.
-            if source.is_err() && error.key() == Some("column") {
+            if source.is_err() && error.key().is_some_and(names_column) {
                 continue;
             }
-            refuse(reader, &place!["transforms", index], &error, &columns);
+            let names: Vec<String> = columns.keys().cloned().collect();
+            refuse(reader, &place!["transforms", index], &error, &names);
         }
     }
     DataColumns { columns, whole }
 }
 
-/// Whether a tokenizer file is not there: a missing file, not a wrong one.
-fn absent_tokenizer(source: &SourceConfig) -> bool {
+/// Whether a file that tells of the columns, a tokenizer or the description of a recording, is not there:
+/// a missing file, not a wrong one.
+fn absent_description(source: &SourceConfig) -> bool {
     match source {
         SourceConfig::Parallel(config) => config.tokenizer_files().any(|(_, file)| !file.exists()),
+        SourceConfig::Lerobot(config) => !config.info().exists(),
         _ => false,
     }
+}
+
+/// What a source could make columns of.
+fn names(source: &SourceConfig) -> Vec<String> {
+    match source {
+        SourceConfig::Lerobot(config) => config.features(),
+        _ => Vec::new(),
+    }
+}
+
+/// Options whose value is the name of a column, or of what a column is made of.
+fn names_column(key: &str) -> bool {
+    ["column", "agents", "visible", "lines", "mask", "feature"].contains(&key)
 }
 
 /// Files and folders that the source will want; one that several want is reported once.
@@ -96,6 +110,10 @@ fn check_files(
     reader: &mut Reader,
     missing: &mut BTreeSet<PathBuf>,
 ) {
+    let info = match source {
+        SourceConfig::Lerobot(config) => config.info(),
+        _ => PathBuf::new(),
+    };
     let wanted = match source {
         SourceConfig::Cmudict(config) => {
             let words = config.words.as_deref();
@@ -109,6 +127,7 @@ fn check_files(
             .chain(config.tokenizer_files())
             .collect(),
         SourceConfig::Idx(config) => vec![("dir", config.dir.as_path())],
+        SourceConfig::Lerobot(_) => vec![("path", info.as_path())],
     };
     for (key, file) in wanted {
         if file.exists() || !missing.insert(file.to_owned()) {
@@ -122,6 +141,10 @@ fn check_files(
                 let help = "conjoin data vocabulary writes tokenizer files";
                 ("file", Some(help.to_owned()))
             }
+            _ if file == info => {
+                let help = "conjoin data drive --out DIR records the driving world";
+                ("file", Some(help.to_owned()))
+            }
             _ => ("file", None),
         };
         let message = format!("missing data {sort} {:?}", file.display().to_string());
@@ -130,7 +153,7 @@ fn check_files(
 }
 
 /// Reports an error of the data crate at its key.
-fn report(reader: &mut Reader, place: &Path, prefix: &[Step], error: &DataError, among: &Columns) {
+fn report(reader: &mut Reader, place: &Path, prefix: &[Step], error: &DataError, among: &[String]) {
     let mut full: Path = place.iter().chain(prefix).cloned().collect();
     let message = match error {
         DataError::Config {
@@ -149,10 +172,19 @@ fn report(reader: &mut Reader, place: &Path, prefix: &[Step], error: &DataError,
     };
     let span = reader.tree.span_at(&full);
     let written = reader.tree.at(&full).and_then(|tree| tree.as_str());
+    // The last name of the path; the number of an entry does not count.
+    let mut names = full.iter().rev().filter_map(|step| match step {
+        Step::Key(key) => Some(key.as_str()),
+        Step::Index(_) => None,
+    });
     let near = written
-        .filter(|_| full.last() == Some(&"column".into()))
-        .filter(|name| !among.contains_key(*name))
-        .and_then(|name| suggest::nearest(name, among.keys()))
+        .filter(|_| {
+            names
+                .next()
+                .is_some_and(|key| key == "features" || names_column(key))
+        })
+        .filter(|name| !among.iter().any(|known| known == name))
+        .and_then(|name| suggest::nearest(name, among))
         .map(|name| format!("did you mean \"{name}\"?"));
     reader.report(Diagnostic::new("data", span, message).maybe_help(near));
 }

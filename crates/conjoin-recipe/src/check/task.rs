@@ -54,6 +54,7 @@ pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
             columns: &ground.columns,
         };
         scoring.check(reader);
+        scoring.is_a_recording(wires, reader);
         scoring.has_text(wires, reader);
         scoring.steppable(wires, reader);
     }
@@ -122,6 +123,30 @@ impl Scoring<'_> {
                 self.same_vocabulary(reader, &["tokens", "logits"]);
                 self.begins_and_ends(reader);
             }
+            TaskConfig::Driving(_) => {
+                self.means(reader, "plan", Meaning::Quantity, 3);
+                self.column(reader, "target", Meaning::Quantity, 3);
+                self.means(reader, "fallback", Meaning::Quantity, 1);
+                self.same_shape(reader);
+            }
+        }
+    }
+
+    /// A plan and what it is compared with have the same steps and numbers.
+    fn same_shape(&self, reader: &mut Reader) {
+        let contract = |name: &str| self.contracts.get(name);
+        let (Some(plan), Some(target)) = (contract("plan"), contract("target")) else {
+            return;
+        };
+        if plan.dims != target.dims {
+            let message = format!(
+                "the task wants {} and {} to have one shape, but found {} and {}",
+                self.ports["plan"],
+                self.ports["target"],
+                plan.shape_text(),
+                target.shape_text()
+            );
+            self.report(reader, "plan", message);
         }
     }
 
@@ -148,6 +173,27 @@ impl Scoring<'_> {
         );
         let help = "a source of kind \"parallel\" has text";
         reader.report(Diagnostic::new("task", span, message).help(help));
+    }
+
+    /// What is seen while driving becomes columns as the frames of a recording do.
+    fn is_a_recording(&self, wires: &Wires<'_>, reader: &mut Reader) {
+        let TaskConfig::Driving(config) = self.task else {
+            return;
+        };
+        let mut data = wires.parts.data.iter();
+        let Some((name, Some(data))) = data.find(|(name, _)| **name == config.data) else {
+            return;
+        };
+        if !matches!(data.source, SourceConfig::Lerobot(_)) {
+            let span = reader.tree.span_at(&place!["task", "data"]);
+            let message = format!(
+                "the task drives with the columns of a recording, but data set \"{name}\" is of kind \"{}\"",
+                data.source.kind()
+            );
+            let help =
+                "a source of kind \"lerobot\" is a recording; `conjoin data drive` makes one";
+            reader.report(Diagnostic::new("task", span, message).help(help));
+        }
     }
 
     fn report(&self, reader: &mut Reader, name: &str, message: String) {

@@ -166,12 +166,14 @@ impl Pedestrian {
         }
     }
 
-    /// The ground that is taken within the next seconds: what others must keep off.
+    /// The ground that is taken within the next seconds: what others must keep off. Who waits takes no
+    /// more than the place to stand on, or they and the car before them would wait for each other.
     pub fn claim(&self, seconds: f64) -> Option<Body> {
         if self.arrived() || (!self.walking && self.walked == 0.0) {
             return None;
         }
         let mut body = self.body();
+        let seconds = if self.walking { seconds } else { 0.0 };
         let ahead = (self.pace * seconds).min(self.way() - self.walked);
         body.footprint.pose.at = body.footprint.pose.at + self.direction() * (ahead / 2.0);
         body.footprint.length += ahead;
@@ -203,8 +205,18 @@ impl Pedestrian {
         let blocked = bodies.iter().any(|body| {
             body.kind == ActorKind::Vehicle && body.footprint.inflated(0.5).contains(next)
         });
-        self.walking = !blocked;
-        if !blocked {
+        // Who had to wait goes on when nobody comes who counts on that.
+        let waited = self.walked > 0.0 && !self.walking;
+        let expected = waited
+            && bodies.iter().any(|body| {
+                let away = next - body.footprint.pose.at;
+                let approach = body.velocity.dot(away) / away.length().max(0.1);
+                body.kind == ActorKind::Vehicle
+                    && approach > 0.5
+                    && away.length() < approach * 2.0 + 4.0
+            });
+        self.walking = !blocked && !expected;
+        if self.walking {
             self.walked += self.pace * STEP;
         }
     }
@@ -254,5 +266,40 @@ mod tests {
         // A car that stands in the way is not walked into.
         let stopped = after(-20.0, &[car(0.0, 0.0)]);
         assert!(stopped > 2.0 && stopped < 3.5, "{stopped}");
+    }
+
+    #[test]
+    fn who_waits_before_a_car_leaves_it_the_road() {
+        let mut person = Pedestrian {
+            id: 1,
+            from: Vec2::new(0.0, -5.0),
+            to: Vec2::new(0.0, 5.0),
+            walked: 1.0,
+            pace: 1.4,
+            ego_distance: 30.0,
+            at_time: 0.0,
+            walking: true,
+        };
+        let car = |x: f64, speed: f64| Body {
+            id: 2,
+            kind: ActorKind::Vehicle,
+            footprint: Obb::new(Pose::new(x, 0.0, 0.0), 4.5, 1.9),
+            velocity: Vec2::new(speed, 0.0),
+            height: 1.5,
+        };
+        let away = Vec2::new(-60.0, 0.0);
+        assert!(person.claim(1.5).unwrap().footprint.length > 2.0);
+        for _ in 0..60 {
+            person.advance(1.0, away, &[car(0.0, 0.0)]);
+        }
+        let claim = person.claim(1.5).unwrap();
+        assert!(!person.walking && claim.footprint.length < 0.7);
+        assert!(claim.footprint.pose.at.y < -1.5, "{claim:?}");
+        // The next car is let through; when it has passed, the way is free.
+        let waited = person.walked;
+        person.advance(1.0, away, &[car(-12.0, 6.0)]);
+        assert_eq!(person.walked, waited);
+        person.advance(1.0, away, &[car(12.0, 6.0)]);
+        assert!(person.walking && person.walked > waited);
     }
 }

@@ -1,8 +1,8 @@
 //! Drivers to compare with: the IDM lane-follower and constant velocity.
 
-use super::expert::follow;
 use super::idm::Idm;
 use super::perceive::{lead, stop_line};
+use super::proposal::follow;
 use super::traffic::obstacles;
 use super::vehicle::{Control, EgoState};
 use super::world::{EGO, World};
@@ -11,7 +11,7 @@ use crate::geometry::Pose;
 /// Follows the middle of the lane, IDM behind whoever is ahead, stops at lights; knows neither other
 /// lanes nor who goes first.
 pub fn follow_lane(world: &World) -> Control {
-    let bodies = obstacles(world, false);
+    let bodies = obstacles(world);
     let place = world.ego_place(0.0);
     let others = bodies.iter().filter(|body| body.id != EGO);
     let mut ahead = lead(&place, others, 60.0);

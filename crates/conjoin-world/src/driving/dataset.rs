@@ -1,20 +1,21 @@
-//! Observations as rows of a recording, and the recording of whole episodes.
+//! Observations as frames of a recording.
 //!
-//! Lists of varying length are padded with zeros; a mask (1 for what is there) stands beside each.
-//! `N` actors, `F` future steps, `L` lanes, `P` points, `T` occupancy times; all in the ego frame.
+//! Lists of varying length are padded with zeros; the first number of a row, or a mask, is 1 for what is
+//! there. `N` agents, `F` future steps, `L` lanes, `P` points, `S` plan steps, `X` x `Y` cells, `T` times;
+//! all in the ego frame, numbers flat.
 //!
 //! | feature | shape | holds |
 //! | --- | --- | --- |
 //! | `observation.images.{front,left,right}` | `[height, width, 3]` | |
-//! | `observation.state` | 4 | speed, acceleration, steering, yaw rate |
-//! | `observation.route` | `P · 2` | points ahead |
-//! | `truth.actors` | `N · 11` | kind (1 vehicle, 2 pedestrian), x, y, cos, sin of heading, length, width, height, vx, vy, visible |
-//! | `truth.actors_mask` | `N` | |
-//! | `truth.futures`, `truth.futures_mask` | `N · F · 3`, `N · F` | x, y, heading |
-//! | `truth.occupancy` | `T · cells x · cells y` | 0 or 1 |
-//! | `truth.lanes`, `truth.lanes_mask` | `L · P · 2`, `L` | centre lines |
-//! | `truth.light` | 5 | none, green, yellow, red; metres to the stop line |
-//! | `truth.plan` | `poses · 3` | the expert's x, y, heading |
+//! | `observation.state` | 4 | speed (m/s), acceleration, steering (rad), yaw rate |
+//! | `observation.route` | `[P, 2]` | points ahead, m |
+//! | `truth.agents` | `[N, 12]` | present, x, y, cos, sin of heading, length, width, vx, vy; vehicle, pedestrian, static (one of them 1) |
+//! | `truth.visible` | `[N]` | 1 where enough pixels of the agent are seen |
+//! | `truth.futures` | `[N, F, 4]` | known, x, y, heading at 0.1 s, 0.2 s … |
+//! | `truth.occupancy` | `[X, Y, T]` | 0 or 1 |
+//! | `truth.lanes`, `truth.lanes_mask` | `[L, P, 2]`, `[L]` | centre lines |
+//! | `truth.light` | 5 | none, green, yellow, red (one of them 1); metres to the stop line |
+//! | `truth.plan` | `[S, 4]` | the expert's x, y, heading, speed at 0.1 s, 0.2 s … |
 //! | `action` | 2 | the expert's acceleration and steering |
 
 use super::actor::ActorKind;
@@ -22,46 +23,49 @@ use super::camera::Shots;
 use super::env::{DrivingEnv, EnvConfig};
 use super::map::LightState;
 use super::observation::{Observation, ObservationConfig};
-use super::scene::EpisodeId;
-use super::score::closed_loop::EpisodeScore;
-use super::vehicle::Control;
-use crate::error::WorldError;
-use crate::random::stream;
-use crate::record::{Feature, Frame, Recorder};
-use rand::Rng;
-use serde_json::{Value, json};
+use super::vehicle::STEP;
+use crate::geometry::{Pose, Vec2};
+use conjoin_data::grid_frame;
+use conjoin_data::lerobot::{Feature, Frame, Image};
+use serde_json::{Map, Value, json};
 
 const IMAGES: [&str; 3] = [
     "observation.images.front",
     "observation.images.left",
     "observation.images.right",
 ];
-/// Numbers of an actor.
-const ACTOR: usize = 11;
+/// Numbers of an agent.
+const AGENT: usize = 12;
+/// Numbers of a future step and of a plan step.
+const STEP_ROW: usize = 4;
+
+/// Features of numbers with their shapes, in the order of the table above.
+fn numbers(truth: &ObservationConfig) -> Vec<(&'static str, Vec<usize>)> {
+    let [x, y] = truth.cells;
+    vec![
+        ("observation.state", vec![4]),
+        ("observation.route", vec![truth.route_points, 2]),
+        ("truth.agents", vec![truth.actors, AGENT]),
+        ("truth.visible", vec![truth.actors]),
+        ("truth.futures", vec![truth.actors, truth.future, STEP_ROW]),
+        ("truth.occupancy", vec![x, y, truth.occupancy_times.len()]),
+        ("truth.lanes", vec![truth.lanes, truth.lane_points, 2]),
+        ("truth.lanes_mask", vec![truth.lanes]),
+        ("truth.light", vec![5]),
+        ("truth.plan", vec![truth.plan, STEP_ROW]),
+        ("action", vec![2]),
+    ]
+}
 
 /// The features of a configuration, in the order of the table above.
 pub fn features(config: &EnvConfig) -> Vec<Feature> {
-    let (rig, truth) = (&config.cameras, &config.observation);
+    let rig = &config.cameras;
     let mut found: Vec<Feature> = IMAGES
         .iter()
         .map(|name| Feature::image(name, rig.height, rig.width))
         .collect();
-    let occupancy = truth.occupancy_times.len() * truth.cells[0] * truth.cells[1];
-    let sizes = [
-        ("observation.state", 4),
-        ("observation.route", truth.route_points * 2),
-        ("truth.actors", truth.actors * ACTOR),
-        ("truth.actors_mask", truth.actors),
-        ("truth.futures", truth.actors * truth.future * 3),
-        ("truth.futures_mask", truth.actors * truth.future),
-        ("truth.occupancy", occupancy),
-        ("truth.lanes", truth.lanes * truth.lane_points * 2),
-        ("truth.lanes_mask", truth.lanes),
-        ("truth.light", 5),
-        ("truth.plan", truth.plan * 3),
-        ("action", 2),
-    ];
-    found.extend(sizes.map(|(name, size)| Feature::vector(name, size)));
+    let numbers = numbers(&config.observation).into_iter();
+    found.extend(numbers.map(|(name, shape)| Feature::vector(name, shape.iter().product())));
     for feature in &mut found {
         let names: &[&str] = match feature.name.as_str() {
             "observation.state" => &["speed", "acceleration", "steering", "yaw_rate"],
@@ -74,9 +78,9 @@ pub fn features(config: &EnvConfig) -> Vec<Feature> {
     found
 }
 
-/// What a reader needs besides: sizes and calibration.
+/// What a reader needs besides: sizes, calibration, and what the numbers of each feature are.
 pub fn description(env: &DrivingEnv) -> Value {
-    let cameras: serde_json::Map<String, Value> = env
+    let cameras: Map<String, Value> = env
         .rig()
         .iter()
         .map(|camera| {
@@ -87,14 +91,45 @@ pub fn description(env: &DrivingEnv) -> Value {
             (camera.name.to_owned(), matrices)
         })
         .collect();
-    json!({"config": env.config(), "cameras": cameras})
+    json!({
+        "config": env.config(),
+        "cameras": cameras,
+        "columns": columns(&env.config().observation),
+    })
 }
 
-/// One moment as a row.
+fn columns(truth: &ObservationConfig) -> Map<String, Value> {
+    let noted = numbers(truth).into_iter().map(|(name, shape)| {
+        let mut noted = json!({ "shape": shape });
+        match name {
+            "observation.route" | "truth.lanes" => {
+                noted["units"] = json!("m");
+                noted["frame"] = json!("ego");
+            }
+            "truth.agents" | "truth.futures" | "truth.plan" => noted["frame"] = json!("ego"),
+            "truth.occupancy" => {
+                noted["frame"] = json!(grid_frame(truth.extent));
+                noted["range"] = json!([0, 1]);
+            }
+            "truth.visible" | "truth.lanes_mask" => noted["range"] = json!([0, 1]),
+            _ => {}
+        }
+        (name.to_owned(), noted)
+    });
+    noted.collect()
+}
+
+/// One moment as a frame; without the features of the expert's plan or of occupancy where the observation
+/// has none.
 pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> Frame {
     let mut frame = Frame::default();
     for (name, image) in IMAGES.into_iter().zip(&shots.images) {
-        frame.images.insert(name.to_owned(), image.clone());
+        let image = Image {
+            width: image.width,
+            height: image.height,
+            rgb: image.rgb.clone(),
+        };
+        frame.images.insert(name.to_owned(), image);
     }
     let mut put = |name: &str, values: Vec<f32>| {
         frame.values.insert(name.to_owned(), values);
@@ -102,7 +137,7 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
     let ego = seen.ego;
     let state = [ego.speed, ego.acceleration, ego.steering, ego.yaw_rate];
     put("observation.state", state.map(|v| v as f32).to_vec());
-    let points = |points: &[crate::geometry::Vec2]| -> Vec<f32> {
+    let points = |points: &[Vec2]| -> Vec<f32> {
         points
             .iter()
             .flat_map(|p| [p.x as f32, p.y as f32])
@@ -110,42 +145,42 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
     };
     put("observation.route", points(&seen.route));
 
-    let mut actors = vec![0.0; config.actors * ACTOR];
-    let mut futures = vec![0.0; config.actors * config.future * 3];
-    let (mut there, mut known) = (
-        vec![0.0; config.actors],
-        vec![0.0; config.actors * config.future],
-    );
+    let mut agents = vec![0.0; config.actors * AGENT];
+    let mut visible = vec![0.0; config.actors];
+    let mut futures = vec![0.0; config.actors * config.future * STEP_ROW];
     for (i, actor) in seen.actors.iter().take(config.actors).enumerate() {
-        let kind = match actor.kind {
-            ActorKind::Vehicle => 1.0,
-            ActorKind::Pedestrian => 2.0,
-            ActorKind::Static => 3.0,
-        };
+        let is = |kind| f64::from(u8::from(actor.kind == kind));
         let (sin, cos) = actor.pose.heading.sin_cos();
-        let [length, width, height] = actor.size;
+        let [length, width, _] = actor.size;
         let (at, v) = (actor.pose.at, actor.velocity);
-        let seen = f64::from(actor.visible);
-        let row = [
-            kind, at.x, at.y, cos, sin, length, width, height, v.x, v.y, seen,
+        let row: [f64; AGENT] = [
+            1.0,
+            at.x,
+            at.y,
+            cos,
+            sin,
+            length,
+            width,
+            v.x,
+            v.y,
+            is(ActorKind::Vehicle),
+            is(ActorKind::Pedestrian),
+            is(ActorKind::Static),
         ];
-        actors[i * ACTOR..(i + 1) * ACTOR].copy_from_slice(&row.map(|v| v as f32));
-        there[i] = 1.0;
+        agents[i * AGENT..(i + 1) * AGENT].copy_from_slice(&row.map(|v| v as f32));
+        visible[i] = f32::from(actor.visible);
         for (t, pose) in actor.future.iter().take(config.future).enumerate() {
-            let k = i * config.future + t;
-            let row = [pose.at.x, pose.at.y, pose.heading].map(|v| v as f32);
-            futures[k * 3..k * 3 + 3].copy_from_slice(&row);
-            known[k] = 1.0;
+            let k = (i * config.future + t) * STEP_ROW;
+            let row = [1.0, pose.at.x, pose.at.y, pose.heading].map(|v| v as f32);
+            futures[k..k + STEP_ROW].copy_from_slice(&row);
         }
     }
-    put("truth.actors", actors);
-    put("truth.actors_mask", there);
+    put("truth.agents", agents);
+    put("truth.visible", visible);
     put("truth.futures", futures);
-    put("truth.futures_mask", known);
-    put(
-        "truth.occupancy",
-        seen.occupancy.grid.iter().map(|&c| f32::from(c)).collect(),
-    );
+    if !seen.occupancy.grid.is_empty() {
+        put("truth.occupancy", times_last(&seen.occupancy.grid, config));
+    }
 
     let mut lanes = Vec::with_capacity(config.lanes * config.lane_points * 2);
     for lane in seen.lanes.iter().take(config.lanes) {
@@ -166,90 +201,138 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
             }
         },
     );
-    let mut plan: Vec<f32> = seen
-        .plan
-        .iter()
-        .flat_map(|pose| [pose.at.x, pose.at.y, pose.heading].map(|v| v as f32))
-        .collect();
-    plan.resize(config.plan * 3, 0.0);
-    put("truth.plan", plan);
+    if !seen.plan.is_empty() {
+        put("truth.plan", plan(ego.speed, &seen.plan));
+    }
     let control = [seen.control.acceleration, seen.control.steering];
     put("action", control.map(|v| v as f32).to_vec());
     frame
 }
 
-/// Lets the expert drive an episode into a recording, with every frame's truth.
-///
-/// With `disturbance` above 0 the wheel is jerked now and then for a moment, up to this angle, rad, so
-/// that the expert's way back is in the data.
-///
-/// # Errors
-/// An option is out of range, or the recording cannot be written.
-pub fn record_episode(
-    recorder: &mut Recorder,
-    config: &EnvConfig,
-    episode: EpisodeId,
-    disturbance: f64,
-) -> Result<EpisodeScore, WorldError> {
-    let mut env = DrivingEnv::new(config.clone(), episode)?;
-    let mut rng = stream(episode.seed, "disturbance", &[]);
-    let (mut jerk, mut left) = (0.0, 0_u32);
-    loop {
-        let (shots, seen) = env.observe();
-        recorder.push(frame(&shots, &seen, &config.observation))?;
-        if left == 0 && disturbance > 0.0 && rng.random_bool(0.03) {
-            jerk = rng.random_range(-disturbance..disturbance);
-            left = 4;
-        }
-        let mut control: Control = seen.control;
-        if left > 0 {
-            control.steering += jerk;
-            left -= 1;
-        }
-        env.step(control);
-        if let Some(score) = env.score() {
-            recorder.end_episode(&format!("drive the route: {}", episode.family))?;
-            return Ok(score);
-        }
+/// `[T, X, Y]` as `[X, Y, T]`.
+fn times_last(grid: &[u8], config: &ObservationConfig) -> Vec<f32> {
+    let cells = config.cells[0] * config.cells[1];
+    let times = config.occupancy_times.len();
+    let at = |cell: usize, time: usize| f32::from(grid[time * cells + cell]);
+    (0..cells)
+        .flat_map(|cell| (0..times).map(move |time| at(cell, time)))
+        .collect()
+}
+
+/// Poses with their speeds. The vehicle's model moves at the mean of the speeds before and after a step, so
+/// that its steps and the present speed give them all.
+fn plan(speed: f64, poses: &[Pose]) -> Vec<f32> {
+    let (mut before, mut speed) = (Vec2::default(), speed);
+    let mut rows = Vec::with_capacity(poses.len() * STEP_ROW);
+    for pose in poses {
+        let mean = (pose.at - before).length() / STEP;
+        speed = (2.0 * mean - speed).max(0.0);
+        before = pose.at;
+        rows.extend([pose.at.x, pose.at.y, pose.heading, speed].map(|v| v as f32));
     }
+    rows
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{RecorderConfig, Recording};
+    use crate::driving::expert::Expert;
+    use crate::driving::scene::EpisodeId;
+    use conjoin_data::lerobot::Noted;
+
+    fn env(family: &str) -> DrivingEnv {
+        let episode = EpisodeId {
+            family: family.parse().unwrap(),
+            seed: 3,
+        };
+        DrivingEnv::new(EnvConfig::default(), episode).unwrap()
+    }
 
     #[test]
-    fn an_episode_is_recorded_and_read() {
-        let config = EnvConfig::default();
-        let folder = tempfile::tempdir().unwrap();
-        let episode = EpisodeId {
-            family: "curve-2".parse().unwrap(),
-            seed: 1,
-        };
-        let extra = description(&DrivingEnv::new(config.clone(), episode).unwrap());
-        let settings = RecorderConfig {
-            extra,
-            ..RecorderConfig::default()
-        };
-        let mut recorder = Recorder::create(folder.path(), features(&config), settings).unwrap();
-        let score = record_episode(&mut recorder, &config, episode, 0.0).unwrap();
-        recorder.finish().unwrap();
-        let recording = Recording::open(folder.path()).unwrap();
-        let frames = recording.episode(0).unwrap();
-        assert_eq!(frames.len(), (score.seconds * 10.0).round() as usize);
-        let kept: EnvConfig = serde_json::from_value(recording.extra()["config"].clone()).unwrap();
-        assert_eq!(kept, config);
-        // The car moves as its plan of a second before said.
-        for pair in [0, 20, 40] {
-            let plan = &frames[pair].values["truth.plan"];
-            let speed = frames[pair].values["observation.state"][0];
-            let first = plan[0].hypot(plan[1]);
-            assert!((first - speed * 0.1).abs() < 0.05, "{first} {speed}");
+    fn a_frame_has_every_feature_in_its_shape() {
+        let mut env = env("straight-1");
+        let (shots, seen) = env.observe();
+        let config = env.config().clone();
+        let frame = frame(&shots, &seen, &config.observation);
+        let features = features(&config);
+        assert_eq!(frame.images.len() + frame.values.len(), features.len());
+        for feature in features {
+            let found = match frame.images.get(&feature.name) {
+                Some(image) => image.rgb.len(),
+                None => frame.values[&feature.name].len(),
+            };
+            assert_eq!(
+                found,
+                feature.shape.iter().product::<usize>(),
+                "{}",
+                feature.name
+            );
         }
-        let first = &frames[0].values;
-        let actors: f32 = first["truth.actors_mask"].iter().sum();
-        let occupied: f32 = first["truth.occupancy"].iter().sum();
-        assert!(actors >= 1.0 && occupied > 3.0, "{actors} {occupied}");
+        for (agent, actor) in frame.values["truth.agents"].chunks(AGENT).zip(&seen.actors) {
+            assert_eq!(agent[0], 1.0);
+            assert_eq!(agent[1] as f64, f64::from(actor.pose.at.x as f32));
+            assert!((agent[3].hypot(agent[4]) - 1.0).abs() < 1e-6);
+            assert_eq!(agent[9..].iter().sum::<f32>(), 1.0);
+            assert_eq!(agent[9] == 1.0, actor.kind == ActorKind::Vehicle);
+        }
+        let futures = &frame.values["truth.futures"];
+        let known: f32 = futures.chunks(STEP_ROW).map(|row| row[0]).sum();
+        let steps: usize = seen.actors.iter().map(|actor| actor.future.len()).sum();
+        assert!(steps > 0 && known == steps as f32);
+    }
+
+    #[test]
+    fn times_are_the_last_dimension_of_occupancy() {
+        let config = ObservationConfig {
+            cells: [2, 2],
+            occupancy_times: vec![0.0, 1.0],
+            ..ObservationConfig::default()
+        };
+        let found = times_last(&[1, 0, 0, 0, 0, 0, 1, 1], &config);
+        assert_eq!(found, [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn the_speeds_of_the_plan_are_the_experts() {
+        for (family, steps) in [("curve-0", 30), ("junction-1", 60)] {
+            let mut env = env(family);
+            for _ in 0..steps {
+                let control = env.observe().1.control;
+                env.step(control);
+            }
+            let decision = Expert::default().decide(env.state());
+            let ego = env.state().ego;
+            let poses = decision.states[1..].iter();
+            let local: Vec<Pose> = poses.map(|s| ego.pose.pose_to_local(s.pose)).collect();
+            let rows = plan(ego.speed, &local);
+            for (row, state) in rows.chunks(STEP_ROW).zip(&decision.states[1..]) {
+                assert!((f64::from(row[3]) - state.speed).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_and_frames_are_noted() {
+        let env = env("curve-0");
+        let noted = &description(&env)["columns"];
+        assert_eq!(noted["truth.agents"]["shape"], json!([12, 12]));
+        assert_eq!(
+            noted["truth.occupancy"]["frame"],
+            "ego [-8, 40] x [-24, 24] m"
+        );
+        assert_eq!(noted["observation.state"], json!({ "shape": [4] }));
+        let info = conjoin_data::lerobot::Info {
+            features: Vec::new(),
+            unread: Vec::new(),
+            extra: description(&env),
+            episodes: 0,
+        };
+        let wanted = Noted {
+            shape: Some(vec![20, 2]),
+            units: Some("m".to_owned()),
+            frame: Some("ego".to_owned()),
+            range: None,
+        };
+        assert_eq!(info.noted("observation.route"), wanted);
     }
 }

@@ -1,21 +1,34 @@
-//! Pictures for reports: a state from above, beside what the cameras see, and an episode as an animated
-//! PNG.
+//! Pictures of a state from above.
 
 use super::actor::ActorKind;
-use super::camera::{Image, Photographer};
+use super::camera::{Ground, Image};
+use super::map::{LightState, RoadMap};
 use super::observation::{ObservationConfig, Occupancy};
 use super::scene::OccluderKind;
 use super::world::World;
-use crate::error::WorldError;
 use crate::geometry::{Obb, Pose, Vec2};
+
+/// Colours of what is drawn, RGB, 0 to 255.
+pub(super) const EGO: Colour = [70.0, 150.0, 250.0];
+pub(super) const PLAN: Colour = [80.0, 255.0, 170.0];
+pub(super) const ROUTE: Colour = [120.0, 190.0, 255.0];
+pub(super) const CAR: Colour = [232.0, 226.0, 204.0];
+pub(super) const PERSON: Colour = [255.0, 120.0, 60.0];
+pub(super) const OCCUPIED: Colour = [230.0, 60.0, 200.0];
+pub(super) const PREDICTED: Colour = [255.0, 230.0, 60.0];
+const GLASS: Colour = [52.0, 60.0, 70.0];
 
 /// What is drawn besides the world.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Overlay<'a> {
     /// Poses in the ego frame.
     pub plan: &'a [Pose],
+    /// Agents as they were perceived, in the ego frame: outlines.
+    pub predicted: &'a [Obb],
     /// Occupancy, probabilities 0 to 1 of one time, with the sizes of its grid.
     pub occupancy: Option<(&'a [f32], &'a ObservationConfig)>,
+    /// Whether the safety layer brakes.
+    pub brakes: bool,
 }
 
 /// Size and scale of the view from above.
@@ -112,6 +125,30 @@ impl Canvas {
         }
     }
 
+    /// A block with a windscreen, so that front and rear differ.
+    fn car(&mut self, footprint: &Obb, colour: Colour) {
+        self.block(footprint, colour);
+        let local = self.ego.pose_to_local(footprint.pose);
+        let ahead = local.to_world(Vec2::new(footprint.length * 0.2, 0.0));
+        let glass = Obb::new(
+            Pose {
+                at: ahead,
+                heading: local.heading,
+            },
+            footprint.length * 0.16,
+            footprint.width * 0.74,
+        );
+        self.cover(ahead, footprint.width, GLASS, 1.0, |p| glass.contains(p));
+    }
+
+    /// The edge of a box of the ego frame.
+    fn outline(&mut self, footprint: &Obb, colour: Colour) {
+        let (outer, inner) = (footprint.inflated(0.25), footprint.inflated(-0.05));
+        self.cover(footprint.pose.at, outer.radius(), colour, 1.0, |p| {
+            outer.contains(p) && !inner.contains(p)
+        });
+    }
+
     fn dot(&mut self, at: Vec2, radius: f64, colour: Colour, alpha: f32) {
         self.cover(at, radius, colour, alpha, |p| {
             (p - at).squared() < radius * radius
@@ -119,67 +156,104 @@ impl Canvas {
     }
 }
 
-/// The state from above.
-pub fn top_down(world: &World, photographer: &Photographer, view: View, overlay: Overlay) -> Image {
-    let ego = world.ego.pose;
-    let mut canvas = Canvas {
-        view,
-        ego,
-        pixels: Vec::new(),
-    };
-    for y in 0..view.height {
-        for x in 0..view.width {
-            let at = ego.to_world(canvas.local(x as f64 + 0.5, y as f64 + 0.5));
-            let colour = photographer.ground_colour(at, view.scale);
-            canvas.pixels.push(colour.map(|c| c * 0.85));
+/// The roads of an episode, drawn once.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    ground: Ground,
+}
+
+impl Chart {
+    pub fn new(map: &RoadMap) -> Self {
+        Self {
+            ground: Ground::paint(map, 0.0),
         }
     }
-    for i in 0..30 {
-        let point = world.route().line.at(world.ego_s + 2.0 * f64::from(i)).at;
-        canvas.dot(ego.to_local(point), 0.35, [120.0, 190.0, 255.0], 0.7);
-    }
-    for occluder in &world.scene.occluders {
-        let colour = match occluder.kind {
-            OccluderKind::Building => [150.0, 128.0, 112.0],
-            OccluderKind::Hedge => [56.0, 100.0, 48.0],
-            OccluderKind::Van => [170.0, 170.0, 176.0],
+
+    /// The state from above.
+    pub fn top_down(&self, world: &World, view: View, overlay: Overlay) -> Image {
+        let ego = world.ego.pose;
+        let mut canvas = Canvas {
+            view,
+            ego,
+            pixels: Vec::with_capacity(view.width * view.height),
         };
-        canvas.block(&occluder.footprint, colour);
-    }
-    for lane in &world.map().lanes {
-        if let Some(light) = lane.light {
-            let end = lane.centre.at(lane.centre.length()).at;
-            let colour = match world.map().lights[light].state(world.time()) {
-                super::map::LightState::Green => [60.0, 220.0, 100.0],
-                super::map::LightState::Yellow => [250.0, 200.0, 60.0],
-                super::map::LightState::Red => [240.0, 60.0, 50.0],
+        for y in 0..view.height {
+            for x in 0..view.width {
+                canvas.pixels.push(self.ground(&canvas, x, y));
+            }
+        }
+        for i in 0..30 {
+            let point = world.route().line.at(world.ego_s + 2.0 * f64::from(i)).at;
+            canvas.dot(ego.to_local(point), 0.35, ROUTE, 0.7);
+        }
+        for occluder in &world.scene.occluders {
+            let colour = match occluder.kind {
+                OccluderKind::Building => [150.0, 128.0, 112.0],
+                OccluderKind::Hedge => [56.0, 100.0, 48.0],
+                OccluderKind::Van => [170.0, 170.0, 176.0],
             };
-            canvas.dot(ego.to_local(end), 0.8, colour, 1.0);
+            canvas.block(&occluder.footprint, colour);
+        }
+        lights(&mut canvas, world);
+        if let Some((cells, config)) = overlay.occupancy {
+            occupancy(&mut canvas, cells, config);
+        }
+        for body in world.actors() {
+            if body.kind == ActorKind::Pedestrian {
+                let at = ego.to_local(body.footprint.pose.at);
+                canvas.dot(at, 0.6, PERSON.map(|c| c * 0.4), 1.0);
+                canvas.dot(at, 0.42, PERSON, 1.0);
+            } else {
+                canvas.car(&body.footprint, CAR);
+            }
+        }
+        canvas.car(&world.ego.footprint(), EGO);
+        for footprint in overlay.predicted {
+            canvas.outline(footprint, PREDICTED);
+        }
+        for pose in overlay.plan {
+            canvas.dot(pose.at, 0.3, PLAN, 1.0);
+        }
+        Image {
+            width: view.width,
+            height: view.height,
+            rgb: canvas
+                .pixels
+                .iter()
+                .flatten()
+                .map(|&c| c.clamp(0.0, 255.0) as u8)
+                .collect(),
         }
     }
-    if let Some((cells, config)) = overlay.occupancy {
-        occupancy(&mut canvas, cells, config);
+
+    /// The mean of four points of a pixel, a little darker than in daylight.
+    fn ground(&self, canvas: &Canvas, x: usize, y: usize) -> Colour {
+        let mut sum = [0.0; 3];
+        for (dx, dy) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
+            let at = canvas
+                .ego
+                .to_world(canvas.local(x as f64 + dx, y as f64 + dy));
+            let colour = self.ground.colour(at, canvas.view.scale / 2.0);
+            for (sum, value) in sum.iter_mut().zip(colour) {
+                *sum += value * 0.85 / 4.0;
+            }
+        }
+        sum
     }
-    for body in world.actors() {
-        let colour = match body.kind {
-            ActorKind::Pedestrian => [255.0, 120.0, 60.0],
-            _ => [232.0, 226.0, 204.0],
+}
+
+/// The lamps of the traffic lights, at the ends of their lanes.
+fn lights(canvas: &mut Canvas, world: &World) {
+    for lane in &world.map().lanes {
+        let Some(light) = lane.light else { continue };
+        let end = canvas.ego.to_local(lane.centre.at(lane.centre.length()).at);
+        let colour = match world.map().lights[light].state(world.time()) {
+            LightState::Green => [60.0, 220.0, 100.0],
+            LightState::Yellow => [250.0, 200.0, 60.0],
+            LightState::Red => [240.0, 60.0, 50.0],
         };
-        canvas.block(&body.footprint, colour);
-    }
-    canvas.block(&world.ego.footprint(), [70.0, 150.0, 250.0]);
-    for pose in overlay.plan {
-        canvas.dot(pose.at, 0.3, [80.0, 255.0, 170.0], 1.0);
-    }
-    Image {
-        width: view.width,
-        height: view.height,
-        rgb: canvas
-            .pixels
-            .iter()
-            .flatten()
-            .map(|&c| c.clamp(0.0, 255.0) as u8)
-            .collect(),
+        canvas.dot(end, 1.0, [20.0; 3], 1.0);
+        canvas.dot(end, 0.75, colour, 1.0);
     }
 }
 
@@ -191,13 +265,9 @@ fn occupancy(canvas: &mut Canvas, cells: &[f32], config: &ObservationConfig) {
         let (i, j) = (index / ny, index % ny);
         let at = Pose::new(x0 + (i as f64 + 0.5) * dx, y0 + (j as f64 + 0.5) * dy, 0.0);
         let cell = Obb::new(at, dx, dy);
-        canvas.cover(
-            at.at,
-            dx.hypot(dy) / 2.0,
-            [230.0, 60.0, 200.0],
-            0.55 * share,
-            |p| cell.contains(p),
-        );
+        canvas.cover(at.at, dx.hypot(dy) / 2.0, OCCUPIED, 0.55 * share, |p| {
+            cell.contains(p)
+        });
     }
 }
 
@@ -208,61 +278,9 @@ pub fn layer(occupancy: &Occupancy, time: usize) -> Vec<f32> {
     layer.iter().map(|&cell| f32::from(cell)).collect()
 }
 
-/// The cameras (left, front, right) over the view from above, as wide as it.
-pub fn panel(images: &[Image], above: &Image) -> Image {
-    const GAP: usize = 4;
-    let order = [1, 0, 2];
-    let wide = (above.width - 2 * GAP) / 3;
-    let high = images
-        .first()
-        .map_or(0, |image| image.height * wide / image.width);
-    let (width, height) = (above.width, high + GAP + above.height);
-    let mut rgb = vec![24; width * height * 3];
-    for (slot, image) in order.into_iter().filter_map(|i| images.get(i)).enumerate() {
-        for y in 0..high {
-            for x in 0..wide {
-                let from = (y * image.height / high) * image.width + x * image.width / wide;
-                let to = y * width + slot * (wide + GAP) + x;
-                rgb[to * 3..to * 3 + 3].copy_from_slice(&image.rgb[from * 3..from * 3 + 3]);
-            }
-        }
-    }
-    let start = (high + GAP) * width * 3;
-    rgb[start..].copy_from_slice(&above.rgb);
-    Image { width, height, rgb }
-}
-
-/// An animated PNG that repeats for ever; frames of equal size, shown for `delay` of 1/100 s each.
-///
-/// # Errors
-/// There is no frame, or one differs in size.
-pub fn animated(frames: &[Image], delay: u16) -> Result<Vec<u8>, WorldError> {
-    let wrong = |found: String| WorldError::format("animation", found, "frames of equal size");
-    let first = frames.first().ok_or_else(|| wrong("no frame".to_owned()))?;
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, first.width as u32, first.height as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let failed = |e: png::EncodingError| wrong(e.to_string());
-    encoder
-        .set_animated(frames.len() as u32, 0)
-        .map_err(failed)?;
-    encoder.set_frame_delay(delay, 100).map_err(failed)?;
-    let mut writer = encoder.write_header().map_err(failed)?;
-    for frame in frames {
-        if (frame.width, frame.height) != (first.width, first.height) {
-            return Err(wrong(format!("{} by {} pixels", frame.width, frame.height)));
-        }
-        writer.write_image_data(&frame.rgb).map_err(failed)?;
-    }
-    writer.finish().map_err(failed)?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driving::camera::RigConfig;
     use crate::driving::scene::{EpisodeId, begin};
 
     #[test]
@@ -271,37 +289,17 @@ mod tests {
             family: "straight-0".parse().unwrap(),
             seed: 2,
         });
-        let photographer = Photographer::new(RigConfig::default(), &world).unwrap();
+        let chart = Chart::new(world.map());
         let view = View::default();
         let plan = [Pose::new(20.0, -3.0, 0.0)];
         let overlay = Overlay {
             plan: &plan,
-            occupancy: None,
+            ..Overlay::default()
         };
-        let image = top_down(&world, &photographer, view, overlay);
+        let image = chart.top_down(&world, view, overlay);
         let at = |x: usize, y: usize| &image.rgb[(y * view.width + x) * 3..][..3];
         // The middle of the footprint lies 1.4 m ahead of the rear axle.
         assert_eq!(at(128 + 6, 128), [70, 150, 250]);
         assert_eq!(at(128 + 80, 128 + 12), [80, 255, 170]);
-    }
-
-    #[test]
-    fn an_animation_holds_its_frames() {
-        let frame = |value: u8| Image {
-            width: 3,
-            height: 2,
-            rgb: vec![value; 18],
-        };
-        let bytes = animated(&[frame(1), frame(2), frame(3)], 10).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes))
-            .read_info()
-            .unwrap();
-        assert_eq!(reader.info().animation_control().unwrap().num_frames, 3);
-        let mut buffer = vec![0; 18];
-        for value in 1..=3 {
-            reader.next_frame(&mut buffer).unwrap();
-            assert_eq!(buffer, [value; 18]);
-        }
-        assert!(animated(&[], 10).is_err());
     }
 }

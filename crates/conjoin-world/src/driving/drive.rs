@@ -2,6 +2,7 @@
 
 use super::actor::Body;
 use super::expert::Expert;
+use super::guard::Interventions;
 use super::scene::{EpisodeId, begin};
 use super::score::closed_loop::{EpisodeScore, Referee};
 use super::score::{FRAMES, STATES, SubScores, Surroundings, score};
@@ -12,6 +13,11 @@ use super::world::World;
 pub trait Driver {
     /// The control for the next 0.1 s.
     fn control(&mut self, world: &World) -> Control;
+
+    /// What a safety layer behind the driver did so far, if there is one.
+    fn interventions(&self) -> Option<Interventions> {
+        None
+    }
 }
 
 impl Driver for Expert {

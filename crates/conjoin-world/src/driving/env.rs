@@ -3,9 +3,8 @@
 use super::camera::{Image, Photographer, RigConfig, Shots};
 use super::drive::Log;
 use super::expert::{Expert, forecast};
-use super::observation::{Observation, ObservationConfig, observe};
+use super::observation::{Observation, ObservationConfig, Parts, observe};
 use super::scene::{EpisodeId, begin};
-use super::score::FRAMES;
 use super::score::closed_loop::{Ending, EpisodeScore, Referee};
 use super::vehicle::{Control, track};
 use super::world::World;
@@ -87,18 +86,34 @@ impl DrivingEnv {
 
     /// Images, and the truth with the expert's opinion.
     pub fn observe(&mut self) -> (Shots, Observation) {
+        self.observe_parts(Parts::Plan)
+    }
+
+    /// Images and as much of the truth as is asked for.
+    pub fn observe_parts(&mut self, parts: Parts) -> (Shots, Observation) {
         let shots = self.photographer.shoot(&self.world);
-        let forecast = forecast(&self.world, FRAMES - 1);
-        let decision = self.expert.decide_with(&self.world, &forecast);
+        let seen = self.truth(parts, Some(&shots));
+        (shots, seen)
+    }
+
+    /// The truth without images of this moment, or with those taken of it already: they say who is
+    /// visible.
+    pub fn truth(&mut self, parts: Parts, shots: Option<&Shots>) -> Observation {
         let config = &self.config.observation;
-        let truth = observe(
+        let truth = (parts > Parts::Inputs).then(|| forecast(&self.world, parts.steps(config)));
+        let decision = match &truth {
+            Some(truth) if parts == Parts::Plan => {
+                Some(self.expert.decide_with(&self.world, truth))
+            }
+            _ => None,
+        };
+        observe(
             &self.world,
             config,
-            &forecast,
-            &decision,
-            Some(&shots.pixels),
-        );
-        (shots, truth)
+            truth.as_ref(),
+            decision.as_ref(),
+            shots.map(|shots| &shots.pixels),
+        )
     }
 
     /// Drives 0.1 s; gives the ending once there is one, after which nothing moves any more.
@@ -127,5 +142,55 @@ impl DrivingEnv {
         let pdm = super::drive::mean(&self.log.stretches(&self.world));
         let referee = self.referee.clone();
         Some(referee.finish(self.ending?, &self.world, pdm))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(family: &str) -> DrivingEnv {
+        let episode = EpisodeId {
+            family: family.parse().unwrap(),
+            seed: 4,
+        };
+        DrivingEnv::new(EnvConfig::default(), episode).unwrap()
+    }
+
+    #[test]
+    fn less_of_the_truth_is_the_same_truth() {
+        let mut env = env("junction-1");
+        for _ in 0..10 {
+            let control = env.truth(Parts::Plan, None).control;
+            env.step(control);
+        }
+        let (shots, all) = env.clone().observe();
+        let cells: usize = all.occupancy.cells.iter().product();
+        for parts in [Parts::Inputs, Parts::Present, Parts::Future] {
+            let (same, less) = env.clone().observe_parts(parts);
+            assert_eq!(same, shots);
+            assert_eq!((&less.ego, &less.route), (&all.ego, &all.route));
+            assert!(less.plan.is_empty());
+            let times = match parts {
+                Parts::Inputs => 0,
+                Parts::Present => 1,
+                _ => all.occupancy.times.len(),
+            };
+            assert_eq!(less.occupancy.times, all.occupancy.times[..times]);
+            assert_eq!(less.occupancy.grid, all.occupancy.grid[..times * cells]);
+            match parts {
+                Parts::Inputs => assert!(less.actors.is_empty() && less.lanes.is_empty()),
+                Parts::Present => {
+                    let mut actors = all.actors.clone();
+                    for actor in &mut actors {
+                        actor.future.clear();
+                    }
+                    assert_eq!((&less.actors, &less.lanes), (&actors, &all.lanes));
+                    assert_eq!(less.light, all.light);
+                }
+                _ => assert_eq!(less.actors, all.actors),
+            }
+        }
+        assert!(!all.actors.is_empty() && !all.actors[0].future.is_empty());
     }
 }

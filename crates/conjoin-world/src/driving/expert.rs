@@ -3,14 +3,13 @@
 //! sub-scores, and the best one is taken.
 
 use super::actor::{ActorKind, Body};
-use super::idm::{Idm, Lead};
-use super::map::Path;
-use super::perceive::{Rival, give_way, stop_line};
-use super::score::{FRAMES, STATES, SubScores, Surroundings, score};
-use super::traffic::{BERTH, CLAIM, rivals};
-use super::vehicle::{Control, EgoState, LENGTH, WIDTH, pursue};
+use super::perceive::Rival;
+use super::proposal::{OnRoute, Profile, Seen, Wish, on_route, propose};
+use super::score::{FRAMES, STATES, SubScores, Surroundings, near, score};
+use super::traffic::{CLAIM, rivals};
+use super::vehicle::{Control, EgoState, LENGTH, REAR_TO_CENTRE};
 use super::world::{EGO, World};
-use crate::geometry::{Pose, Vec2, wrap_angle};
+use crate::geometry::Pose;
 
 /// Shares of the allowed speed that are proposed.
 const SPEEDS: [f64; 5] = [1.0, 0.75, 0.5, 0.25, 0.0];
@@ -44,18 +43,8 @@ impl Decision {
 pub struct Expert {
     /// The offset chosen last: changing one's mind has a price.
     offset: f64,
-}
-
-/// A body as the route sees it at one time.
-struct OnRoute {
-    s: f64,
-    d: f64,
-    long: f64,
-    wide: f64,
-    /// Along the route, m/s.
-    speed: f64,
-    /// Metres that are kept before it so that there is room to pull out.
-    berth: f64,
+    /// The way to it that was begun.
+    profile: Option<Profile>,
 }
 
 impl Expert {
@@ -75,30 +64,73 @@ impl Expert {
                     .collect()
             })
             .collect();
+        let rivals: Vec<Rival> = rivals(world)
+            .into_iter()
+            .filter_map(|(id, rival)| (id != EGO).then_some(rival))
+            .collect();
+        let seen = Seen {
+            frames: &frames,
+            rivals: &rivals,
+        };
+        // A way that was begun is gone on with: begun anew at every step, it would never turn.
+        let begun = self.profile.filter(|profile| profile.is_kept(world));
+        let profile = |offset: f64| match begun {
+            Some(begun) if offset == self.offset => begun,
+            _ => Profile::new(world, offset),
+        };
         let mut proposals: Vec<(f64, Vec<EgoState>, Control)> = Vec::new();
         for offset in offsets(world) {
             for share in SPEEDS {
                 if share == 0.0 && offset != self.offset && offset != 0.0 {
                     continue;
                 }
-                let (states, control) = propose(world, &frames, offset, share, None);
+                let wish = Wish {
+                    profile: profile(offset),
+                    share,
+                    brake: None,
+                    waits: true,
+                };
+                let (states, control) = propose(world, &seen, wish);
                 proposals.push((offset, states, control));
             }
         }
-        let (states, control) = propose(world, &frames, self.offset, 0.0, Some(-6.5));
+        let stop = Wish {
+            profile: profile(self.offset),
+            share: 0.0,
+            brake: Some(-6.5),
+            waits: true,
+        };
+        let (states, control) = propose(world, &seen, stop);
         proposals.push((self.offset, states, control));
+        if seen.must_wait(world) {
+            // Rules for gaps ask for more room than there ever is in dense traffic. Whoever knows what
+            // the others will do may go where nobody has to brake hard for it.
+            for share in [1.0, 0.6] {
+                let go = Wish {
+                    profile: profile(0.0),
+                    share,
+                    brake: None,
+                    waits: false,
+                };
+                let (states, control) = propose(world, &seen, go);
+                if is_polite(&states, &forecast.frames) {
+                    proposals.push((0.0, states, control));
+                }
+            }
+        }
 
+        let states: Vec<&[EgoState]> = proposals.iter().map(|p| &p.1[..]).collect();
+        let frames = &near(&states, &forecast.frames, 1.0)[..];
         let around = Surroundings {
             map: world.map(),
             route: &world.route().line,
-            frames: &forecast.frames,
+            frames,
         };
-        let states: Vec<&[EgoState]> = proposals.iter().map(|p| &p.1[..]).collect();
         let scores = score(&states, &around);
         let value = |index: usize| {
             let (offset, states, _) = &proposals[index];
             let last = states.last().map_or(0.0, |s| s.speed);
-            let near = clearance(states, &forecast.frames);
+            let near = clearance(states, frames);
             // Among equals: near the lane's middle, as before, with some room, rather moving.
             scores[index].pdms
                 - 0.02 * offset.abs()
@@ -107,7 +139,7 @@ impl Expert {
                 + 0.008 * way(states)
                 + if scores[index].pdms == 0.0 {
                     // Nothing is without fault: late and slow is better than early and fast.
-                    -1.0 + 0.01 * first_contact(states, &forecast.frames) as f64 - 0.01 * last
+                    -1.0 + 0.01 * first_contact(states, frames) as f64 - 0.01 * last
                 } else {
                     0.0
                 }
@@ -118,6 +150,7 @@ impl Expert {
             .unwrap_or(0);
         let scores = scores[best];
         let (offset, states, control) = proposals.swap_remove(best);
+        self.profile = Some(profile(offset));
         self.offset = offset;
         Decision {
             states,
@@ -157,6 +190,24 @@ fn clearance(states: &[EgoState], frames: &[Vec<Body>]) -> f64 {
         }
     }
     free
+}
+
+/// Whether nobody who comes from behind has to brake harder than in everyday traffic, m/s².
+fn is_polite(states: &[EgoState], frames: &[Vec<Body>]) -> bool {
+    const BRAKING: f64 = 1.5;
+    let ok = |state: &EgoState, body: &Body| {
+        let local = state.pose.pose_to_local(body.footprint.pose);
+        let beside = local.at.y.abs() > 2.2 || local.heading.abs() > 0.9;
+        if body.kind != ActorKind::Vehicle || local.at.x > 0.0 || beside {
+            return true;
+        }
+        let rear = LENGTH / 2.0 - REAR_TO_CENTRE;
+        let gap = -local.at.x - rear - body.footprint.length / 2.0;
+        let closing = (body.speed() - state.speed).max(0.0);
+        gap > 1.0 && closing * closing < 2.0 * BRAKING * (gap - 1.0)
+    };
+    let mut pairs = states.iter().zip(frames).step_by(3);
+    pairs.all(|(state, frame)| frame.iter().all(|body| ok(state, body)))
 }
 
 /// Steps until the footprint touches somebody.
@@ -211,34 +262,6 @@ pub fn forecast(world: &World, steps: usize) -> Forecast {
     found
 }
 
-fn on_route(world: &World, body: &Body) -> Option<OnRoute> {
-    let line = &world.route().line;
-    let centre = body.footprint.pose.at;
-    if (centre - world.ego.pose.at).length() > 90.0 {
-        return None;
-    }
-    let on = line.project_between(centre, world.ego_s - 10.0, world.ego_s + 90.0);
-    if on.d.abs() > 12.0 {
-        return None;
-    }
-    let along = line.at(on.s).heading;
-    let (long, wide) = body
-        .footprint
-        .half_extents(wrap_angle(body.footprint.pose.heading - along));
-    let stays = world
-        .cars
-        .iter()
-        .any(|car| car.id == body.id && car.stopped);
-    Some(OnRoute {
-        berth: if stays { BERTH } else { 0.0 },
-        s: on.s,
-        d: on.d,
-        long,
-        wide,
-        speed: Vec2::unit(along).dot(body.velocity).max(0.0),
-    })
-}
-
 /// Offsets to the route that may be gone to: within the lane, and to lanes of the same direction.
 fn offsets(world: &World) -> Vec<f64> {
     let map = world.map();
@@ -249,132 +272,6 @@ fn offsets(world: &World) -> Vec<f64> {
         found.extend([NUDGE, -NUDGE]);
         found.extend(lane.left.map(|_| lane.width));
         found.extend(lane.right.map(|_| -lane.width));
-    }
-    found
-}
-
-/// A way from the present offset to another, smooth over some distance.
-struct Profile {
-    s: f64,
-    from: f64,
-    to: f64,
-    length: f64,
-}
-
-impl Profile {
-    fn at(&self, s: f64) -> f64 {
-        let share = ((s - self.s) / self.length).clamp(0.0, 1.0);
-        self.from + (self.to - self.from) * share * share * (3.0 - 2.0 * share)
-    }
-}
-
-/// Drives the bicycle forward: pure pursuit of the line at the offset, IDM behind whoever is in the way.
-fn propose(
-    world: &World,
-    frames: &[Vec<OnRoute>],
-    offset: f64,
-    share: f64,
-    brake: Option<f64>,
-) -> (Vec<EgoState>, Control) {
-    let route = world.route();
-    let profile = Profile {
-        s: world.ego_s,
-        from: world.ego_d,
-        to: offset,
-        length: (2.4 * world.ego.speed).max(9.0) * (offset - world.ego_d).abs().clamp(0.3, 3.5)
-            / 3.5,
-    };
-    // Whoever pulls out passes closer than one who stays behind.
-    let changes = (offset - world.ego_d).abs() > 1.0;
-    let rivals: Vec<Rival> = rivals(world)
-        .into_iter()
-        .filter_map(|(id, rival)| (id != EGO).then_some(rival))
-        .collect();
-    let mut states = vec![world.ego];
-    let mut first = Control::default();
-    let (mut state, mut s) = (world.ego, world.ego_s);
-    for (t, frame) in frames[..STATES - 1].iter().enumerate() {
-        let steering = follow(&state, route, s, |s| profile.at(s));
-        let mut ahead = frame_lead(frame, &profile, s, changes);
-        let time = world.time() + t as f64 * super::vehicle::STEP;
-        let place = super::perceive::Place {
-            path: route,
-            s,
-            corridor: (0.0, 0.0),
-            half_length: LENGTH / 2.0,
-            speed: state.speed,
-        };
-        let stops = [
-            stop_line(&place, world.map(), time),
-            // Who goes first is judged by where they are now; later steps would need their wishes.
-            give_way(&place, world.map(), time, if t < 5 { &rivals } else { &[] }),
-        ];
-        for stop in stops.into_iter().flatten() {
-            ahead = Some(stop.nearer(ahead));
-        }
-        let idm = Idm {
-            eagerness: share.max(1e-3),
-            headway: 1.0,
-            gap: if changes { 2.0 } else { 4.0 },
-            acceleration: 1.8,
-            ..Idm::default()
-        };
-        let allowed = route.speed_at(s, 1.5);
-        let mut acceleration = idm.accelerate(state.speed, allowed, ahead);
-        if let Some(hard) = brake {
-            acceleration = hard;
-        } else if ahead.is_none_or(|lead| lead.gap > 4.0) {
-            // Free driving stays within comfort; whoever is close may need more.
-            acceleration = acceleration.max(-3.0);
-        }
-        // Jerk is limited, except in an emergency.
-        if brake.is_none() && acceleration > -3.5 {
-            let before = state.acceleration;
-            acceleration = acceleration.clamp(before - 0.5, before + 0.35);
-        }
-        let control = Control {
-            acceleration,
-            steering,
-        };
-        if t == 0 {
-            first = control;
-        }
-        state = state.step(control);
-        let middle = state.centre();
-        s = route.line.project_between(middle, s - 2.0, s + 6.0).s;
-        states.push(state);
-    }
-    (states, first)
-}
-
-/// Steering towards the line at an offset that may change along it.
-pub(super) fn follow(state: &EgoState, route: &Path, s: f64, offset: impl Fn(f64) -> f64) -> f64 {
-    let ahead = (0.55 * state.speed).clamp(2.2, 7.0);
-    let target = s - World::MIDDLE + ahead;
-    pursue(state.pose, route.line.beside(target, offset(target)).at)
-}
-
-/// Who is ahead on the way along the profile.
-fn frame_lead(frame: &[OnRoute], profile: &Profile, s: f64, changes: bool) -> Option<Lead> {
-    let mut found: Option<Lead> = None;
-    for body in frame {
-        if body.s <= s || body.s > s + 60.0 {
-            continue;
-        }
-        let reach = body.wide + WIDTH / 2.0 + if changes { 0.0 } else { 0.2 };
-        let berth = if changes { 0.0 } else { body.berth };
-        // Whether there is room is judged where the front would meet it; footprints that still touch
-        // are left to the scores.
-        let there = profile.at((body.s - body.long).max(s + LENGTH / 2.0));
-        let beside = (body.d - there).abs() > reach;
-        if beside {
-            continue;
-        }
-        let lead = Lead {
-            gap: body.s - body.long - berth - s - LENGTH / 2.0,
-            speed: body.speed,
-        };
-        found = Some(lead.nearer(found));
     }
     found
 }

@@ -94,6 +94,39 @@ impl ObservationConfig {
     }
 }
 
+/// How much an observation holds. Each level holds what those before it hold, and costs more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parts {
+    /// The ego's motion and the route; no truth about others.
+    Inputs,
+    /// Actors without futures, occupancy at the times that are now, lanes, the light.
+    Present,
+    /// Futures of the actors and occupancy at all times: a copy of the world is driven forward.
+    Future,
+    /// The expert's plan and control: proposals are driven and scored against that future.
+    Plan,
+}
+
+impl Parts {
+    /// Steps of 0.1 s that have to be looked ahead.
+    pub(crate) fn steps(self, config: &ObservationConfig) -> usize {
+        match self {
+            Self::Inputs | Self::Present => 0,
+            Self::Future => {
+                let times = config.occupancy_times.iter().map(|&time| frame_at(time));
+                times.fold(config.future, usize::max)
+            }
+            Self::Plan => super::score::FRAMES - 1,
+        }
+    }
+}
+
+/// The frame of a time, seconds.
+fn frame_at(time: f64) -> usize {
+    (time / super::vehicle::STEP).round() as usize
+}
+
 /// What the vehicle knows of itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EgoMotion {
@@ -120,7 +153,8 @@ pub struct ActorTruth {
     pub future: Vec<Pose>,
 }
 
-/// Occupancy over time: `[times, cells x, cells y]`, 1 where an actor or something static stands.
+/// Occupancy over time: `[times, cells x, cells y]`, 1 where an actor or something static stands; of
+/// the configured times those that were looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Occupancy {
     pub cells: [usize; 2],
@@ -136,7 +170,7 @@ pub struct LightTruth {
     pub distance: f64,
 }
 
-/// One moment.
+/// One moment; what its [`Parts`] leave out is empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     pub ego: EgoMotion,
@@ -149,16 +183,18 @@ pub struct Observation {
     pub light: Option<LightTruth>,
     /// The expert's poses from 0.1 s on.
     pub plan: Vec<Pose>,
-    /// The expert's control.
+    /// The expert's control; zero where there is no plan.
     pub control: super::vehicle::Control,
 }
 
-/// Puts together what is true now. `pixels` are those of the images, by body.
+/// Puts together what is known now. `pixels` are those of the images, by body. Without a forecast there
+/// is nothing about others, with one of a single frame only what is true now; the plan comes from the
+/// decision.
 pub fn observe(
     world: &World,
     config: &ObservationConfig,
-    forecast: &Forecast,
-    decision: &Decision,
+    forecast: Option<&Forecast>,
+    decision: Option<&Decision>,
     pixels: Option<&BTreeMap<u32, usize>>,
 ) -> Observation {
     let ego = world.ego.pose;
@@ -168,7 +204,11 @@ pub fn observe(
             ego.to_local(world.route().line.at(s).at)
         })
         .collect();
-    let plan = decision.plan(config.plan);
+    let light = || {
+        let next = world.next_light();
+        next.map(|(distance, state)| LightTruth { state, distance })
+    };
+    let plan = decision.map_or_else(Vec::new, |decision| decision.plan(config.plan));
     Observation {
         ego: EgoMotion {
             speed: world.ego.speed,
@@ -177,17 +217,15 @@ pub fn observe(
             yaw_rate: world.ego.yaw_rate,
         },
         route,
-        actors: actors(world, config, forecast, pixels),
+        actors: forecast.map_or_else(Vec::new, |f| actors(world, config, f, pixels)),
         occupancy: occupancy(ego, config, forecast),
-        lanes: lanes(world, config),
-        light: world
-            .next_light()
-            .map(|(distance, state)| LightTruth { state, distance }),
+        lanes: forecast.map_or_else(Vec::new, |_| lanes(world, config)),
+        light: forecast.and_then(|_| light()),
         plan: plan
             .into_iter()
             .map(|pose| ego.pose_to_local(pose))
             .collect(),
-        control: decision.control,
+        control: decision.map_or_else(Default::default, |decision| decision.control),
     }
 }
 
@@ -230,12 +268,14 @@ fn actors(
         .collect()
 }
 
-fn occupancy(ego: Pose, config: &ObservationConfig, forecast: &Forecast) -> Occupancy {
+fn occupancy(ego: Pose, config: &ObservationConfig, forecast: Option<&Forecast>) -> Occupancy {
     let [nx, ny] = config.cells;
-    let mut grid = vec![0; config.occupancy_times.len() * nx * ny];
-    for (time, layer) in config.occupancy_times.iter().zip(grid.chunks_mut(nx * ny)) {
-        let step = (time / super::vehicle::STEP).round() as usize;
-        for body in forecast.frames.get(step).into_iter().flatten() {
+    let frames = forecast.map_or(&[][..], |forecast| &forecast.frames[..]);
+    let times = config.occupancy_times.iter().copied();
+    let times: Vec<f64> = times.filter(|&t| frame_at(t) < frames.len()).collect();
+    let mut grid = vec![0; times.len() * nx * ny];
+    for (&time, layer) in times.iter().zip(grid.chunks_mut(nx * ny)) {
+        for body in &frames[frame_at(time)] {
             let local = Obb::new(
                 ego.pose_to_local(body.footprint.pose),
                 body.footprint.length,
@@ -246,7 +286,7 @@ fn occupancy(ego: Pose, config: &ObservationConfig, forecast: &Forecast) -> Occu
     }
     Occupancy {
         cells: config.cells,
-        times: config.occupancy_times.clone(),
+        times,
         grid,
     }
 }

@@ -28,7 +28,9 @@ pub fn lead<'b>(place: &Place, bodies: impl Iterator<Item = &'b Body>, reach: f6
             continue;
         }
         let on = line.project_between(centre, place.s - 1.0, place.s + reach);
-        if on.s <= place.s {
+        let radius = body.footprint.radius();
+        let (right, left) = (place.corridor.0 - radius, place.corridor.1 + radius);
+        if on.s <= place.s || on.d < right || on.d > left {
             continue;
         }
         let along = line.at(on.s).heading;

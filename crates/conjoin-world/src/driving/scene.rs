@@ -9,11 +9,12 @@ use super::world::World;
 use crate::geometry::{Obb, Pose, Vec2};
 use crate::random::{WorldRng, stream};
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
 /// An episode's name: the same one is always the same episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EpisodeId {
     pub family: Family,
     pub seed: u64,
@@ -42,9 +43,8 @@ pub struct Occluder {
 #[derive(Debug, Clone)]
 pub struct Scene {
     pub episode: EpisodeId,
-    pub map: RoadMap,
-    /// Every way that cars drive.
-    pub paths: Vec<Path>,
+    /// The family's roads, and every way that cars drive on them.
+    pub layout: Arc<Layout>,
     /// The ego's way; it starts and has arrived at these arc lengths.
     pub route: Path,
     pub start: f64,
@@ -57,6 +57,15 @@ pub struct Scene {
 }
 
 impl Scene {
+    pub fn map(&self) -> &RoadMap {
+        &self.layout.map
+    }
+
+    /// Every way that cars drive.
+    pub fn paths(&self) -> &[Path] {
+        &self.layout.paths
+    }
+
     /// Numbers of cars that entered later begin here.
     pub const FIRST_RENEWED: u32 = 100;
     /// Numbers of what never moves begin here.
@@ -98,21 +107,18 @@ pub fn begin(episode: EpisodeId) -> World {
         pose,
         route.speed_at(start, 1.5) * rng.random_range(0.5..0.8),
     );
-    let ways = layout.map.ways();
-    let paths: Vec<Path> = ways.iter().map(|way| Path::new(&layout.map, way)).collect();
     let time_limit = 30.0 + (goal - start) / 4.0;
     let pedestrians = people(&layout.map, &route, start, &mut draw("pedestrians"));
     let occluders = occluders(&layout.map, &pedestrians, &mut draw("occluders"));
     let scene = Scene {
         episode,
-        paths,
+        layout: layout.clone(),
         route,
         start,
         goal,
         time_limit,
         occluders,
         sun,
-        map: layout.map.clone(),
     };
     let cars = traffic(&scene, &layout, &ego, &mut draw("traffic"));
     let mut world = World {
@@ -166,17 +172,17 @@ fn traffic(scene: &Scene, layout: &Layout, ego: &EgoState, rng: &mut WorldRng) -
     let ego_box = ego.footprint();
     let zone = Obb::new(ego_box.pose, LENGTH + 16.0, WIDTH);
     let taken = |cars: &[Car], candidate: &Car| {
-        let own = candidate.body(&scene.paths[candidate.path]).footprint;
+        let own = candidate.body(&scene.paths()[candidate.path]).footprint;
         let room = Obb::new(own.pose, own.length + 10.0, own.width + 0.3);
         zone.intersects(&room)
             || cars
                 .iter()
-                .any(|c| c.body(&scene.paths[c.path]).footprint.intersects(&room))
+                .any(|c| c.body(&scene.paths()[c.path]).footprint.intersects(&room))
     };
     // A lane that something stopped on must have another beside it.
-    let avoidable: Vec<usize> = (0..scene.paths.len())
+    let avoidable: Vec<usize> = (0..scene.paths().len())
         .filter(|&p| {
-            let lane = &scene.map.lanes[scene.paths[p].lanes[0]];
+            let lane = &scene.map().lanes[scene.paths()[p].lanes[0]];
             lane.left.is_some() || lane.right.is_some()
         })
         .collect();
@@ -187,7 +193,7 @@ fn traffic(scene: &Scene, layout: &Layout, ego: &EgoState, rng: &mut WorldRng) -
         }
         // Most stand in the ego's own lane, each well behind the one before.
         let own = scene
-            .paths
+            .paths()
             .iter()
             .position(|p| p.lanes == scene.route.lanes);
         let path = match own {
@@ -198,7 +204,7 @@ fn traffic(scene: &Scene, layout: &Layout, ego: &EgoState, rng: &mut WorldRng) -
         let mut made = car(1 + cars.len() as u32, path, s, rng);
         made.stopped = true;
         made.d = rng.random_range(-1.1..0.2);
-        if s < scene.paths[path].line.length() - 30.0 && !taken(&cars, &made) {
+        if s < scene.paths()[path].line.length() - 30.0 && !taken(&cars, &made) {
             last_stop = s;
             cars.push(made);
         }
@@ -210,8 +216,8 @@ fn traffic(scene: &Scene, layout: &Layout, ego: &EgoState, rng: &mut WorldRng) -
         }
         // The first ones are placed around the ego, the others anywhere.
         let near = attempt < 6;
-        let path = rng.random_range(0..scene.paths.len());
-        let line = &scene.paths[path].line;
+        let path = rng.random_range(0..scene.paths().len());
+        let line = &scene.paths()[path].line;
         let s = if near {
             line.project(ego_box.pose.at).s + rng.random_range(-25.0..45.0)
         } else {
@@ -225,7 +231,7 @@ fn traffic(scene: &Scene, layout: &Layout, ego: &EgoState, rng: &mut WorldRng) -
         if rng.random_bool(0.3) {
             made.brakes = Some((rng.random_range(3.5..6.0), rng.random_range(1.0..2.2)));
         }
-        made.speed = scene.paths[path].speed_at(s, 1.5) * rng.random_range(0.5..0.85);
+        made.speed = scene.paths()[path].speed_at(s, 1.5) * rng.random_range(0.5..0.85);
         if !taken(&cars, &made) {
             cars.push(made);
         }

@@ -19,20 +19,24 @@ pub const BERTH: f64 = 7.0;
 const REACH: f64 = 60.0;
 
 /// What drivers see: the ego, all cars, and the ground that people take.
-///
-/// Cars that stopped for good are seen longer by what is kept before them, if `berth` is set.
-pub fn obstacles(world: &World, berth: bool) -> Vec<Body> {
+pub fn obstacles(world: &World) -> Vec<Body> {
     let mut bodies = vec![world.ego_body()];
-    bodies.extend(world.cars.iter().filter(|car| !car.away).map(|car| {
-        let mut body = car.body(&world.scene.paths[car.path]);
-        if berth && car.stopped {
+    let cars = world.cars.iter().filter(|car| !car.away);
+    bodies.extend(cars.map(|car| car.body(&world.scene.paths()[car.path])));
+    bodies.extend(world.pedestrians.iter().filter_map(|p| p.claim(CLAIM)));
+    bodies
+}
+
+/// The same, but cars that stopped for good are longer by what is kept before them.
+fn with_berth(world: &World, mut bodies: Vec<Body>) -> Vec<Body> {
+    for body in &mut bodies {
+        let stays = |car: &Car| car.stopped && car.id == body.id;
+        if world.cars.iter().any(stays) {
             let back = Vec2::unit(body.footprint.pose.heading) * (-BERTH / 2.0);
             body.footprint.pose.at = body.footprint.pose.at + back;
             body.footprint.length += BERTH;
         }
-        body
-    }));
-    bodies.extend(world.pedestrians.iter().filter_map(|p| p.claim(CLAIM)));
+    }
     bodies
 }
 
@@ -46,7 +50,7 @@ pub fn rivals(world: &World) -> Vec<(u32, Rival<'_>)> {
     };
     let cars = world.cars.iter().filter(|car| !car.away).map(|car| {
         let rival = Rival {
-            path: &world.scene.paths[car.path],
+            path: &world.scene.paths()[car.path],
             s: car.s,
             half_length: car.length / 2.0,
             speed: car.speed,
@@ -57,8 +61,8 @@ pub fn rivals(world: &World) -> Vec<(u32, Rival<'_>)> {
 }
 
 pub fn step(world: &mut World) {
-    let bodies = obstacles(world, true);
-    let plain = obstacles(world, false);
+    let plain = obstacles(world);
+    let bodies = with_berth(world, plain.clone());
     let accelerations: Vec<f64> = {
         let rivals = rivals(world);
         world
@@ -113,7 +117,7 @@ fn decide(world: &World, car: &Car, bodies: &[Body], rivals: &[(u32, Rival)]) ->
     if car.stopped || car.away {
         return 0.0;
     }
-    let path = &world.scene.paths[car.path];
+    let path = &world.scene.paths()[car.path];
     let half = car.width / 2.0 + 0.25;
     let place = Place {
         path,
@@ -159,12 +163,13 @@ fn brake_before_ego(car: &mut Car, scene: &Scene, ego_s: f64, time: f64) {
         }
         return;
     }
-    let on = scene
-        .route
-        .line
-        .project(car.pose(&scene.paths[car.path]).at);
+    if time <= 2.0 || car.speed <= 4.0 {
+        return;
+    }
+    let at = car.pose(&scene.paths()[car.path]).at;
+    let on = scene.route.line.project_between(at, ego_s, ego_s + 40.0);
     let gap = on.s - ego_s;
-    if time > 2.0 && on.d.abs() < 1.0 && (8.0..30.0).contains(&gap) && car.speed > 4.0 {
+    if on.d.abs() < 1.0 && (8.0..30.0).contains(&gap) {
         car.braking = seconds;
     }
 }
@@ -177,20 +182,20 @@ fn change_lane(world: &World, car: &Car, bodies: &[Body]) -> Option<(usize, f64,
         return None;
     }
     let scene = &world.scene;
-    let own = &scene.paths[car.path];
-    let lane = free_lane(car, own, &scene.map)?;
+    let own = &scene.paths()[car.path];
+    let lane = free_lane(car, own, scene.map())?;
     let pose = car.pose(own);
-    let neighbours = [scene.map.lanes[lane].left, scene.map.lanes[lane].right];
+    let neighbours = [scene.map().lanes[lane].left, scene.map().lanes[lane].right];
     for neighbour in neighbours.into_iter().flatten() {
         // The first of the ways that take the neighbouring lane.
         let Some(target) = scene
-            .paths
+            .paths()
             .iter()
             .position(|p| p.start_of(neighbour).is_some())
         else {
             continue;
         };
-        let path = &scene.paths[target];
+        let path = &scene.paths()[target];
         let on = path.line.project(pose.at);
         if path.lane_at(on.s).0 != neighbour {
             continue;
@@ -240,7 +245,10 @@ fn change_lane(world: &World, car: &Car, bodies: &[Body]) -> Option<(usize, f64,
                 idm.accelerate(behind.speed, allowed, Some(own)),
             )
         });
-        if mobil((now, then), theirs) {
+        // Who stands behind something that stays is let in.
+        let stuck = car.speed < 1.0 && held.is_some_and(|l| l.speed < 0.1);
+        let let_in = stuck && theirs.1 > -4.0 && then > now + 0.3;
+        if mobil((now, then), theirs) || let_in {
             return Some((target, on.s, on.d, 3.0));
         }
     }
@@ -270,13 +278,13 @@ fn renew(world: &mut World) {
     let scene = world.scene.clone();
     for i in 0..world.cars.len() {
         let car = &world.cars[i];
-        if !car.away && car.s + 1.0 < scene.paths[car.path].line.length() {
+        if !car.away && car.s + 1.0 < scene.paths()[car.path].line.length() {
             continue;
         }
-        let fresh = world.rng.random_range(0..scene.paths.len());
+        let fresh = world.rng.random_range(0..scene.paths().len());
         let car = &mut world.cars[i];
         car.away = true;
-        let start = scene.paths[fresh].line.at(3.0).at;
+        let start = scene.paths()[fresh].line.at(3.0).at;
         let near = |at: Vec2| (at - start).squared() < 25.0 * 25.0;
         let bodies = world.actors();
         if near(world.ego.pose.at) || bodies.iter().any(|body| near(body.footprint.pose.at)) {
@@ -287,7 +295,7 @@ fn renew(world: &mut World) {
         // A new number: to everybody else it is another car.
         car.id = number.max(Scene::FIRST_RENEWED);
         (car.path, car.s, car.d, car.change) = (fresh, 3.0, 0.0, None);
-        car.speed = scene.paths[fresh].speed_at(3.0, 1.5) * 0.8;
+        car.speed = scene.paths()[fresh].speed_at(3.0, 1.5) * 0.8;
         car.away = false;
     }
 }

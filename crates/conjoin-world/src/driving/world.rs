@@ -28,7 +28,7 @@ pub struct World {
 
 impl World {
     pub fn map(&self) -> &RoadMap {
-        &self.scene.map
+        self.scene.map()
     }
 
     pub fn route(&self) -> &Path {
@@ -54,7 +54,7 @@ impl World {
     /// Cars and people, without the ego and what never moves.
     pub fn actors(&self) -> Vec<Body> {
         let cars = self.cars.iter().filter(|car| !car.away);
-        let cars = cars.map(|car| car.body(&self.scene.paths[car.path]));
+        let cars = cars.map(|car| car.body(&self.scene.paths()[car.path]));
         cars.chain(self.pedestrians.iter().map(Pedestrian::body))
             .collect()
     }

@@ -66,11 +66,16 @@ impl Obb {
         .length()
     }
 
+    /// Radius of the circle around the box, metres.
+    pub fn radius(&self) -> f64 {
+        (self.length * self.length + self.width * self.width).sqrt() / 2.0
+    }
+
     /// Whether two boxes share a point (separating axes).
     pub fn intersects(&self, other: &Self) -> bool {
         let away = other.pose.at - self.pose.at;
-        let reach = self.length.hypot(self.width) + other.length.hypot(other.width);
-        if away.squared() * 4.0 > reach * reach {
+        let reach = self.radius() + other.radius();
+        if away.squared() > reach * reach {
             return false;
         }
         let turn = other.pose.heading - self.pose.heading;

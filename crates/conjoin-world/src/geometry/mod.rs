@@ -139,6 +139,9 @@ impl Pose {
 
 /// The same angle in (-pi, pi].
 pub fn wrap_angle(angle: f64) -> f64 {
+    if angle > -PI && angle <= PI {
+        return angle;
+    }
     let wrapped = angle.rem_euclid(TAU);
     if wrapped > PI { wrapped - TAU } else { wrapped }
 }

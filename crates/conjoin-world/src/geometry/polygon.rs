@@ -41,6 +41,22 @@ impl Polygon {
         &self.points
     }
 
+    /// The corners of the upright hull: least and greatest coordinates.
+    pub fn bounds(&self) -> (Vec2, Vec2) {
+        (self.least, self.most)
+    }
+
+    /// Whether an edge comes within a distance of a point.
+    pub fn edge_within(&self, point: Vec2, distance: f64) -> bool {
+        let mut before = self.points.last().copied().unwrap_or_default();
+        self.points.iter().any(|&here| {
+            let (along, away) = (here - before, point - before);
+            let share = (away.dot(along) / along.squared().max(1e-12)).clamp(0.0, 1.0);
+            before = here;
+            (away - along * share).squared() < distance * distance
+        })
+    }
+
     /// Whether a ray from the point crosses the ring an odd number of times.
     pub fn contains(&self, point: Vec2) -> bool {
         if point.x < self.least.x
@@ -76,6 +92,16 @@ mod tests {
         assert!(polygon.contains(Vec2::new(3.5, 2.0)));
         assert!(!polygon.contains(Vec2::new(2.0, 2.0)));
         assert!(!polygon.contains(Vec2::new(5.0, 1.0)));
+    }
+
+    #[test]
+    fn an_edge_is_near_only_where_it_is() {
+        let ring = [(0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0)];
+        let polygon = Polygon::new(ring.map(|(x, y)| Vec2::new(x, y)).to_vec());
+        let within = |x, y, distance| polygon.edge_within(Vec2::new(x, y), distance);
+        assert!(within(2.0, 0.5, 0.6) && !within(2.0, 0.5, 0.4));
+        assert!(within(5.0, 5.0, 1.5) && !within(5.0, 5.0, 1.4));
+        assert_eq!(polygon.bounds().1, Vec2::new(4.0, 4.0));
     }
 
     #[test]

@@ -121,13 +121,7 @@ impl Polyline {
         let last = self.points.len() - 1;
         let first = ((from / self.spacing).floor().max(0.0) as usize).min(last);
         let until = ((to / self.spacing).ceil().max(0.0) as usize).clamp(first, last);
-        let (mut nearest, mut least) = (first, f64::INFINITY);
-        for (i, &p) in self.points[first..=until].iter().enumerate() {
-            let away = (p - point).squared();
-            if away < least {
-                (nearest, least) = (first + i, away);
-            }
-        }
+        let nearest = self.nearest(point, first, until);
         let mut best = Projection { s: 0.0, d: 0.0 };
         let mut distance = f64::INFINITY;
         for start in [nearest.saturating_sub(1), nearest.min(last - 1)] {
@@ -152,6 +146,33 @@ impl Polyline {
             }
         }
         best
+    }
+
+    /// The first of the nearest points from `first` to `until`.
+    ///
+    /// Neighbours are at most the spacing apart. So a point that is further away by `k` spacings than the
+    /// best one found has no better one among its next `k`, which are passed over. A look at every eighth
+    /// point gives a good one to begin with.
+    fn nearest(&self, point: Vec2, first: usize, until: usize) -> usize {
+        const STRIDE: usize = 8;
+        let squared = |i: usize| (self.points[i] - point).squared();
+        let mut least = f64::INFINITY;
+        if until - first > 2 * STRIDE {
+            let coarse = (first..=until).step_by(STRIDE);
+            least = coarse.map(squared).fold(least, f64::min).next_up();
+        }
+        let (mut nearest, mut radius, mut i) = (first, least.sqrt(), first);
+        while i <= until {
+            let away = squared(i);
+            if away < least {
+                (nearest, least, radius) = (i, away, away.sqrt());
+            } else {
+                // A hair less than allowed: rounding must not pass over the best one.
+                i += ((away.sqrt() - radius) / self.spacing - 1e-6) as usize;
+            }
+            i += 1;
+        }
+        nearest
     }
 
     /// The line moved by `d` to the left, as raw points.
@@ -275,6 +296,32 @@ mod tests {
                 (found.s - s).abs() < 0.15 && (found.d - d).abs() < 0.05,
                 "{s} {d} {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn passing_over_points_finds_the_same_nearest_one() {
+        let line = Tracer::from(Pose::default())
+            .straight(20.0)
+            .arc(12.0, 4.5)
+            .arc(30.0, -2.0)
+            .line();
+        let last = line.points().len() - 1;
+        for i in 0..900 {
+            let point = Vec2::new(
+                f64::from(i % 30) * 3.0 - 20.0,
+                f64::from(i / 30) * 3.0 - 40.0,
+            );
+            for (first, until) in [(0, last), (5, 60), (40, 50), (last, last)] {
+                let mut plain = first;
+                for j in first..=until {
+                    let away = |k: usize| (line.points()[k] - point).squared();
+                    if away(j) < away(plain) {
+                        plain = j;
+                    }
+                }
+                assert_eq!(line.nearest(point, first, until), plain, "{point:?}");
+            }
         }
     }
 

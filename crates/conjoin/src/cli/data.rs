@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use conjoin_data::text::{UnicodeForm, VocabularyKind};
+use conjoin_world::driving::map::Split;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +22,75 @@ pub enum DataCommand {
         after_help = "Example:\n  apt-get install debian-handbook\n  conjoin data debian-handbook --from en --to de --out data/handbook-en-de.tsv"
     )]
     DebianHandbook(HandbookArgs),
+    /// Let the expert of the driving world drive, and record what it sees, knows and does
+    #[command(
+        after_help = "Example:\n  conjoin data drive --out data/driving/train --split training --episodes 120 --seed 1\n  conjoin data drive --out data/driving/held-out --split held-out --episodes 25 --seed 2\n\nWrites a LeRobotDataset v3.0: three cameras, the state, the route, and the truth of agents, lanes,\nlights, occupancy and the expert's plan at 10 frames a second, for the source of kind \"lerobot\".\nThe same options give the same frames. Ctrl-C leaves the episodes that were driven."
+    )]
+    Drive(DriveArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct DriveArgs {
+    /// Folder of the recording
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Whose roads are driven: those of training, or those that are held out from it
+    #[arg(long, value_enum, default_value = "training")]
+    pub split: Roads,
+    /// Number of episodes; families of roads take turns
+    #[arg(long)]
+    pub episodes: usize,
+    /// Episodes of another seed are others
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Pixels of each image, 32 to 256
+    #[arg(long, default_value_t = 64)]
+    pub width: usize,
+    /// Pixels of each image, 16 to 128
+    #[arg(long, default_value_t = 32)]
+    pub height: usize,
+    /// Cells of the occupancy grid along x and y
+    #[arg(long, value_name = "XxY", default_value = "32x32", value_parser = cells)]
+    pub cells: [usize; 2],
+    /// Steps of 0.1 s of each agent's future
+    #[arg(long, value_name = "STEPS", default_value_t = 20)]
+    pub future: usize,
+    /// Jerk the wheel now and then, up to this angle in radians, and press the brakes, so that the way back is recorded too
+    #[arg(long, value_name = "RADIANS", default_value_t = 0.1)]
+    pub disturbance: f64,
+    /// Episodes that are driven at the same time [default: one a core]
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// Write over a recording that exists
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `32x32`.
+fn cells(text: &str) -> Result<[usize; 2], String> {
+    let sizes = text.split_once('x').and_then(|(x, y)| {
+        let sizes = [x.parse().ok()?, y.parse().ok()?];
+        (!sizes.contains(&0)).then_some(sizes)
+    });
+    sizes.ok_or_else(|| "expected two numbers above 0, such as 32x32".to_owned())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Roads {
+    Training,
+    HeldOut,
+}
+
+impl From<Roads> for Split {
+    fn from(roads: Roads) -> Self {
+        match roads {
+            Roads::Training => Self::Training,
+            Roads::HeldOut => Self::HeldOut,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -54,7 +54,7 @@ fn arms(
             out.display()
         )));
     }
-    let interrupt = interrupt_flag()?;
+    let interrupt = interrupt_flag("writing a checkpoint")?;
     let seed = first.plan.seed;
     let mut results = Vec::new();
     let mut runs = Vec::new();

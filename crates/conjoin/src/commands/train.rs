@@ -32,7 +32,7 @@ pub(crate) fn run(extensions: &[NodeExtension], arguments: &TrainArgs) -> Result
         only: arguments.stage.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let interrupt = interrupt_flag()?;
+    let interrupt = interrupt_flag("writing a checkpoint")?;
     let job = Job {
         checked: &checked,
         note,
@@ -58,16 +58,16 @@ pub(crate) fn run(extensions: &[NodeExtension], arguments: &TrainArgs) -> Result
     ))
 }
 
-/// Set by Ctrl-C: the run writes a checkpoint after the step at hand and ends. A second Ctrl-C ends
-/// it at once.
-pub(crate) fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
+/// Set by Ctrl-C: the work at hand is brought to an end, of which `what` tells. A second Ctrl-C ends it at
+/// once.
+pub(crate) fn interrupt_flag(what: &'static str) -> Result<Arc<AtomicBool>, CliError> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&flag);
     ctrlc::set_handler(move || {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(1);
         }
-        eprintln!("interrupted: writing a checkpoint (once more to end at once)");
+        eprintln!("interrupted: {what} (once more to end at once)");
     })
     .map_err(|error| CliError::failed(format!("cannot listen for Ctrl-C: {error}")))?;
     Ok(flag)

@@ -1,5 +1,5 @@
 //! Imports go downward only:
-//! `conjoin -> serve, insight, recipe -> tasks, world -> train -> graph -> data, nn -> kernels ->
+//! `conjoin -> serve, insight, recipe -> tasks -> train, world -> graph -> data, nn -> kernels ->
 //! qp, safety`.
 
 use crate::root;
@@ -13,16 +13,17 @@ const LAYERS: [&[&str]; 8] = [
     &["kernels"],
     &["data", "nn"],
     &["graph"],
-    &["train"],
-    &["tasks", "world"],
+    &["train", "world"],
+    &["tasks"],
     &["serve", "insight", "recipe"],
     &["conjoin"],
 ];
 
 /// What stays out of a crate besides, by the crate's name and the start of a package's name.
-const STRANGERS: [(&str, &str, &str); 4] = [
+const STRANGERS: [(&str, &str, &str); 5] = [
     ("qp", "burn", "the solver works on plain numbers"),
     ("data", "burn", "data knows nothing of tensors"),
+    ("world", "burn", "simulators know nothing of tensors"),
     ("recipe", "clap", "only the binary reads arguments"),
     ("train", "indicatif", "only the binary prints"),
 ];

@@ -275,6 +275,7 @@ impl Linker<'_> {
         match (task, known) {
             (TaskConfig::Classification(config), Some(data)) => config.data = data,
             (TaskConfig::Transduction(config), Some(data)) => config.data = data,
+            (TaskConfig::Driving(config), Some(data)) => config.data = data,
             (_, None) => whole = false,
         }
         if !whole {

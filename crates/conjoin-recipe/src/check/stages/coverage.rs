@@ -5,6 +5,7 @@ use crate::check::wiring::{carries_values, upstream};
 use crate::diagnostic::Diagnostic;
 use crate::suggest;
 use crate::tree::{Path, place};
+use conjoin_data::Meaning;
 use conjoin_graph::{NodeConfig, PortRef};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,7 +137,7 @@ impl<'b> StageCheck<'_, 'b> {
                 .config
                 .inputs()
                 .into_iter()
-                .filter(|p| p.decides_weights);
+                .filter(|p| p.meanings.contains(&Meaning::Parameters));
             let wires = ports.filter_map(|port| self.wiring.get(&PortRef::new(node, port.name)));
             let owners: BTreeSet<String> = wires.map(|wire| wire.from.node.clone()).collect();
             for owner in owners.iter().filter(|owner| stage.freeze.contains(*owner)) {

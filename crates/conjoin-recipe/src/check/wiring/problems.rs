@@ -172,11 +172,13 @@ fn own_input(origin: Origin<'_>, at: &PortRef) -> Option<Path> {
         .then(|| place!["stages", index, "inputs", &port])
 }
 
-/// A node begins what it says about an option with its key: `dropout: expected …, found …`.
+/// A node begins what it says about an option with its key: `dropout: expected …, found …`; that of a
+/// table within is `cameras.front.width`.
 fn refused_option(reader: &Reader, node: &str, words: &str) -> (Path, String) {
     let whole = place!["nodes", node];
     if let Some((key, rest)) = words.split_once(": ") {
-        let place = place!["nodes", node, key];
+        let mut place = whole.clone();
+        place.extend(key.split('.').map(Into::into));
         if reader.tree.at(&place).is_some() {
             return (place, rest.to_owned());
         }

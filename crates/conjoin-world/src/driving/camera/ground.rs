@@ -1,9 +1,10 @@
 //! The ground's texture: road, markings, crossings and grass, painted once an episode, with coarser
 //! copies for the distance.
 
-use crate::driving::map::{Marking, RoadMap};
+use crate::driving::map::{Family, Marking, PerFamily, RoadMap, TAIL};
 use crate::geometry::{Polyline, Vec2};
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 /// Metres a texel of the finest level.
 const TEXEL: f64 = 0.2;
@@ -22,6 +23,8 @@ const YELLOW: Colour = [214.0, 178.0, 74.0];
 #[derive(Debug, Clone)]
 pub struct Ground {
     origin: Vec2,
+    /// How rough surfaces look: 1, or 0 for flat colours.
+    rough: f32,
     levels: Vec<Level>,
 }
 
@@ -70,7 +73,14 @@ fn grain(x: usize, y: usize) -> f32 {
 }
 
 impl Ground {
-    pub fn paint(map: &RoadMap) -> Self {
+    /// The ground of a family with rough surfaces, which is painted once.
+    pub fn of(family: Family, map: &RoadMap) -> Arc<Self> {
+        static PAINTED: PerFamily<Ground> = PerFamily::new();
+        PAINTED.get(family, || Self::paint(map, 1.0))
+    }
+
+    /// Paints a map; surfaces are as rough as `rough` says, 1 or 0 for flat colours.
+    pub fn paint(map: &RoadMap, rough: f32) -> Self {
         let points = || map.lanes.iter().flat_map(|lane| lane.outline.points());
         let fold = |pick: fn(f64, f64) -> f64, start: f64| {
             points().fold(Vec2::new(start, start), |f, p| {
@@ -88,7 +98,7 @@ impl Ground {
                 // Patches of several sizes, so that the grass is not one colour.
                 let shade =
                     7.0 * grain(x, y) + 9.0 * grain(x / 9, y / 9) + 8.0 * grain(x / 40, y / 40);
-                texels.push(GRASS.map(|c| (c + shade) as u8));
+                texels.push(GRASS.map(|c| (c + rough * shade) as u8));
             }
         }
         let level = Level {
@@ -98,6 +108,7 @@ impl Ground {
         };
         let mut ground = Self {
             origin: least,
+            rough,
             levels: vec![level],
         };
         for lane in &map.lanes {
@@ -108,7 +119,9 @@ impl Ground {
         }
         for lane in &map.lanes {
             for (marking, side) in lane.markings.into_iter().zip([1.0, -1.0]) {
-                ground.mark(&lane.centre, side * (lane.width / 2.0 - 0.1), marking);
+                let more = if lane.next.is_empty() { TAIL } else { 0.0 };
+                let d = side * (lane.width / 2.0 - 0.1);
+                ground.mark(&lane.centre, lane.centre.length() + more, d, marking);
             }
             if lane.light.is_some() {
                 let end = lane.centre.length();
@@ -135,7 +148,7 @@ impl Ground {
 
     /// Fills a polygon, by its rows.
     fn fill(&mut self, ring: &[Vec2], colour: Colour, roughness: f32) {
-        let origin = self.origin;
+        let (origin, rough) = (self.origin, self.rough);
         let level = &mut self.levels[0];
         let local: Vec<Vec2> = ring.iter().map(|&p| (p - origin) * (1.0 / TEXEL)).collect();
         let low = local
@@ -160,15 +173,15 @@ impl Ground {
                 let from = (pair[0] + 0.5).max(0.0) as usize;
                 let to = ((pair[1] + 0.5).max(0.0) as usize).min(level.width);
                 for x in from..to {
-                    let shade = roughness * grain(x, y);
+                    let shade = roughness * rough * grain(x, y);
                     level.texels[y * level.width + x] = colour.map(|c| (c + shade) as u8);
                 }
             }
         }
     }
 
-    /// A line of 0.2 m beside a centre line.
-    fn mark(&mut self, centre: &Polyline, d: f64, marking: Marking) {
+    /// A line of 0.2 m beside a centre line, up to some arc length.
+    fn mark(&mut self, centre: &Polyline, until: f64, d: f64, marking: Marking) {
         let (colour, dash) = match marking {
             Marking::None => return,
             Marking::Solid => (PAINT, None),
@@ -176,12 +189,9 @@ impl Ground {
             Marking::Centre => (YELLOW, None),
         };
         let step = 1.0;
-        let pieces = (centre.length() / step).ceil() as usize;
+        let pieces = (until / step).ceil() as usize;
         for i in 0..pieces {
-            let (from, to) = (
-                i as f64 * step,
-                ((i + 1) as f64 * step).min(centre.length()),
-            );
+            let (from, to) = (i as f64 * step, ((i + 1) as f64 * step).min(until));
             if dash.is_some_and(|(on, period)| from % period >= on) {
                 continue;
             }
@@ -235,12 +245,13 @@ impl Ground {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driving::map::{Family, layout};
+    use crate::driving::map::layout;
 
     #[test]
     fn road_is_grey_and_its_edge_is_painted() {
-        let map = layout("straight-0".parse::<Family>().unwrap()).map;
-        let ground = Ground::paint(&map);
+        let layout = layout("straight-0".parse::<Family>().unwrap());
+        let map = &layout.map;
+        let ground = Ground::paint(map, 1.0);
         let near = |colour: Colour, wanted: Colour| {
             colour.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 26.0)
         };

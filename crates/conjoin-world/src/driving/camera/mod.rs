@@ -16,11 +16,13 @@ use crate::error::WorldError;
 use crate::geometry::{Obb, Pose, Vec2};
 use crate::random::stream;
 use calibration::Vec3;
-use ground::{Colour, Ground};
+use ground::Colour;
+pub(super) use ground::Ground;
 use model::Block;
 use rand::{Rng, RngCore};
 use raster::{Canvas, Corner, NOBODY};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Nothing further than this is drawn, metres.
 const FAR: f64 = 110.0;
@@ -47,7 +49,7 @@ pub struct Shots {
 #[derive(Debug, Clone)]
 pub struct Photographer {
     rig: [Camera; 3],
-    ground: Ground,
+    ground: Arc<Ground>,
     /// What never moves.
     fixed: Vec<Block>,
     shadows: Vec<(Obb, f64)>,
@@ -73,7 +75,7 @@ impl Photographer {
         let mut rng = stream(scene.episode.seed, "light", &[]);
         Ok(Self {
             rig: config.rig()?,
-            ground: Ground::paint(&scene.map),
+            ground: Ground::of(scene.episode.family, scene.map()),
             fixed: numbered()
                 .flat_map(|(o, id)| model::of_occluder(o, id))
                 .collect(),
@@ -90,11 +92,6 @@ impl Photographer {
 
     pub fn rig(&self) -> &[Camera; 3] {
         &self.rig
-    }
-
-    /// The colour of the ground at a place, where a texel is about `extent` metres; 0 to 255.
-    pub fn ground_colour(&self, at: Vec2, extent: f64) -> [f32; 3] {
-        self.ground.colour(at, extent)
     }
 
     /// Takes the three images of this moment.
@@ -274,36 +271,40 @@ fn brakes(world: &World, body: &Body) -> bool {
 
 /// A box's shadow on the ground: everything from which the way to the sun passes through the box.
 struct Shadow {
-    pose: Pose,
+    /// Middle and direction of the box.
+    at: Vec2,
+    forward: Vec2,
     half: Vec2,
     /// The way of the shadow's edge from the ground to the top, in the box's frame.
     reach: Vec2,
-    radius: f64,
+    /// A circle around all of it, its radius squared.
+    middle: Vec2,
+    squared: f64,
 }
 
 impl Shadow {
     fn new(obb: Obb, height: f64, sun: Vec3) -> Self {
         let long = (height / sun[2]).min(40.0);
         let toward = Vec2::new(sun[0], sun[1]) * long;
-        let reach = Pose {
-            at: Vec2::default(),
-            heading: obb.pose.heading,
-        }
-        .to_local(toward);
+        let forward = Vec2::unit(obb.pose.heading);
+        let radius = obb.radius() + toward.length() / 2.0;
         Self {
-            pose: obb.pose,
+            at: obb.pose.at,
+            forward,
             half: Vec2::new(obb.length / 2.0, obb.width / 2.0),
-            radius: obb.length.hypot(obb.width) / 2.0 + reach.length(),
-            reach,
+            reach: Vec2::new(forward.dot(toward), forward.cross(toward)),
+            middle: obb.pose.at - toward * 0.5,
+            squared: radius * radius,
         }
     }
 
     /// Whether the segment from the point towards the sun meets the box (slabs).
     fn covers(&self, point: Vec2) -> bool {
-        if (point - self.pose.at).squared() > self.radius * self.radius {
+        if (point - self.middle).squared() > self.squared {
             return false;
         }
-        let p = self.pose.to_local(point);
+        let away = point - self.at;
+        let p = Vec2::new(self.forward.dot(away), self.forward.cross(away));
         let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
         for (at, way, half) in [
             (p.x, self.reach.x, self.half.x),

@@ -61,7 +61,7 @@ fn a_car_ahead_is_seen_and_one_behind_a_wall_is_not() {
     world.cars.truncate(1);
     world.pedestrians.clear();
     let place = |world: &mut World, ahead: f64| {
-        let on = world.scene.paths[world.cars[0].path]
+        let on = world.scene.paths()[world.cars[0].path]
             .line
             .project(world.ego.pose.to_world(Vec2::new(ahead, 0.0)));
         (world.cars[0].s, world.cars[0].d) = (on.s, on.d);

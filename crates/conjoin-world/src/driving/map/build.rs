@@ -1,5 +1,6 @@
 //! Draws roads into a map: carriageways of several lanes, connections, intersections.
 
+use super::cover::Cover;
 use super::{Conflict, Crossing, Lane, LaneId, LightProgram, Marking, RoadMap, conflict};
 use crate::geometry::{Polygon, Polyline, Pose, Tracer, Vec2};
 
@@ -12,13 +13,17 @@ pub struct MapBuilder {
     lights: Vec<LightProgram>,
 }
 
-/// The outline of a strip along a line; it laps over its neighbours, so that none leaves a crack.
-fn strip(line: &Polyline, width: f64) -> Polygon {
-    const LAP: f64 = 0.3;
+/// Metres that a lane's outline laps over its neighbours, so that none leaves a crack.
+const LAP: f64 = 0.3;
+/// Metres that a lane goes on where the map ends: whoever arrives there has a road before them.
+pub(in crate::driving) const TAIL: f64 = 42.0;
+
+/// The outline of a strip along a line, with some metres more at its end.
+fn strip(line: &Polyline, width: f64, more: f64) -> Polygon {
     let side = |d: f64| {
         let mut points = line.offset(d);
         points.insert(0, line.beside(-LAP, d).at);
-        points.push(line.beside(line.length() + LAP, d).at);
+        points.push(line.beside(line.length() + more, d).at);
         points
     };
     let mut ring = side(width / 2.0);
@@ -35,7 +40,7 @@ impl MapBuilder {
     pub fn lane(&mut self, points: &[Vec2], width: f64, speed_limit: f64) -> LaneId {
         let centre = Polyline::new(points, 1.0);
         self.lanes.push(Lane {
-            outline: strip(&centre, width),
+            outline: strip(&centre, width, LAP),
             centre,
             width,
             speed_limit,
@@ -149,9 +154,13 @@ impl MapBuilder {
         });
     }
 
-    pub fn finish(self) -> RoadMap {
+    pub fn finish(mut self) -> RoadMap {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.next.is_empty()) {
+            lane.outline = strip(&lane.centre, lane.width, TAIL);
+        }
         let conflicts: Vec<Conflict> = conflict::find(&self.lanes);
         RoadMap {
+            cover: Cover::new(&self.lanes, &self.intersections),
             lanes: self.lanes,
             intersections: self.intersections,
             crossings: self.crossings,

@@ -5,6 +5,7 @@ use crate::error::WorldError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
 /// The kind of road.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,7 +52,8 @@ pub enum Split {
 }
 
 /// A kind of road with one of its geometries; written `roundabout-2`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Family {
     pub kind: LayoutKind,
     /// Below [`Family::VARIANTS`]; the last one is held out.
@@ -83,9 +85,46 @@ impl Family {
     }
 }
 
+/// Something of each family that is made once, when it is first asked for.
+#[derive(Debug)]
+pub(in crate::driving) struct PerFamily<T>(
+    [[OnceLock<Arc<T>>; Family::VARIANTS as usize]; LayoutKind::ALL.len()],
+);
+
+impl<T> PerFamily<T> {
+    pub const fn new() -> Self {
+        Self(
+            [const { [const { OnceLock::new() }; Family::VARIANTS as usize] };
+                LayoutKind::ALL.len()],
+        )
+    }
+
+    pub fn get(&self, family: Family, make: impl FnOnce() -> T) -> Arc<T> {
+        let make = || Arc::new(make());
+        match self.0[family.kind as usize].get(usize::from(family.variant)) {
+            Some(cell) => cell.get_or_init(make).clone(),
+            None => make(),
+        }
+    }
+}
+
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.kind.name(), self.variant)
+    }
+}
+
+impl From<Family> for String {
+    fn from(family: Family) -> Self {
+        family.to_string()
+    }
+}
+
+impl TryFrom<String> for Family {
+    type Error = WorldError;
+
+    fn try_from(text: String) -> Result<Self, WorldError> {
+        text.parse()
     }
 }
 

@@ -1,28 +1,46 @@
 //! The families' roads. Traffic keeps to the right; each layout says which ways the ego may be given.
 
-use super::{Family, LaneId, LayoutKind, LightProgram, MapBuilder, Marking, RoadMap};
+use super::family::PerFamily;
+use super::{Family, LaneId, LayoutKind, LightProgram, MapBuilder, Marking, Path, RoadMap};
 use crate::geometry::{Pose, Tracer, Vec2};
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
+use std::sync::Arc;
 
-/// A family's map with the ways that the ego drives on it.
-#[derive(Debug, Clone)]
+/// A family's map with the ways that are driven on it.
+#[derive(Debug)]
 pub struct Layout {
     pub map: RoadMap,
-    /// Ways by lanes.
+    /// Ways of the ego, by lanes.
     pub routes: Vec<Vec<LaneId>>,
     /// Stopped cars an episode has, at least and at most.
     pub stopped: (usize, usize),
+    /// Every way that cars drive.
+    pub paths: Vec<Path>,
 }
 
-/// Builds the map of a family.
-pub fn layout(family: Family) -> Layout {
-    match family.kind {
-        LayoutKind::Straight => straight(family.variant),
-        LayoutKind::Curve => curve(family.variant),
-        LayoutKind::Merge => merge(family.variant),
-        LayoutKind::Roundabout => roundabout(family.variant),
-        LayoutKind::Junction => junction(family.variant),
+impl Layout {
+    fn new(map: RoadMap, routes: Vec<Vec<LaneId>>, stopped: (usize, usize)) -> Self {
+        let paths = map.ways().iter().map(|way| Path::new(&map, way)).collect();
+        Self {
+            map,
+            routes,
+            stopped,
+            paths,
+        }
     }
+}
+
+/// A family's map, which is drawn once.
+pub fn layout(family: Family) -> Arc<Layout> {
+    static DRAWN: PerFamily<Layout> = PerFamily::new();
+    let variant = family.variant;
+    DRAWN.get(family, || match family.kind {
+        LayoutKind::Straight => straight(variant),
+        LayoutKind::Curve => curve(variant),
+        LayoutKind::Merge => merge(variant),
+        LayoutKind::Roundabout => roundabout(variant),
+        LayoutKind::Junction => junction(variant),
+    })
 }
 
 fn straight(variant: u8) -> Layout {
@@ -40,11 +58,8 @@ fn straight(variant: u8) -> Layout {
     let (left, right) = (count.1 as f64 * width + 1.5, count.0 as f64 * width + 1.5);
     build.crossing(reference.at(105.0), left, right, true);
     build.crossing(reference.at(160.0), left, right, false);
-    Layout {
-        map: build.finish(),
-        routes: forth.into_iter().map(|lane| vec![lane]).collect(),
-        stopped: (2, 4),
-    }
+    let routes = forth.into_iter().map(|lane| vec![lane]).collect();
+    Layout::new(build.finish(), routes, (2, 4))
 }
 
 fn curve(variant: u8) -> Layout {
@@ -66,11 +81,8 @@ fn curve(variant: u8) -> Layout {
     let (forth, _) = build.road(&reference, count, 3.5, 11.0);
     let (left, right) = (count.1 as f64 * 3.5 + 1.5, count.0 as f64 * 3.5 + 1.5);
     build.crossing(reference.at(reference.length() - 60.0), left, right, true);
-    Layout {
-        map: build.finish(),
-        routes: forth.into_iter().map(|lane| vec![lane]).collect(),
-        stopped: (0, 1),
-    }
+    let routes = forth.into_iter().map(|lane| vec![lane]).collect();
+    Layout::new(build.finish(), routes, (0, 1))
 }
 
 /// A ramp that ends in the nearest lane of a main road.
@@ -122,11 +134,7 @@ fn merge(variant: u8) -> Layout {
     let routes = std::iter::once(vec![ramp, joint, third[taken]])
         .chain(main)
         .collect();
-    Layout {
-        map: build.finish(),
-        routes,
-        stopped: (0, 0),
-    }
+    Layout::new(build.finish(), routes, (0, 0))
 }
 
 /// One road that leads to an intersection.
@@ -217,11 +225,7 @@ fn junction(variant: u8) -> Layout {
         let wide = 3.5 * count as f64 + 1.5;
         build.crossing(on, wide, wide, true);
     }
-    Layout {
-        map: build.finish(),
-        routes,
-        stopped: (0, 0),
-    }
+    Layout::new(build.finish(), routes, (0, 0))
 }
 
 fn roundabout(variant: u8) -> Layout {
@@ -293,17 +297,12 @@ fn roundabout(variant: u8) -> Layout {
             routes.push(way);
         }
     }
-    Layout {
-        map: build.finish(),
-        routes,
-        stopped: (0, 0),
-    }
+    Layout::new(build.finish(), routes, (0, 0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driving::map::Path;
 
     #[test]
     fn routes_are_smooth_and_drivable() {

@@ -3,13 +3,16 @@
 
 mod build;
 mod conflict;
+mod cover;
 mod family;
 mod layouts;
 mod light;
 mod path;
 
 pub use build::MapBuilder;
+pub(in crate::driving) use build::TAIL;
 pub use conflict::Conflict;
+pub(in crate::driving) use family::PerFamily;
 pub use family::{Family, LayoutKind, Split};
 pub use layouts::{Layout, layout};
 pub use light::{LightProgram, LightState};
@@ -77,16 +80,22 @@ pub struct RoadMap {
     pub crossings: Vec<Crossing>,
     pub lights: Vec<LightProgram>,
     pub conflicts: Vec<Conflict>,
+    cover: cover::Cover,
 }
 
 impl RoadMap {
+    /// The lanes that a point lies on, and as numbers behind the last lane's the intersections.
+    pub(crate) fn areas(&self, point: Vec2) -> impl Iterator<Item = usize> + '_ {
+        self.cover.at(point, &self.lanes, &self.intersections)
+    }
+
     /// Whether a point lies on a lane or in an intersection.
     pub fn drivable(&self, point: Vec2) -> bool {
-        self.lanes.iter().any(|lane| lane.outline.contains(point)) || self.in_intersection(point)
+        self.areas(point).next().is_some()
     }
 
     pub fn in_intersection(&self, point: Vec2) -> bool {
-        self.intersections.iter().any(|area| area.contains(point))
+        self.areas(point).any(|area| area >= self.lanes.len())
     }
 
     /// Whether a box overlaps a lane, tested every metre of it with a margin.

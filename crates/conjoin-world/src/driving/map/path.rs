@@ -103,8 +103,8 @@ impl Path {
         let ahead = self.speeds.iter().enumerate().skip(first).take(20);
         let slowest = ahead.map(|(i, &speed)| {
             let distance = (i as f64 * SPEED_STEP - s).max(0.0);
-            (speed * speed + 2.0 * braking * distance).sqrt()
+            speed * speed + 2.0 * braking * distance
         });
-        slowest.fold(f64::INFINITY, f64::min)
+        slowest.fold(f64::INFINITY, f64::min).sqrt()
     }
 }

@@ -3,6 +3,9 @@
 use crate::driving::map::RoadMap;
 use crate::geometry::Obb;
 
+/// All four corners, a bit each.
+const ALL: u8 = 0b1111;
+
 /// What holds of one footprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EgoArea {
@@ -14,20 +17,26 @@ pub struct EgoArea {
 
 impl EgoArea {
     pub fn of(footprint: &Obb, map: &RoadMap) -> Self {
-        let corners = footprint.corners();
-        let mut covered = corners.map(|corner| map.in_intersection(corner));
-        let (mut touched, mut whole) = (0, false);
-        for lane in &map.lanes {
-            let inside = corners.map(|corner| lane.outline.contains(corner));
-            touched += usize::from(inside.contains(&true));
-            whole |= inside == [true; 4];
-            for (all, of_lane) in covered.iter_mut().zip(inside) {
-                *all |= of_lane;
+        let mut covered = 0;
+        // The lanes that have corners in them, and which.
+        let mut touched: Vec<(usize, u8)> = Vec::with_capacity(8);
+        for (index, corner) in footprint.corners().into_iter().enumerate() {
+            let bit = 1 << index;
+            for area in map.areas(corner) {
+                covered |= bit;
+                if area >= map.lanes.len() {
+                    continue;
+                }
+                match touched.iter_mut().find(|(lane, _)| *lane == area) {
+                    Some((_, corners)) => *corners |= bit,
+                    None => touched.push((area, bit)),
+                }
             }
         }
+        let whole = touched.iter().any(|&(_, corners)| corners == ALL);
         Self {
-            multiple_lanes: touched > 1 && !whole,
-            nondrivable: covered != [true; 4],
+            multiple_lanes: touched.len() > 1 && !whole,
+            nondrivable: covered != ALL,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::driving::world::World;
 use serde::Serialize;
 
 /// Something done wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Infraction {
     PedestrianCollision,

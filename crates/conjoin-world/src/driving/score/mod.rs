@@ -7,11 +7,13 @@ mod area;
 pub mod closed_loop;
 mod collision;
 mod comfort;
+mod near;
 mod ttc;
 
 pub use area::EgoArea;
 pub use collision::{CollisionType, at_fault, classify};
 pub use comfort::{Comfort, comfort};
+pub(super) use near::near;
 
 use super::actor::{ActorKind, Body};
 use super::map::RoadMap;
@@ -55,6 +57,8 @@ pub struct SubScores {
 
 /// Scores proposals together: progress is relative to the best of them.
 pub fn score(proposals: &[&[EgoState]], around: &Surroundings) -> Vec<SubScores> {
+    let frames = &near(proposals, around.frames, 0.0)[..];
+    let around = &Surroundings { frames, ..*around };
     let already = collision::overlapping(proposals, around.frames);
     let judged: Vec<[f64; 5]> = proposals
         .iter()

@@ -1,6 +1,7 @@
 //! `conjoin data`: makes data sets and vocabularies.
 
 mod documents;
+mod drive;
 mod vocabulary;
 
 use crate::cli::data::DataCommand;
@@ -12,6 +13,7 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), CliError> {
         DataCommand::Vocabulary(arguments) => vocabulary::run(arguments),
         DataCommand::LibreofficeHelp(arguments) => documents::libreoffice_help(arguments),
         DataCommand::DebianHandbook(arguments) => documents::debian_handbook(arguments),
+        DataCommand::Drive(arguments) => drive::run(arguments),
     }
 }
 

@@ -1,0 +1,222 @@
+//! The frames of a recording with random access: each episode is decoded once, when a frame of it is
+//! first wanted, and kept as bytes and single-precision numbers.
+
+use super::column::{Column, Row, RowView};
+use super::{LerobotConfig, frame_name};
+use crate::lerobot::Recording;
+use crate::source::Source;
+use crate::{Columns, DataError, Sample};
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An opened recording. `index` counts the frames of the chosen episodes, in order.
+#[derive(Debug)]
+pub struct LerobotSource {
+    root: PathBuf,
+    recording: Recording,
+    columns: Vec<Column>,
+    episodes: Vec<Episode>,
+    samples: usize,
+    stride: usize,
+    notes: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Episode {
+    number: usize,
+    /// Index of its first sample.
+    first: usize,
+    samples: usize,
+    /// Whether it stays in memory once it has been decoded.
+    kept: bool,
+    decoded: Mutex<Option<Arc<Decoded>>>,
+}
+
+/// The rows of an episode, column by column.
+#[derive(Debug)]
+struct Decoded(Vec<Stored>);
+
+/// Rows one after another; whole numbers from 0 to 255 are kept as bytes.
+#[derive(Debug)]
+enum Stored {
+    Bytes(Vec<u8>),
+    Numbers(Vec<f32>),
+}
+
+impl Stored {
+    fn new(rows: Vec<Row>) -> Self {
+        let (mut pixels, mut numbers) = (Vec::new(), Vec::new());
+        for row in rows {
+            match row {
+                Row::Bytes(row) => pixels.extend(row),
+                Row::Numbers(row) => numbers.extend(row),
+            }
+        }
+        if numbers.is_empty() {
+            return Self::Bytes(pixels);
+        }
+        let small = |&value: &f32| f32::from(value as u8).to_bits() == value.to_bits();
+        if numbers.iter().all(small) {
+            Self::Bytes(numbers.iter().map(|&value| value as u8).collect())
+        } else {
+            Self::Numbers(numbers)
+        }
+    }
+
+    fn row(&self, number: usize, size: usize) -> RowView<'_> {
+        let range = number * size..(number + 1) * size;
+        match self {
+            Self::Bytes(all) => RowView::Bytes(&all[range]),
+            Self::Numbers(all) => RowView::Numbers(&all[range]),
+        }
+    }
+}
+
+impl LerobotSource {
+    pub(super) fn new(config: &LerobotConfig, columns: Vec<Column>) -> Result<Self, DataError> {
+        let recording = Recording::open(&config.path)?;
+        let mut notes: Vec<String> = recording.notice().map(str::to_owned).into_iter().collect();
+        let chosen = config.chosen(recording.info().episodes, recording.len());
+        if chosen.is_empty() {
+            let key = if config.episodes.is_some() {
+                "episodes"
+            } else {
+                "split"
+            };
+            let found = format!("none of the {} whole episodes", recording.len());
+            let expected = notes.pop().unwrap_or_else(|| "one at least".to_owned());
+            return Err(DataError::config(key, found, expected));
+        }
+        let bytes: usize = columns.iter().map(Column::bytes).sum();
+        let budget = config.memory.saturating_mul(1 << 20);
+        let (mut episodes, mut samples, mut kept_samples) = (Vec::new(), 0, 0);
+        for number in chosen {
+            let frames = recording.length(number).unwrap_or(0);
+            let own = frames.div_ceil(config.stride);
+            let kept = (kept_samples + own).saturating_mul(bytes) <= budget;
+            kept_samples += if kept { own } else { 0 };
+            episodes.push(Episode {
+                number,
+                first: samples,
+                samples: own,
+                kept,
+                decoded: Mutex::new(None),
+            });
+            samples += own;
+        }
+        if kept_samples < samples {
+            notes.push(format!(
+                "{} of {samples} frames are read from the file every time; option `source.memory` \
+                 (now {} MiB) would keep all of them with {}",
+                samples - kept_samples,
+                config.memory,
+                (samples * bytes).div_ceil(1 << 20)
+            ));
+        }
+        Ok(Self {
+            root: config.path.clone(),
+            recording,
+            columns,
+            episodes,
+            samples,
+            stride: config.stride,
+            notes,
+        })
+    }
+
+    /// The episode of a sample and the sample's number in it.
+    fn at(&self, index: usize) -> (&Episode, usize) {
+        let after = self.episodes.partition_point(|e| e.first <= index);
+        let episode = &self.episodes[after.saturating_sub(1)];
+        (episode, index - episode.first)
+    }
+
+    fn name(&self, index: usize) -> String {
+        let (episode, number) = self.at(index);
+        frame_name(&self.root, episode.number, number * self.stride)
+    }
+
+    /// Decodes samples of an episode from number `from` on.
+    fn decode(&self, episode: &Episode, from: usize, count: usize) -> Result<Decoded, DataError> {
+        let names = self.columns.iter().flat_map(|column| &column.features);
+        let names: Vec<&str> = names.map(String::as_str).collect();
+        let first = from * self.stride;
+        let end = first + (count - 1) * self.stride + 1;
+        let frames = self
+            .recording
+            .frames(episode.number, first..end, self.stride, &names)?;
+        let columns = self.columns.iter().map(|column| {
+            let rows: Result<Vec<Row>, DataError> = (from..)
+                .zip(&frames)
+                .map(|(number, frame)| {
+                    let place = frame_name(&self.root, episode.number, number * self.stride);
+                    column.row(frame, &place)
+                })
+                .collect();
+            Ok(Stored::new(rows?))
+        });
+        Ok(Decoded(columns.collect::<Result<_, DataError>>()?))
+    }
+
+    /// The decoded episode, from memory if it is there.
+    fn whole(&self, episode: &Episode) -> Result<Arc<Decoded>, DataError> {
+        // A poisoned lock holds nothing or a whole episode. Whoever else wants the episode waits here
+        // rather than decoding it too.
+        let mut slot = (episode.decoded.lock()).unwrap_or_else(PoisonError::into_inner);
+        if let Some(decoded) = slot.as_ref() {
+            return Ok(Arc::clone(decoded));
+        }
+        let decoded = Arc::new(self.decode(episode, 0, episode.samples)?);
+        *slot = Some(Arc::clone(&decoded));
+        Ok(decoded)
+    }
+}
+
+impl Source for LerobotSource {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn columns(&self) -> Columns {
+        let columns = self.columns.iter();
+        columns
+            .map(|column| (column.name.clone(), column.contract.clone()))
+            .collect()
+    }
+
+    fn sample(&self, index: usize) -> Result<Sample, DataError> {
+        let (episode, number) = self.at(index);
+        let (decoded, row) = if episode.kept {
+            (self.whole(episode)?, number)
+        } else {
+            (Arc::new(self.decode(episode, number, 1)?), 0)
+        };
+        let mut sample = Sample::new(self.name(index));
+        for (column, stored) in self.columns.iter().zip(&decoded.0) {
+            let field = column.field(stored.row(row, column.size()), &sample.key)?;
+            sample.fields.insert(column.name.clone(), field);
+        }
+        Ok(sample)
+    }
+
+    fn key(&self, index: usize) -> Cow<'_, str> {
+        self.name(index).into()
+    }
+
+    fn location(&self, index: usize) -> String {
+        self.name(index)
+    }
+
+    fn length(&self, _index: usize, _column: &str) -> Option<usize> {
+        None
+    }
+
+    fn text(&self, index: usize) -> String {
+        self.name(index)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+}

@@ -1,0 +1,302 @@
+//! Recordings in the layout of LeRobotDataset v3.0 as data sets: a sample is a frame.
+//!
+//! Columns: whatever the options make of the recording's features; images of `V` cameras are
+//! `[B, V, H, W, 3]` in [0, 1] (`x/255`), one alone `[B, H, W, 3]`, numbers `[B, …]`.
+
+mod cache;
+mod column;
+
+pub use cache::LerobotSource;
+
+use crate::lerobot::{Frame, Info};
+use crate::random::stream;
+use crate::{Columns, DataError, Sample};
+use column::Column;
+use rand::RngCore;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Frames of a recording.
+///
+/// `meta/info.json` is read when the recipe is checked: shapes, units and coordinate frames come from
+/// it. A recording that was cut short is read up to its last whole episode. Frames are decoded once
+/// and kept in memory, up to `memory`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LerobotConfig {
+    /// The folder, which holds `meta/info.json`.
+    pub path: PathBuf,
+    /// The columns by name.
+    pub columns: BTreeMap<String, LerobotColumn>,
+    /// Numbers of the episodes to use, from 0; all if neither this nor `split` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episodes: Option<Vec<usize>>,
+    /// Which part of the episodes to use: all, train or valid. An episode is in one of the two parts as
+    /// a whole.
+    #[serde(default)]
+    pub split: LerobotSplit,
+    /// Share of the episodes that are in the part `valid`, drawn evenly.
+    #[serde(default = "tenth")]
+    pub valid_share: f64,
+    /// Use every n-th frame of each episode.
+    #[serde(default = "one")]
+    pub stride: usize,
+    /// Decoded frames that are kept in memory, MiB; what is beyond is read from the file every time.
+    #[serde(default = "two_gib")]
+    pub memory: usize,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn one() -> usize {
+    1
+}
+
+fn two_gib() -> usize {
+    2048
+}
+
+/// A part of a recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LerobotSplit {
+    #[default]
+    All,
+    Train,
+    Valid,
+}
+
+/// A column: a feature of the recording, or several that are stacked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LerobotColumn {
+    /// The feature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature: Option<String>,
+    /// Features of one shape, stacked along a new first dimension.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// Sizes in which numbers that are stored flat are read [default: what the recording notes].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Vec<usize>>,
+    /// image, quantity or features [default: image for images, quantity for numbers].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<LerobotMeaning>,
+    /// Units of the numbers [default: what the recording notes].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<String>,
+    /// Coordinate frame of the numbers [default: what the recording notes].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<String>,
+    /// Least and greatest number [default: what the recording notes]; a frame with another is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f32; 2]>,
+}
+
+/// What the numbers of a column mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LerobotMeaning {
+    Image,
+    Quantity,
+    Features,
+}
+
+impl LerobotConfig {
+    /// Contracts of the columns; none where the recording's `info.json` cannot be read, and without those
+    /// that do not fit it, which `check` reports.
+    pub fn columns(&self) -> Columns {
+        let Ok(info) = Info::read(&self.path) else {
+            return Columns::new();
+        };
+        let fitting = self.columns.iter().filter_map(|(name, column)| {
+            let column = Column::new(name, column, &info).ok()?;
+            Some((name.clone(), column.contract))
+        });
+        fitting.collect()
+    }
+
+    /// The file that must be there.
+    pub fn info(&self) -> PathBuf {
+        Info::path(&self.path)
+    }
+
+    /// Names of the features that columns can be made of; none where `info.json` cannot be read.
+    pub fn features(&self) -> Vec<String> {
+        Info::read(&self.path).map_or_else(
+            |_| Vec::new(),
+            |info| info.features.into_iter().map(|f| f.name).collect(),
+        )
+    }
+
+    pub(super) fn check(&self) -> Result<(), DataError> {
+        if self.columns.is_empty() {
+            return Err(DataError::config("columns", "none", "at least one column"));
+        }
+        if self.stride == 0 {
+            return Err(DataError::config("stride", "0", "at least 1"));
+        }
+        if !(self.valid_share > 0.0 && self.valid_share < 1.0) {
+            let found = self.valid_share.to_string();
+            return Err(DataError::config(
+                "valid_share",
+                found,
+                "a number between 0 and 1",
+            ));
+        }
+        if self.episodes.is_some() && self.split != LerobotSplit::All {
+            return Err(DataError::config(
+                "episodes",
+                "a list beside `split`",
+                "one of the two",
+            ));
+        }
+        let info = self.read_info()?;
+        self.check_episodes(info.episodes)?;
+        self.resolved(&info).map(|_| ())
+    }
+
+    /// Whether the listed episodes can be there; a recording that was cut short may have fewer.
+    fn check_episodes(&self, count: usize) -> Result<(), DataError> {
+        let Some(listed) = &self.episodes else {
+            return Ok(());
+        };
+        if listed.is_empty() {
+            return Err(DataError::config("episodes", "none", "at least one number"));
+        }
+        for (i, &episode) in listed.iter().enumerate() {
+            let wrong = |found: String, expected: String| {
+                Err(DataError::config(format!("episodes[{i}]"), found, expected))
+            };
+            if episode >= count {
+                return wrong(episode.to_string(), format!("a number below {count}"));
+            }
+            if listed[..i].contains(&episode) {
+                return wrong(format!("{episode} again"), "each number once".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// `info.json`; whatever is wrong with it is told as a mistake of `path`.
+    fn read_info(&self) -> Result<Info, DataError> {
+        Info::read(&self.path).map_err(|error| {
+            let found = match error {
+                DataError::Io { path, source } => format!("`{}` ({source})", path.display()),
+                DataError::Format {
+                    place,
+                    found,
+                    expected,
+                } => format!("`{place}`: {found}, not {expected}"),
+                other => return other,
+            };
+            DataError::config("path", found, "a folder with a LeRobotDataset v3.0")
+        })
+    }
+
+    fn resolved(&self, info: &Info) -> Result<Vec<Column>, DataError> {
+        self.columns
+            .iter()
+            .map(|(name, column)| Column::new(name, column, info))
+            .collect()
+    }
+
+    /// Finds the whole episodes; frames are decoded when they are first asked for.
+    ///
+    /// # Errors
+    /// An option does not fit the recording, or no wanted episode is whole.
+    pub fn open(&self) -> Result<LerobotSource, DataError> {
+        self.check()?;
+        let columns = self.resolved(&self.read_info()?)?;
+        LerobotSource::new(self, columns)
+    }
+
+    /// What turns frames that were never recorded into samples, from the features that are given.
+    ///
+    /// # Errors
+    /// As [`LerobotConfig::open`], or no column can be made of these features.
+    pub fn sampler(&self, features: &[&str]) -> Result<LerobotSampler, DataError> {
+        self.check()?;
+        let mut columns = self.resolved(&self.read_info()?)?;
+        columns.retain(|column| {
+            column
+                .features
+                .iter()
+                .all(|f| features.contains(&f.as_str()))
+        });
+        if columns.is_empty() {
+            let found = format!("features {}", features.join(", "));
+            return Err(DataError::config(
+                "columns",
+                found,
+                "all features of one column at least",
+            ));
+        }
+        Ok(LerobotSampler { columns })
+    }
+
+    /// The episodes to use, of so many that were begun and so many that are whole.
+    fn chosen(&self, begun: usize, whole: usize) -> Vec<usize> {
+        let begun = begun.max(whole);
+        let mut chosen = match (&self.episodes, self.split) {
+            (Some(listed), _) => listed.clone(),
+            (None, LerobotSplit::All) => (0..begun).collect(),
+            (None, split) => {
+                // Which part an episode is in is drawn from its number, not from its place in a cycle
+                // of families.
+                let mut drawn: Vec<usize> = (0..begun).collect();
+                drawn.sort_by_key(|&e| stream(0, "validation episodes", &[e as u64]).next_u64());
+                let share = (self.valid_share * begun as f64).round() as usize;
+                let valid = share.clamp(1, begun.saturating_sub(1).max(1));
+                match split {
+                    LerobotSplit::Valid => drawn.truncate(valid),
+                    _ => drawn = drawn.split_off(valid.min(begun)),
+                }
+                drawn
+            }
+        };
+        chosen.sort_unstable();
+        chosen.retain(|&episode| episode < whole);
+        chosen
+    }
+}
+
+/// Makes samples of frames just as [`LerobotSource`] makes them of recorded ones.
+#[derive(Debug)]
+pub struct LerobotSampler {
+    columns: Vec<Column>,
+}
+
+impl LerobotSampler {
+    /// Contracts of the columns that the features suffice for.
+    pub fn columns(&self) -> Columns {
+        let columns = self.columns.iter();
+        columns
+            .map(|column| (column.name.clone(), column.contract.clone()))
+            .collect()
+    }
+
+    /// The sample of a frame; the frame may hold more.
+    ///
+    /// # Errors
+    /// The frame lacks a feature, or has one of another shape or out of its range.
+    pub fn sample(&self, key: &str, frame: &Frame) -> Result<Sample, DataError> {
+        let mut sample = Sample::new(key);
+        for column in &self.columns {
+            let row = column.row(frame, key)?;
+            sample
+                .fields
+                .insert(column.name.clone(), column.field(row.view(), key)?);
+        }
+        Ok(sample)
+    }
+}
+
+/// How frames are called: in keys, and in messages.
+fn frame_name(root: &Path, episode: usize, frame: usize) -> String {
+    format!("episode {episode} frame {frame} of {}", root.display())
+}

@@ -1,0 +1,240 @@
+//! Node kind `view-to-bev`: features of views `[B, V, H, W, C]` to a map of the ground `[B, X, Y, D]`.
+
+use super::calibration::{self, CameraConfig};
+use super::grid::{check_grid, default_cells, default_extent};
+use super::shared::{at_least_one, init, known};
+use crate::node::{
+    Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
+};
+use crate::port::{Bound, InputPort, OutputPort, Want};
+use burn::module::Module;
+use conjoin_data::{Contract, Meaning, grid_frame};
+use conjoin_nn::{Camera, Grid, ViewToBev, ViewToBevOptions};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Looks from every cell, at some heights, into the cameras, takes the mean of the features of those that
+/// see the place, and maps them to `size` channels (Harley et al. 2023, "Simple-BEV"). The cameras'
+/// calibration is that of a recording, or stands in the recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ViewToBevConfig {
+    /// Channels of the map.
+    pub size: usize,
+    /// Cells along x (ahead) and y (to the left).
+    #[serde(default = "default_cells")]
+    pub cells: [usize; 2],
+    /// Metres of the ego frame that the cells cover: x from, x to, y from, y to.
+    #[serde(default = "default_extent")]
+    pub extent: [f64; 4],
+    /// Metres above the ground at which a cell looks into the cameras.
+    #[serde(default = "default_heights")]
+    pub heights: Vec<f64>,
+    /// Folder of a recording, whose `meta/info.json` holds the calibration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<PathBuf>,
+    /// The calibration of each camera by name, in place of a recording.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cameras: BTreeMap<String, CameraConfig>,
+    /// Names of the cameras in the order of the views.
+    #[serde(default = "default_views")]
+    pub views: Vec<String>,
+}
+
+fn default_heights() -> Vec<f64> {
+    vec![0.0, 1.0]
+}
+
+fn default_views() -> Vec<String> {
+    ["front", "left", "right"].map(str::to_owned).to_vec()
+}
+
+impl ViewToBevConfig {
+    fn grid(&self) -> Grid {
+        Grid {
+            cells: self.cells,
+            extent: self.extent,
+        }
+    }
+
+    fn calibration(&self) -> Result<Vec<Camera>, NodeError> {
+        match (&self.recording, self.cameras.is_empty()) {
+            (Some(recording), true) => calibration::recorded(recording, &self.views),
+            (None, false) => calibration::given(&self.cameras, &self.views),
+            (None, true) => Err(NodeError::Options(
+                "the cameras' calibration: expected option recording or option cameras, found neither"
+                    .to_owned(),
+            )),
+            (Some(_), false) => Err(NodeError::Options(
+                "cameras: expected either option recording or option cameras, found both".to_owned(),
+            )),
+        }
+    }
+
+    /// The module's options, checked.
+    fn options(&self, inputs: &Bound) -> Result<ViewToBevOptions, NodeError> {
+        at_least_one("size", self.size)?;
+        check_grid(self.grid())?;
+        at_least_one("number of heights", self.heights.len())?;
+        if let Some(height) = self.heights.iter().find(|height| !height.is_finite()) {
+            return Err(NodeError::Options(format!(
+                "heights: expected metres above the ground, found {height}"
+            )));
+        }
+        let views = known(inputs, "V")?;
+        if views != self.views.len() {
+            return Err(NodeError::Options(format!(
+                "views: expected a name for each of the {views} views of input \"features\", found {}",
+                self.views.len()
+            )));
+        }
+        Ok(ViewToBevOptions {
+            cameras: self.calibration()?,
+            features: [
+                known(inputs, "H")?,
+                known(inputs, "W")?,
+                known(inputs, "C")?,
+            ],
+            grid: self.grid(),
+            heights: self.heights.clone(),
+            size: self.size,
+        })
+    }
+}
+
+#[derive(Module, Debug)]
+struct ViewToBevNode {
+    lift: ViewToBev,
+}
+
+impl NodeConfig for ViewToBevConfig {
+    fn inputs(&self) -> Vec<InputPort> {
+        vec![InputPort::new(
+            "features",
+            "features of each camera's view",
+            &[Meaning::Features],
+            &[
+                Want::Any("B"),
+                Want::Known("V"),
+                Want::Known("H"),
+                Want::Known("W"),
+                Want::Known("C"),
+            ],
+        )]
+    }
+
+    fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
+        let options = self.options(inputs)?;
+        if options.unprojection().terms() == 0 {
+            return Err(NodeError::Options(
+                "extent: expected ground that a camera sees, found none".to_owned(),
+            ));
+        }
+        let [x, y] = self.cells;
+        let dims = [inputs.dim("B"), x.into(), y.into(), self.size.into()];
+        let contract = Contract::new(Meaning::Features, dims).with_frame(grid_frame(self.extent));
+        let about = "features of each cell of the ground";
+        Ok(vec![OutputPort::new("map", about, contract)])
+    }
+
+    fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
+        let lift = ViewToBev::new(&init(scope).child("lift"), &self.options(inputs)?);
+        Ok(Box::new(ViewToBevNode { lift }))
+    }
+
+    fn flops(&self, inputs: &Bound, _: &dyn Fn(&str) -> usize) -> f64 {
+        self.options(inputs).map_or(0.0, |options| options.flops())
+    }
+
+    /// A map has no time to step along.
+    fn stepping(&self) -> Stepping {
+        Stepping::No
+    }
+}
+
+impl Forward for ViewToBevNode {
+    fn forward(&self, inputs: &Inputs, _: &mut Context) -> Result<Outputs, NodeError> {
+        let features = inputs.tensor("features")?;
+        Ok(Outputs::one("map", self.lift.forward(features)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::shared::testing::{bind, build, inputs, options, random, refusal};
+
+    const CAMERAS: &str = r#""views": ["ahead"], "cameras": {"ahead": {
+        "intrinsics": [[20, 0, 16], [0, 20, 8], [0, 0, 1]],
+        "ego_to_camera": [[0, -1, 0, 0], [0, 0, -1, 1.5], [1, 0, 0, 0]],
+        "width": 32, "height": 16
+    }}"#;
+
+    fn views(views: usize) -> Contract {
+        let sizes = [views, 4, 8, 3].map(Into::into);
+        Contract::new(Meaning::Features, std::iter::once("B".into()).chain(sizes))
+    }
+
+    #[test]
+    fn the_map_lies_on_the_grid() {
+        let text = format!(
+            r#"{{"size": 5, "cells": [6, 4], "extent": [0, 12.5, -4, 4], "heights": [0], {CAMERAS}}}"#
+        );
+        let config: ViewToBevConfig = options(&text);
+        let bound = bind(&config, &[("features", views(1))]);
+        let contract = &config.outputs(&bound).unwrap()[0].contract;
+        assert_eq!(contract.shape_text(), "[B, 6, 4, 5]");
+        assert_eq!(contract.frame.as_deref(), Some("ego [0, 12.5] x [-4, 4] m"));
+        assert!(config.flops(&bound, &|_| 1) > 2.0 * 24.0 * 15.0);
+        let given = inputs([("features", random([2, 1, 4, 8, 3]).into())]);
+        let out = build(&config, &bound)
+            .forward(&given, &mut Context::evaluation())
+            .unwrap();
+        assert_eq!(out.0["map"].shape(), [2, 6, 4, 5]);
+        let kept = serde_json::to_string(&config).unwrap();
+        assert_eq!(options::<ViewToBevConfig>(&kept), config);
+    }
+
+    #[test]
+    fn refuses_what_makes_no_sense() {
+        let refused = |text: &str| {
+            let config: ViewToBevConfig = options(&format!("{{{text}}}"));
+            refusal(&config, &bind(&config, &[("features", views(1))]))
+        };
+        let with = |text: &str| refused(&format!("{text}, {CAMERAS}"));
+        assert!(with(r#""size": 0"#).starts_with("size: expected at least 1"));
+        assert_eq!(
+            with(r#""size": 1, "cells": [0, 3]"#),
+            "cells: expected at least 1 along x and y, found [0, 3]"
+        );
+        assert_eq!(
+            with(r#""size": 1, "extent": [3, 3, 0, 1]"#),
+            "extent: expected x from, x to, y from, y to in metres, each from below its to, found \
+             [3.0, 3.0, 0.0, 1.0]"
+        );
+        assert!(with(r#""size": 1, "heights": []"#).starts_with("number of heights:"));
+        assert_eq!(
+            with(r#""size": 1, "extent": [-9, -3, 0, 1]"#),
+            "extent: expected ground that a camera sees, found none"
+        );
+        assert_eq!(
+            with(r#""size": 1, "recording": "somewhere""#),
+            "cameras: expected either option recording or option cameras, found both"
+        );
+        assert_eq!(
+            refused(r#""size": 1, "views": ["ahead"]"#),
+            "the cameras' calibration: expected option recording or option cameras, found neither"
+        );
+        assert_eq!(
+            refused(r#""size": 1, "recording": "somewhere""#),
+            "views: expected a name for each of the 1 views of input \"features\", found 3"
+        );
+        assert!(
+            refused(r#""size": 1, "recording": "nowhere", "views": ["a"]"#).starts_with(
+                "recording: expected a recording with its file \"nowhere/meta/info.json\""
+            )
+        );
+    }
+}

@@ -1,0 +1,232 @@
+//! The planner of `conjoin-qp` as a differentiable operation: goals, weights and predicted agents to a
+//! plan that keeps the vehicle's limits.
+//!
+//! `S` steps, `N` agents, `F >= S` predicted steps, `P` points of a route; metres, radians and seconds in the
+//! frame of the vehicle's rear axle now. Each row of a batch is one quadratic program in double precision;
+//! the gradient is that of its solution by the implicit function theorem (Amos & Kolter 2017, "OptNet").
+//! Rows are solved side by side, each by itself, so that nothing depends on the number of threads.
+
+mod operation;
+mod scene;
+
+use burn::tensor::{Tensor, TensorData};
+use conjoin_kernels::flex::{apply, on_flex};
+pub use conjoin_qp::Penalty;
+pub use conjoin_qp::planner::Vehicle;
+use operation::Operation;
+use std::fmt;
+
+/// Numbers of an agent: present, x, y, cosine and sine of the heading, length, width, velocity (x, y), vehicle,
+/// pedestrian, static.
+pub const AGENT: usize = 12;
+
+/// What the planner is like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlannerOptions {
+    /// What the vehicle can do.
+    pub vehicle: Vehicle,
+    /// Between the axles, m: makes a steering angle a curvature.
+    pub wheelbase: f64,
+    /// The most agents that count: those that come nearest to the reference.
+    pub obstacles: usize,
+    /// Agents whose first number is less do not count.
+    pub threshold: f64,
+    /// From the route to the walls at its sides, m.
+    pub corridor: f64,
+    /// Smooth the plan by a barrier of this parameter, so that rows which pin it let gradient through.
+    pub relax: Option<f64>,
+    /// Whether gradient flows back through the plan.
+    pub gradient: bool,
+}
+
+impl Default for PlannerOptions {
+    fn default() -> Self {
+        Self {
+            vehicle: Vehicle::default(),
+            wheelbase: 2.8,
+            obstacles: 8,
+            threshold: 0.5,
+            corridor: 3.0,
+            relax: None,
+            gradient: true,
+        }
+    }
+}
+
+impl PlannerOptions {
+    /// An estimate of the multiply-adds for one plan, times two: the condensed model, its Hessian, and as
+    /// many steps of the active set as there are controls.
+    pub fn flops(&self, steps: usize, agents: usize) -> f64 {
+        let (s, n) = (steps as f64, 2.0 * steps as f64);
+        let gaps = s * (self.vehicle.circles * agents.min(self.obstacles)) as f64;
+        let model = 2.0 * (16.0 * s * n + 4.0 * s * n * n / 6.0);
+        let rows = 8.0 * s + 3.0 * s + gaps;
+        model + 2.0 * gaps * n + n * (2.0 * rows * n + 10.0 * n * n)
+    }
+}
+
+/// What a plan is made from. Gradient flows to all but state, route and reference.
+#[derive(Clone, Debug)]
+pub struct PlannerInputs {
+    /// Where the vehicle should be, `[B, S, 4]`: x, y, heading, speed.
+    pub goals: Tensor<3>,
+    /// Raw weights of the distances to the goals, `[B, S, 4]`; they count as `softplus(raw) + 0.001`.
+    pub state_weights: Tensor<3>,
+    /// Raw weights of acceleration and curvature, `[B, S, 2]`.
+    pub control_weights: Tensor<3>,
+    /// The gap to keep from each agent, m `[B, N]`.
+    pub margins: Tensor<2>,
+    /// Where agents will be, `[B, N, F, 4]`: known, x, y, heading.
+    pub futures: Tensor<4>,
+    /// What they are, `[B, N, 12]` ([`AGENT`]); length and width get gradient.
+    pub agents: Tensor<3>,
+    /// Speed, acceleration, steering angle, yaw rate, `[B, 4]`.
+    pub state: Tensor<2>,
+    /// Points ahead, `[B, P, 2]`; without them there are no walls.
+    pub route: Option<Tensor<3>>,
+    /// Controls around which the model is linear, `[B, S, 2]`; those that follow the goals where there are none.
+    pub reference: Option<Tensor<3>>,
+}
+
+/// What comes out; gradient flows through plan and controls alone.
+#[derive(Clone, Debug)]
+pub struct PlannerOutput {
+    /// x, y, heading, speed at the end of each step, `[B, S, 4]`.
+    pub plan: Tensor<3>,
+    /// Acceleration and curvature during each step, `[B, S, 2]`.
+    pub controls: Tensor<3>,
+    /// How strongly each agent holds the plan: what one more metre of room would save, `[B, N]`.
+    pub duals: Tensor<2>,
+    /// By how much the gap to each agent falls short at most, m `[B, N]`.
+    pub slacks: Tensor<2>,
+    /// 1 where there was no plan and the vehicle brakes, `[B]`; no gradient flows there.
+    pub fallback: Tensor<1>,
+}
+
+/// Why nothing was planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlannerError {
+    /// The tensors are on another device, or not in single precision.
+    Device(String),
+    /// An input's shape does not fit the goals'.
+    Shape {
+        /// The input.
+        input: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// What it should be.
+        expected: String,
+    },
+}
+
+impl fmt::Display for PlannerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(input) => write!(
+                f,
+                "{input}: found a tensor on another device, expected single precision on the CPU, \
+                 where this planner runs"
+            ),
+            Self::Shape {
+                input,
+                found,
+                expected,
+            } => write!(f, "{input}: found shape {found:?}, expected {expected}"),
+        }
+    }
+}
+
+impl std::error::Error for PlannerError {}
+
+fn fits<const D: usize>(
+    input: &'static str,
+    tensor: &Tensor<D>,
+    expected: [usize; D],
+) -> Result<(), PlannerError> {
+    if tensor.dims() != expected {
+        return Err(PlannerError::Shape {
+            input,
+            found: tensor.dims().to_vec(),
+            expected: format!("{expected:?}"),
+        });
+    }
+    if !on_flex(tensor) {
+        return Err(PlannerError::Device(input.to_owned()));
+    }
+    Ok(())
+}
+
+/// Plans every row of a batch.
+///
+/// Rows without a plan, because hard limits contradict each other or a number is not finite, brake as hard as
+/// the limits allow.
+///
+/// # Errors
+/// [`PlannerError`]: shapes that do not fit, tensors that are not on the CPU.
+pub fn plan(
+    options: &PlannerOptions,
+    inputs: PlannerInputs,
+) -> Result<PlannerOutput, PlannerError> {
+    let [rows, steps, _] = inputs.goals.dims();
+    let [_, agents, future, _] = inputs.futures.dims();
+    fits("goals", &inputs.goals, [rows, steps, 4])?;
+    fits("state_weights", &inputs.state_weights, [rows, steps, 4])?;
+    fits("control_weights", &inputs.control_weights, [rows, steps, 2])?;
+    fits("margins", &inputs.margins, [rows, agents])?;
+    fits(
+        "futures",
+        &inputs.futures,
+        [rows, agents, future.max(steps), 4],
+    )?;
+    fits("agents", &inputs.agents, [rows, agents, AGENT])?;
+    fits("state", &inputs.state, [rows, 4])?;
+    let device = inputs.goals.device();
+    let route = match inputs.route {
+        Some(route) => {
+            let [_, points, _] = route.dims();
+            fits("route", &route, [rows, points, 2])?;
+            route.detach()
+        }
+        None => Tensor::from_data(TensorData::new(Vec::<f32>::new(), [rows, 0, 2]), &device),
+    };
+    let state = inputs.state.detach();
+    let reference = if let Some(reference) = inputs.reference {
+        fits("reference", &reference, [rows, steps, 2])?;
+        reference.detach()
+    } else {
+        let host = |data: TensorData| data.iter::<f32>().collect::<Vec<f32>>();
+        let goals = host(inputs.goals.to_data());
+        let found = scene::references(options, steps, &goals, &host(state.to_data()));
+        Tensor::from_data(TensorData::new(found, [rows, steps, 2]), &device)
+    };
+    let operation = Operation::new(*options, [rows, steps, agents, future], route.dims()[1]);
+    let inputs = [
+        inputs.goals.into_dispatch(),
+        inputs.state_weights.into_dispatch(),
+        inputs.control_weights.into_dispatch(),
+        inputs.margins.into_dispatch(),
+        inputs.futures.into_dispatch(),
+        inputs.agents.into_dispatch(),
+        state.into_dispatch(),
+        route.into_dispatch(),
+        reference.into_dispatch(),
+    ];
+    let found: Tensor<2> = apply(operation, inputs);
+    let found = if options.gradient {
+        found
+    } else {
+        found.detach()
+    };
+    let fixed = found.clone().detach();
+    let rest = 6 * steps;
+    let columns = |from: &Tensor<2>, first: usize, count: usize| {
+        from.clone().slice([0..rows, first..first + count])
+    };
+    Ok(PlannerOutput {
+        plan: columns(&found, 0, 4 * steps).reshape([rows, steps, 4]),
+        controls: columns(&found, 4 * steps, 2 * steps).reshape([rows, steps, 2]),
+        duals: columns(&fixed, rest, agents),
+        slacks: columns(&fixed, rest + agents, agents),
+        fallback: columns(&fixed, rest + 2 * agents, 1).reshape([rows]),
+    })
+}

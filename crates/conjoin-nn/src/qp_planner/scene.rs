@@ -1,0 +1,183 @@
+//! From rows of tensors to scenes of the planner, and gradients back. Shapes as in [`super`].
+
+use super::{AGENT, PlannerOptions};
+use conjoin_qp::planner::model::{Control, State, roll_out};
+use conjoin_qp::planner::{Obstacle, Scene, SceneGradients, corridor, follow};
+
+/// Places of length and width among an agent's numbers.
+const LENGTH: usize = 5;
+const WIDTH: usize = 6;
+
+/// One row of each input, in the operation's order.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    pub goals: &'a [f32],
+    pub state_weights: &'a [f32],
+    pub control_weights: &'a [f32],
+    pub margins: &'a [f32],
+    pub futures: &'a [f32],
+    pub agents: &'a [f32],
+    pub state: &'a [f32],
+    pub route: &'a [f32],
+    pub reference: &'a [f32],
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|x| f64::from(*x)).collect()
+}
+
+/// Where the vehicle is, and the control in force: acceleration within the limits, because braking in an
+/// emergency may have gone beyond them, and curvature from the steering angle.
+fn now(options: &PlannerOptions, state: &[f32]) -> (State, Control) {
+    let [speed, acceleration, steering, _] = [0, 1, 2, 3].map(|i| f64::from(state[i]));
+    let [least, most] = options.vehicle.acceleration;
+    let acceleration = acceleration.clamp(least, most);
+    let curvature = steering.tan() / options.wheelbase;
+    ([0.0, 0.0, 0.0, speed], [acceleration, curvature])
+}
+
+/// Controls that follow the goals `[B, S, 4]` from the states `[B, 4]`: `[B, S, 2]`, 0 where they would not be
+/// finite.
+pub fn references(
+    options: &PlannerOptions,
+    steps: usize,
+    goals: &[f32],
+    states: &[f32],
+) -> Vec<f32> {
+    let rows = goals.chunks_exact((4 * steps).max(1));
+    (rows.zip(states.chunks_exact(4)))
+        .flat_map(|(goals, state)| {
+            let (start, current) = now(options, state);
+            follow(&options.vehicle, start, current, &wide(goals))
+        })
+        .flatten()
+        .map(|x| if x.is_finite() { x as f32 } else { 0.0 })
+        .collect()
+}
+
+impl Row<'_> {
+    /// Whether every number is finite.
+    pub fn is_finite(&self) -> bool {
+        let all = [
+            self.goals,
+            self.state_weights,
+            self.control_weights,
+            self.margins,
+            self.futures,
+            self.agents,
+            self.state,
+            self.route,
+            self.reference,
+        ];
+        all.iter().all(|part| part.iter().all(|x| x.is_finite()))
+    }
+
+    /// The scene, and the agent that each of its obstacles is.
+    pub fn scene(&self, options: &PlannerOptions) -> (Scene, Vec<usize>) {
+        let (start, current) = now(options, self.state);
+        let reference: Vec<Control> = wide(self.reference).as_chunks().0.to_vec();
+        let states = roll_out(start, &reference, options.vehicle.dt);
+        let route: Vec<[f64; 2]> = wide(self.route).as_chunks().0.to_vec();
+        let chosen = self.nearest(options, &states);
+        let scene = Scene {
+            start,
+            current,
+            state_weights: wide(self.state_weights),
+            control_weights: wide(self.control_weights),
+            goals: wide(self.goals),
+            linear: vec![0.0; 2 * reference.len()],
+            obstacles: (chosen.iter())
+                .map(|agent| {
+                    let numbers = &self.agents[agent * AGENT..][..AGENT];
+                    Obstacle {
+                        poses: self.poses(*agent, states.len()).collect(),
+                        length: f64::from(numbers[LENGTH]),
+                        width: f64::from(numbers[WIDTH]),
+                        margin: f64::from(self.margins[*agent]),
+                    }
+                })
+                .collect(),
+            corridor: corridor(&states, &route, options.corridor),
+            reference,
+        };
+        (scene, chosen)
+    }
+
+    /// Where an agent will be at each step, where that is known.
+    fn poses(&self, agent: usize, steps: usize) -> impl Iterator<Item = Option<[f64; 3]>> {
+        let future = self.futures.len() / self.margins.len();
+        let steps = &self.futures[agent * future..][..4 * steps];
+        (steps.as_chunks::<4>().0.iter()).map(|[known, x, y, heading]| {
+            let pose = [*x, *y, *heading].map(f64::from);
+            (*known >= 0.5).then_some(pose)
+        })
+    }
+
+    /// The agents that are there and come nearest to the reference, in their order.
+    fn nearest(&self, options: &PlannerOptions, states: &[State]) -> Vec<usize> {
+        let mut found: Vec<(f64, usize)> = Vec::new();
+        for (agent, numbers) in self.agents.as_chunks::<AGENT>().0.iter().enumerate() {
+            if f64::from(numbers[0]) < options.threshold {
+                continue;
+            }
+            let half = 0.5 * f64::from(numbers[LENGTH]).hypot(f64::from(numbers[WIDTH]));
+            let nearest = (self.poses(agent, states.len()).zip(states))
+                .filter_map(|(pose, [x, y, yaw, _])| {
+                    let [ox, oy, _] = pose?;
+                    let centre = options.vehicle.centre;
+                    let (dx, dy) = (x + centre * yaw.cos() - ox, y + centre * yaw.sin() - oy);
+                    Some(dx.hypot(dy) - half)
+                })
+                .reduce(f64::min);
+            if let Some(nearest) = nearest {
+                found.push((nearest, agent));
+            }
+        }
+        found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        found.truncate(options.obstacles);
+        let mut agents: Vec<usize> = found.into_iter().map(|(_, agent)| agent).collect();
+        agents.sort_unstable();
+        agents
+    }
+}
+
+/// Gradients of a row: of goals, state weights, control weights, margins, futures, agents.
+pub type RowGradients = [Vec<f32>; 6];
+
+/// Gradients of a row from those of its scene, or zeros. `sizes` are the lengths of the inputs' rows.
+pub fn row_gradients(
+    sizes: [usize; 6],
+    agents: usize,
+    found: Option<(&SceneGradients, &[usize])>,
+) -> RowGradients {
+    let zeros = || sizes.map(|size| vec![0.0; size]);
+    let Some((found, chosen)) = found else {
+        return zeros();
+    };
+    let mut row = zeros();
+    let narrow = |to: &mut [f32], from: &[f64]| {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from as f32;
+        }
+    };
+    narrow(&mut row[0], &found.goals);
+    narrow(&mut row[1], &found.state_weights);
+    narrow(&mut row[2], &found.control_weights);
+    let future = sizes[4] / agents.max(1);
+    for (gradients, agent) in found.obstacles.iter().zip(chosen) {
+        row[3][*agent] = gradients.margin as f32;
+        let steps = row[4][agent * future..][..future].as_chunks_mut::<4>().0;
+        for (to, pose) in steps.iter_mut().zip(&gradients.poses) {
+            narrow(&mut to[1..], pose);
+        }
+        let numbers = &mut row[5][agent * AGENT..][..AGENT];
+        numbers[LENGTH] = gradients.length as f32;
+        numbers[WIDTH] = gradients.width as f32;
+    }
+    // What does not fit into single precision is no direction to go.
+    if row.iter().flatten().all(|x| x.is_finite()) {
+        row
+    } else {
+        zeros()
+    }
+}

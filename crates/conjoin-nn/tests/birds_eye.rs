@@ -1,0 +1,102 @@
+//! The bird's-eye view against PyTorch, forward and every gradient; `golden/birds_eye.py` made the files.
+
+mod harness;
+
+use burn::tensor::Tensor;
+use conjoin_nn::{
+    BoxOptions, Camera, Grid, GridHead, GridHeadOptions, Init, Mode, ViewToBev, ViewToBevOptions,
+    decode_boxes,
+};
+use harness::{Golden, device};
+
+const GRID: Grid = Grid {
+    cells: [9, 8],
+    extent: [-4.0, 20.0, -12.0, 10.0],
+};
+
+fn init() -> Init {
+    Init::new(&device(), 1)
+}
+
+fn rows<const R: usize, const C: usize>(numbers: &[f64]) -> [[f64; C]; R] {
+    std::array::from_fn(|r| std::array::from_fn(|c| numbers[r * C + c]))
+}
+
+fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
+    tensor.to_data().iter::<f64>().collect()
+}
+
+#[test]
+fn unprojection_equals_grid_sample() {
+    let golden = Golden::read("view-to-bev");
+    let intrinsics = rows(&numbers(&golden.input::<2>("intrinsics")));
+    let extrinsics = numbers(&golden.input::<3>("extrinsics"));
+    let camera = |ego_to_camera: &[f64]| Camera {
+        intrinsics,
+        ego_to_camera: rows(ego_to_camera),
+        width: 40,
+        height: 24,
+    };
+    let options = ViewToBevOptions {
+        cameras: extrinsics.chunks(12).map(camera).collect(),
+        features: [6, 10, 4],
+        grid: GRID,
+        heights: vec![0.0, 0.8, 2.0],
+        size: 5,
+    };
+    let lift = golden.load(ViewToBev::new(&init(), &options));
+    let features = golden.input::<5>("features");
+    let gradients = golden
+        .output("map", lift.forward(features.clone()))
+        .backward();
+    golden.check_input_gradient("features", &features, &gradients);
+    golden.check_gradients(&lift, &gradients);
+}
+
+#[test]
+fn heads_on_grids() {
+    let golden = Golden::read("grid-head");
+    let options = GridHeadOptions {
+        input: 3,
+        hidden: 6,
+        channels: 2,
+        prior: 0.5,
+    };
+    let head = golden.load(GridHead::new(&init(), options));
+    let features = golden.input::<4>("features");
+    let values = head.forward(features.clone(), &mut Mode::training(1));
+    let gradients = golden.output("values", values).backward();
+    golden.check_input_gradient("features", &features, &gradients);
+    golden.check_gradients(&head, &gradients);
+}
+
+#[test]
+fn a_head_begins_with_its_prior() {
+    let options = GridHeadOptions {
+        input: 3,
+        hidden: 4,
+        channels: 2,
+        prior: 0.1,
+    };
+    let head = GridHead::new(&init(), options);
+    let features = Tensor::zeros([1, 3, 3, 3], &device());
+    for value in numbers(&head.forward(features, &mut Mode::evaluation())) {
+        assert!((1.0 / (1.0 + (-value).exp()) - 0.1).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn boxes_are_read_off_as_centernet_does() {
+    let golden = Golden::read("boxes");
+    let options = BoxOptions {
+        grid: GRID,
+        boxes: 6,
+        threshold: 0.3,
+        temperature: 0.5,
+    };
+    let (heat, values) = (golden.input::<4>("heat"), golden.input::<4>("values"));
+    let found = decode_boxes(heat.clone(), values.clone(), &options);
+    let gradients = golden.output("boxes", found).backward();
+    golden.check_input_gradient("heat", &heat, &gradients);
+    golden.check_input_gradient("values", &values, &gradients);
+}

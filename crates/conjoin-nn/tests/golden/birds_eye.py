@@ -1,0 +1,126 @@
+"""Golden files for the bird's-eye view of conjoin-nn: unprojection, heads on grids, decoding of boxes.
+
+    python birds_eye.py        (needs torch, numpy and safetensors; writes beside itself)
+
+The files hold what `make.py` describes; maps are written channels last already.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import make
+from make import Case, ConvNorm, leaf
+
+
+class Last(Case):
+    """Arrays are stored as they are, except convolution kernels."""
+
+    def put(self, key, tensor):
+        if ".hidden.weight" in key:
+            tensor = tensor.permute(0, 2, 3, 1)
+        make.channels_last, kept = (lambda t: t), make.channels_last
+        super().put(key, tensor)
+        make.channels_last = kept
+
+
+# Two cameras that look 20 degrees to the left and 30 to the right, 7 degrees down, and whose views overlap.
+WIDTH, HEIGHT = 40, 24
+CAMERAS = [(1.5, 0.3, 1.4, 20.0), (1.2, -0.4, 1.6, -30.0)]
+CELLS, EXTENT, HEIGHTS = (9, 8), (-4.0, 20.0, -12.0, 10.0), (0.0, 0.8, 2.0)
+
+
+def camera(x, y, z, yaw):
+    yaw, pitch = math.radians(yaw), math.radians(7)
+    forward = [math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch), -math.sin(pitch)]
+    forward, right = torch.tensor(forward), torch.tensor([math.sin(yaw), -math.cos(yaw), 0.0])
+    rotation = torch.stack([right, torch.linalg.cross(forward, right), forward]).double()
+    translation = -rotation @ torch.tensor([x, y, z]).double()
+    return torch.cat([rotation, translation[:, None]], 1)
+
+
+def view_to_bev():
+    """Samples of `grid_sample` at the projected points, the mean over the cameras that see them."""
+    views, size, channels = len(CAMERAS), 5, 4
+    features = leaf(2, views, 6, 10, channels)
+    intrinsics = torch.tensor([[22.0, 0.5, 19.0], [0.0, 21.0, 13.0], [0.0, 0.0, 1.0]]).double()
+    extrinsics = torch.stack([camera(*c) for c in CAMERAS])
+    x0, x1, y0, y1 = EXTENT
+    xs = x0 + (torch.arange(CELLS[0]).double() + 0.5) * (x1 - x0) / CELLS[0]
+    ys = y0 + (torch.arange(CELLS[1]).double() + 0.5) * (y1 - y0) / CELLS[1]
+    zs = torch.tensor(HEIGHTS).double()
+    points = torch.stack(torch.meshgrid(xs, ys, zs, indexing="ij"), -1).reshape(-1, 3)
+    points = F.pad(points, (0, 1), value=1.0)
+    total, seen = 0.0, torch.zeros(len(points), dtype=torch.float64)
+    for view, extrinsic in enumerate(extrinsics):
+        local = points @ extrinsic.T
+        pixel = local @ intrinsics.T
+        pixel = pixel[:, :2] / pixel[:, 2:]
+        inside = (pixel >= 0).all(1) & (pixel[:, 0] < WIDTH) & (pixel[:, 1] < HEIGHT)
+        inside = (inside & (local[:, 2] >= 0.1)).double()
+        grid = 2 * pixel / torch.tensor([WIDTH, HEIGHT]) - 1
+        grid = torch.nan_to_num(grid).clamp(-10, 10).expand(2, 1, -1, 2)
+        image = features[:, view].permute(0, 3, 1, 2)
+        sampled = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+        total = total + sampled[:, :, 0].permute(0, 2, 1) * inside[:, None]
+        seen = seen + inside
+    assert {0.0, 1.0, 2.0} == set(seen.tolist())
+    mean = total / seen.clamp(min=1)[:, None]
+    layer = nn.Linear(len(HEIGHTS) * channels, size).double()
+    y = layer(mean.reshape(2, *CELLS, -1))
+    params = {"map.weight": layer.weight, "map.bias": layer.bias}
+    constants = [("intrinsics", intrinsics), ("extrinsics", extrinsics)]
+    Last("view-to-bev").write(params, {"features": features}, {"map": y}, constants)
+
+
+def grid_head():
+    """A convolution with batch normalisation and ReLU, then an affine map of each cell."""
+    features = leaf(2, 5, 4, 3)
+    hidden, layer = ConvNorm(3, 6, 3, 1).double(), nn.Linear(6, 2).double()
+    y = layer(F.relu(hidden(features.permute(0, 3, 1, 2))).permute(0, 2, 3, 1))
+    params = hidden.params("hidden.") | {"map.weight": layer.weight, "map.bias": layer.bias}
+    Last("grid-head").write(params, {"features": features}, {"values": y})
+
+
+def boxes(temperature=0.5, count=6, threshold=0.3):
+    """CenterNet's decoding (`_nms` and `_topk` of github.com/xingyizhou/CenterNet, decode.py) for boxes on
+    the ground."""
+    logits, values = leaf(3, *CELLS, 1), leaf(3, *CELLS, 11)
+    with torch.no_grad():
+        values[..., 4:6] *= 3  # some sizes beyond the limits
+        logits[2] -= 3  # hardly any peaks
+    heat = torch.sigmoid(logits).detach().requires_grad_()
+    flat = heat[..., 0]
+    kept = (F.max_pool2d(flat, 3, 1, 1) == flat) & (flat >= threshold)
+    score, index = (flat * kept).flatten(1).topk(count)
+    present = (score > 0).double()[..., None]
+    assert present[2].sum() < count and present[0].sum() == count
+    gathered = values.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 11))
+    x0, x1, y0, y1 = EXTENT
+    i, j = index // CELLS[1], index % CELLS[1]
+    x = x0 + (i + 0.5) * (x1 - x0) / CELLS[0]
+    y = y0 + (j + 0.5) * (y1 - y0) / CELLS[1]
+    direction = gathered[..., 2:4]
+    direction = direction / (direction.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+    found = torch.cat(
+        [
+            score[..., None],
+            gathered[..., :2] + torch.stack([x, y], -1),
+            direction,
+            gathered[..., 4:6].clamp(-3, 4).exp(),
+            gathered[..., 6:8],
+            (gathered[..., 8:11] / temperature).softmax(-1),
+        ],
+        -1,
+    )
+    inputs = {"heat": heat, "values": values}
+    Last("boxes").write({}, inputs, {"boxes": found * present})
+
+
+if __name__ == "__main__":
+    torch.manual_seed(5)
+    view_to_bev()
+    grid_head()
+    boxes()

@@ -1,0 +1,182 @@
+//! Driving: a plan that is driven, closed loop, in the embedded world, episode by episode.
+//!
+//! Shapes: `B` batch, `S` steps of the plan.
+
+mod fleet;
+mod open_loop;
+mod summary;
+
+use crate::error::TaskError;
+use crate::scored::{ItemOutcome, Outputs, Scored};
+use crate::scorer::ScoreRun;
+use conjoin_graph::PortRef;
+use conjoin_world::driving::guard::GuardConfig;
+use conjoin_world::driving::map::{Family, Split};
+use conjoin_world::driving::scene::EpisodeId;
+use fleet::Fleet;
+use open_loop::OpenLoop;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Scores, the headline first.
+pub(crate) const METRICS: &[&str] = &[
+    "driving_score",
+    "success",
+    "completion",
+    "collisions_at_fault",
+    "infractions_per_km",
+    "intervention_rate",
+    "fallback_rate",
+    "pdms",
+    "nc",
+    "dac",
+    "ep",
+    "ttc",
+    "comfort",
+    "l2_1s",
+    "l2_2s",
+];
+
+/// Ports that are read.
+pub(crate) const PORTS: &[&str] = &["plan", "target", "fallback"];
+
+/// Options of `[task] kind = "driving"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrivingConfig {
+    /// The plan that is driven, `[B, S, 4]`: x, y, heading and speed at 0.1 s, 0.2 s, … in the frame of
+    /// the vehicle.
+    pub plan: PortRef,
+    /// The expert's plan, a column of the same shape: for the distances in the open loop.
+    pub target: PortRef,
+    /// 1 where the planner found no plan and braked, `[B]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<PortRef>,
+    /// The recording on which the distances in the open loop are measured; what is seen while driving
+    /// becomes columns as its frames do.
+    pub data: String,
+    /// Episodes that are driven, the families of layouts in turn. Where scoring is limited to a number
+    /// of batches, as many episodes.
+    #[serde(default = "episodes")]
+    pub episodes: usize,
+    /// Which families of layouts: those of training, or those that are held out.
+    #[serde(default)]
+    pub layouts: Layouts,
+    /// The seed of the first episode of each family; the next ones count on from it.
+    #[serde(default)]
+    pub seed: u64,
+    /// Whether the safety layer stands between the plan and the vehicle; what it would have done is
+    /// counted in either case.
+    #[serde(default = "yes")]
+    pub safety: bool,
+    /// Whether NAVSIM's sub-scores are taken of every stretch of 4 s, which asks the expert every second.
+    #[serde(default = "yes")]
+    pub navsim: bool,
+    /// Episodes that the report shows as films.
+    #[serde(default = "films")]
+    pub films: usize,
+}
+
+/// Families of layouts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layouts {
+    Training,
+    #[default]
+    HeldOut,
+}
+
+fn episodes() -> usize {
+    50
+}
+
+fn films() -> usize {
+    2
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl DrivingConfig {
+    pub(crate) fn ports(&self) -> BTreeMap<&'static str, PortRef> {
+        let mut ports: BTreeMap<&'static str, PortRef> =
+            [("plan", self.plan.clone()), ("target", self.target.clone())].into();
+        if let Some(fallback) = &self.fallback {
+            ports.insert("fallback", fallback.clone());
+        }
+        ports
+    }
+
+    pub(crate) fn set_port(&mut self, name: &str, port: &PortRef) {
+        match name {
+            "plan" => self.plan = port.clone(),
+            "target" => self.target = port.clone(),
+            "fallback" => self.fallback = Some(port.clone()),
+            _ => {}
+        }
+    }
+
+    /// The ports that driving needs.
+    fn wanted(&self) -> Vec<PortRef> {
+        [Some(&self.plan), self.fallback.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// The episodes to drive, families in turn.
+    fn episodes(&self, limit: Option<usize>) -> Vec<EpisodeId> {
+        let split = match self.layouts {
+            Layouts::Training => Split::Training,
+            Layouts::HeldOut => Split::HeldOut,
+        };
+        let families: Vec<Family> = Family::of(split).collect();
+        (0..self.episodes.min(limit.unwrap_or(usize::MAX)))
+            .map(|number| EpisodeId {
+                family: families[number % families.len()],
+                seed: self.seed + (number / families.len()) as u64,
+            })
+            .collect()
+    }
+
+    fn guard(&self) -> GuardConfig {
+        GuardConfig {
+            on: self.safety,
+            ..GuardConfig::default()
+        }
+    }
+
+    /// Drives the episodes, and measures distances to the expert's plans on the recording.
+    pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
+        let mut distances = OpenLoop::default();
+        let target = run.column(&self.target)?;
+        let route = run.route(std::slice::from_ref(&self.plan))?;
+        while let Some(batch) = run.next_batch()? {
+            let plan = run.forward(&route, &batch, &self.plan)?;
+            let truth = batch.values.get(&target);
+            let truth = truth.ok_or_else(|| TaskError::column(&target))?;
+            distances.add(&plan.to_f32(), &truth.to_f32(), &plan.shape());
+        }
+        let episodes = self.episodes(run.limit);
+        let driven = Fleet::new(self, run)?.drive(run, &episodes)?;
+        let mut scores = summary::summarise(&driven);
+        for (name, seconds) in [("l2_1s", 1.0), ("l2_2s", 2.0)] {
+            if let Some(distance) = distances.at(seconds) {
+                scores.insert(name.to_owned(), distance);
+            }
+        }
+        let items = driven.iter().map(|episode| ItemOutcome {
+            key: episode.key.clone(),
+            errors: usize::from(!episode.score.success),
+            length: 1,
+        });
+        Ok(Scored {
+            scores,
+            items: items.collect(),
+            outputs: Outputs::Episodes(driven),
+        })
+    }
+}
