@@ -44,20 +44,26 @@ impl Live {
         self.collator.columns()
     }
 
-    /// A batch of frames, in their order.
+    /// How many frames before a moment's own its columns are made of too.
+    pub fn history(&self) -> usize {
+        self.sampler.history()
+    }
+
+    /// A batch of moments, in their order: each its last frames, its own last; where there are fewer than
+    /// columns look back, the first stands in.
     ///
     /// # Errors
     /// A frame lacks a feature, or has one of another shape or out of its range.
-    pub fn batch(&self, frames: &[&Frame]) -> Result<Batch, DataError> {
-        let mut samples = Vec::with_capacity(frames.len());
-        for (row, frame) in frames.iter().enumerate() {
+    pub fn batch(&self, moments: &[Vec<&Frame>]) -> Result<Batch, DataError> {
+        let mut samples = Vec::with_capacity(moments.len());
+        for (row, frames) in moments.iter().enumerate() {
             let place = format!("live frame {row}");
-            let mut sample = self.sampler.sample(&place, frame)?;
+            let mut sample = self.sampler.sample(&place, frames)?;
             self.transforms.apply(&mut sample, 0, 0, row)?;
             self.collator.check(&sample, || place.clone())?;
             samples.push(sample);
         }
-        let rows = (0..frames.len()).collect();
+        let rows = (0..moments.len()).collect();
         Ok(self.collator.collate(&samples, rows))
     }
 }

@@ -1,14 +1,18 @@
 //! Kinematic reachability: whether the vehicle, following a command for one cycle and braking after it,
-//! could meet what is seen or what may be hidden.
+//! could come too near to what is seen or what may be hidden.
 //!
 //! The distance to stop is bounded as in Shalev-Shwartz, Shammah & Shashua 2017 ("On a Formal Model of
 //! Safe and Scalable Self-driving Cars", definition 1): the commanded acceleration lasts for the
 //! response time, here the cycle and the time that the jerk limit needs to reach full braking, and full
-//! braking follows. Lateral distance is measured from the arc that the vehicle will drive,
-//! `y = curvature x^2 / 2`.
+//! braking follows. Over that distance the vehicle's footprint is moved along the arc of the command, with
+//! the corners that swing out of it. What is nearer than the margin already may not come nearer, but the
+//! vehicle may leave it.
 
 use crate::input::{Detected, Occlusion};
 use crate::limits::Limits;
+
+/// The footprint is looked at so often along the way, m, and at its end.
+const STRIDE: f64 = 0.25;
 
 /// The vehicle as it would move.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,47 @@ pub(crate) struct Motion {
     distance: f64,
     /// At most this long until it stands, s.
     time: f64,
+}
+
+/// A place on the arc: where the vehicle's origin is then, and the cosine and sine of its heading.
+#[derive(Clone, Copy)]
+struct Place {
+    at: [f64; 2],
+    forward: [f64; 2],
+}
+
+impl Place {
+    const HERE: Self = Self {
+        at: [0.0, 0.0],
+        forward: [1.0, 0.0],
+    };
+
+    /// Further along an arc. The turn is so small that a few terms of cosine and sine are exact.
+    fn further(self, way: f64, curvature: f64) -> Self {
+        let [c, s] = self.forward;
+        let turn = |angle: f64| {
+            let square = angle * angle;
+            let cos = 1.0 - square / 2.0 * (1.0 - square / 12.0);
+            let sin = angle * (1.0 - square / 6.0 * (1.0 - square / 20.0));
+            [c * cos - s * sin, s * cos + c * sin]
+        };
+        let middle = turn(0.5 * curvature * way);
+        Self {
+            at: [self.at[0] + way * middle[0], self.at[1] + way * middle[1]],
+            forward: turn(curvature * way),
+        }
+    }
+
+    /// A direction in the vehicle's axes at this place.
+    fn turned(self, [x, y]: [f64; 2]) -> [f64; 2] {
+        let [c, s] = self.forward;
+        [c * x + s * y, c * y - s * x]
+    }
+
+    /// A point in the vehicle's frame at this place.
+    fn local(self, [x, y]: [f64; 2]) -> [f64; 2] {
+        self.turned([x - self.at[0], y - self.at[1]])
+    }
 }
 
 impl Motion {
@@ -35,54 +80,78 @@ impl Motion {
         }
     }
 
-    /// How far a point lies to the left of the arc.
-    fn offset(&self, [x, y]: [f64; 2]) -> f64 {
-        y - 0.5 * self.curvature * x * x
-    }
-
-    /// Distance between the swept corridor and a point, less a radius; negative inside.
-    fn clearance(&self, position: [f64; 2], radius: f64, limits: &Limits) -> f64 {
-        self.offset(position).abs() - limits.half_width - limits.margin - radius
-    }
-
-    /// Whether it could hit something seen: something ahead that is in the corridor, or can be within
-    /// the horizon, and too near to stop behind it, even if it brakes as hard as others can. What is
-    /// beside or behind is not met by braking.
+    /// Whether it could hit something seen, even if that brakes as hard as others can: whether the
+    /// footprint, on the way that is left until it stands, comes nearer to it than the margin, or to
+    /// where it can be within the horizon.
     pub fn meets(&self, thing: &Detected, limits: &Limits) -> bool {
-        let [x, _] = thing.position;
         let [along, across] = thing.velocity;
-        if x <= 0.0 {
-            return false;
-        }
-        let approach = -self.offset(thing.position).signum() * across;
-        let horizon = self.time.min(limits.horizon);
-        let sideways =
-            approach.max(0.0) * horizon + 0.5 * limits.others_lateral * horizon * horizon;
-        if self.clearance(thing.position, thing.radius, limits) > sideways {
-            return false;
-        }
-        let gap = x - limits.front - thing.radius;
         let ahead = along.max(0.0);
         let moves = ahead * ahead / (2.0 * limits.others_brake) + along.min(0.0) * self.time;
-        self.is_moving() && gap + moves < self.distance + limits.margin
+        let horizon = self.time.min(limits.horizon);
+        let pushed = 0.5 * limits.others_lateral * horizon * horizon;
+        // What has wheels and hardly moves cannot come sideways, but for what it steers on its way.
+        let travelled = (ahead - along.min(0.0)) * horizon + pushed;
+        let steered = 0.5 * limits.others_curvature * travelled * travelled;
+        let reach = |place: Place, left: f64| {
+            let [_, drift] = place.turned([along, across]);
+            let swerve = thing.heading.map_or(pushed, |heading| {
+                let [_, sideways] = place.turned(heading);
+                pushed.min(sideways.abs() * pushed + steered)
+            });
+            (-left.signum() * drift).max(0.0) * horizon + swerve
+        };
+        let way = self.distance - moves;
+        self.nears(thing.position, thing.radius, way, reach, limits)
     }
 
     /// Whether it could hit what may come from behind an edge: it cannot stop before the edge, and
-    /// cannot have passed it either before the fastest unseen thing is in the corridor.
+    /// cannot have passed it either before the fastest unseen thing is in its way.
     pub fn meets_hidden(&self, edge: &Occlusion, limits: &Limits) -> bool {
-        let [x, _] = edge.position;
-        if x <= 0.0 {
-            return false;
-        }
-        let clearance = self.clearance(edge.position, 0.0, limits).max(0.0);
-        // Arrival clearance / edge.speed against passage (x + rear) / speed.
-        let is_first = clearance * self.speed > edge.speed * (x + limits.rear);
-        let gap = x - limits.front;
-        self.is_moving() && !is_first && gap < self.distance + limits.margin
+        let passage = edge.position[0] + limits.rear;
+        // What stands comes nowhere; who is behind the vehicle does not meet it.
+        let comes = if edge.speed > 0.0 && passage > 0.0 {
+            edge.speed * passage / self.speed
+        } else {
+            0.0
+        };
+        self.nears(edge.position, 0.0, self.distance, |_, _| comes, limits)
     }
 
-    /// Standing still with the brakes on is all that can be done.
-    fn is_moving(&self) -> bool {
-        self.distance > 0.0
+    /// Whether the footprint, moved along the arc for a way, comes nearer to a point than `radius` and the
+    /// margin. `reach` is how far the point can move across the vehicle's way, at a place, where it lies
+    /// so far to the left.
+    fn nears(
+        &self,
+        point: [f64; 2],
+        radius: f64,
+        way: f64,
+        reach: impl Fn(Place, f64) -> f64,
+        limits: &Limits,
+    ) -> bool {
+        let kept = radius + limits.margin;
+        // Squared distances from the footprint: with the point where it is, and where it can be.
+        let distances = |place: Place| {
+            let [x, left] = place.local(point);
+            let beyond = (x - limits.front).max(-limits.rear - x).max(0.0);
+            let beside = (left.abs() - limits.half_width).max(0.0);
+            let can = (beside - reach(place, left)).max(0.0);
+            (
+                beyond * beyond + beside * beside,
+                beyond * beyond + can * can,
+            )
+        };
+        let (now, _) = distances(Place::HERE);
+        let (mut place, mut rest) = (Place::HERE, way);
+        while rest > 0.0 {
+            let stride = rest.min(STRIDE);
+            place = place.further(stride, self.curvature);
+            rest -= stride;
+            let (distance, possible) = distances(place);
+            // Inside the footprint there is no nearer.
+            if possible < kept * kept && (distance < now || distance == 0.0) {
+                return true;
+            }
+        }
+        false
     }
 }

@@ -13,6 +13,8 @@ pub struct Detected {
     pub velocity: [f64; 2],
     /// Radius of a circle that holds it, m.
     pub radius: f64,
+    /// The unit vector along which its wheels roll; none for what can step in any direction.
+    pub heading: Option<[f64; 2]>,
 }
 
 /// An edge behind which something may be that no sensor sees: the nearest point where it could appear.
@@ -60,7 +62,8 @@ impl Input<'_> {
             worst = worst
                 .or(within(&thing.position, limits.range))
                 .or(within(&thing.velocity, limits.speed))
-                .or(range(thing.radius, 0.0, limits.range));
+                .or(range(thing.radius, 0.0, limits.range))
+                .or(thing.heading.and_then(unit));
         }
         for edge in self.occlusions {
             worst = worst.or(within(&edge.position, limits.range)).or(range(
@@ -75,6 +78,11 @@ impl Input<'_> {
 
 fn within(pair: &[f64; 2], most: f64) -> Option<Reason> {
     range(pair[0], -most, most).or(range(pair[1], -most, most))
+}
+
+/// A direction is a vector whose length is 1, but for rounding.
+fn unit([x, y]: [f64; 2]) -> Option<Reason> {
+    range(x * x + y * y, 0.99, 1.01)
 }
 
 fn range(value: f64, least: f64, most: f64) -> Option<Reason> {
@@ -95,6 +103,7 @@ mod tests {
         position: [10.0, 2.0],
         velocity: [1.0, -1.0],
         radius: 1.0,
+        heading: Some([0.6, -0.8]),
     };
     const EDGE: Occlusion = Occlusion {
         position: [10.0, 2.0],
@@ -173,6 +182,17 @@ mod tests {
                 fault(&input(&[THING, thing], &[EDGE]))
             };
             check(with, least, most);
+        }
+        for (heading, expected) in [
+            (None, None),
+            (Some([0.0, 1.0]), None),
+            (Some([0.5, 0.5]), Some(Reason::OutOfRange)),
+            (Some([1.0, 0.2]), Some(Reason::OutOfRange)),
+            (Some([f64::NAN, 0.0]), Some(Reason::NotFinite)),
+            (Some([0.0, f64::INFINITY]), Some(Reason::NotFinite)),
+        ] {
+            let thing = Detected { heading, ..THING };
+            assert_eq!(fault(&input(&[THING, thing], &[])), expected, "{heading:?}");
         }
         let change: [fn(&mut Occlusion, f64); 3] = [
             |x, v| x.position[0] = v,

@@ -36,6 +36,8 @@ pub struct Limits {
     pub others_brake: f64,
     /// Greatest lateral acceleration of others, m/s^2.
     pub others_lateral: f64,
+    /// Greatest curvature of the ways of others that have wheels, 1/m.
+    pub others_curvature: f64,
     /// How far ahead others' lateral movement is looked at, s.
     pub horizon: f64,
 }
@@ -59,6 +61,7 @@ impl Default for Limits {
             margin: 0.5,
             others_brake: 8.0,
             others_lateral: 1.0,
+            others_curvature: 0.2,
             horizon: 1.0,
         }
     }

@@ -69,6 +69,10 @@ fn sequence(random: &mut Random, steps: usize) -> (u64, u64) {
             position: [random.number(-60.0, 200.0), random.number(-30.0, 30.0)],
             velocity: [random.number(-20.0, 30.0), random.number(-10.0, 10.0)],
             radius: random.number(0.0, 3.0),
+            heading: random.one_in(2).then(|| {
+                let (sin, cos) = random.uniform(-3.2, 3.2).sin_cos();
+                [random.number(cos, cos), sin]
+            }),
         });
         let occlusions = [Occlusion {
             position: [random.number(-50.0, 200.0), random.number(-30.0, 30.0)],

@@ -3,8 +3,8 @@
 //! Shapes: `B` batch, `V` classes.
 
 use crate::error::TaskError;
+use crate::score_run::ScoreRun;
 use crate::scored::{ClassOutput, ItemOutcome, Outputs, PredictedClass, Prediction, Scored};
-use crate::scorer::ScoreRun;
 use conjoin_graph::{PortRef, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

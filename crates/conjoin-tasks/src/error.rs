@@ -26,8 +26,12 @@ pub enum TaskError {
     Vocabulary(String),
     #[error("data set {0:?} is no recording of the driving world, which the task drives in")]
     Recording(String),
-    #[error("the task drives in its own world and takes no inputs")]
-    NoInputs,
+    #[error("the task has no baseline {0:?}")]
+    Baseline(String),
+    #[error("the task plans for moments of a drive, and not for samples of a source")]
+    NoSamples,
+    #[error("the task is \"{0}\", which drives nothing")]
+    NoDriver(&'static str),
     #[error(transparent)]
     World(#[from] WorldError),
     #[error("the data has no text for the tokens of column {0:?}, which the task scores as text")]
@@ -50,7 +54,9 @@ impl TaskError {
                 | Self::Vocabulary(_)
                 | Self::NotText(_)
                 | Self::Recording(_)
-                | Self::NoInputs
+                | Self::Baseline(_)
+                | Self::NoSamples
+                | Self::NoDriver(_)
                 | Self::Symbol { .. }
         )
     }

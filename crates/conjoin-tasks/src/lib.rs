@@ -9,6 +9,7 @@ mod error;
 pub mod error_rate;
 pub mod interfaces;
 mod metric;
+mod score_run;
 mod scored;
 mod scorer;
 pub mod teacher_forcing;
@@ -19,8 +20,8 @@ pub mod transduction;
 pub use error::TaskError;
 pub use metric::MetricKind;
 pub use scored::{
-    ClassOutput, EpisodeOutput, ItemOutcome, Outputs, PredictedClass, PredictedSequence,
-    Prediction, Scored, SequenceOutput, TextOutput,
+    ClassOutput, EpisodeOutput, ItemOutcome, Outputs, PlanOutput, PredictedClass,
+    PredictedSequence, Prediction, SafeCommand, Scored, SequenceOutput, TextOutput,
 };
 pub use scorer::{LastScored, TaskScorer};
 
@@ -104,6 +105,35 @@ impl TaskConfig {
         match self {
             Self::Classification(_) | Self::Driving(_) => None,
             Self::Transduction(config) => Some(config.outputs_an_input()),
+        }
+    }
+
+    /// Names of what the task can be compared with that needs no training.
+    pub fn baselines(&self) -> &'static [&'static str] {
+        match self {
+            Self::Classification(_) | Self::Transduction(_) => &[],
+            Self::Driving(_) => &driving::BASELINES,
+        }
+    }
+
+    /// What a baseline does on the task's items.
+    ///
+    /// # Errors
+    /// The task has no baseline of this name.
+    pub fn baseline(&self, name: &str) -> Result<Scored, TaskError> {
+        let scored = match self {
+            Self::Classification(_) | Self::Transduction(_) => None,
+            Self::Driving(config) => config.baseline(name),
+        };
+        scored.ok_or_else(|| TaskError::Baseline(name.to_owned()))
+    }
+
+    /// Bytes of an input that `predict` takes where it is not told otherwise: words and texts are short,
+    /// a moment of a drive may hold three images as numbers.
+    pub fn longest_input(&self) -> usize {
+        match self {
+            Self::Classification(_) | Self::Transduction(_) => 10_000,
+            Self::Driving(_) => 4_000_000,
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::text_metrics::bleu::BleuStatistics;
 use conjoin_world::driving::guard::Interventions;
-use conjoin_world::driving::score::closed_loop::EpisodeScore;
+use conjoin_world::driving::score::closed_loop::{Ending, EpisodeScore};
+use conjoin_world::driving::vehicle::Control;
 use std::collections::BTreeMap;
 
 /// Errors of one item: the unit that intervals are drawn over.
@@ -68,6 +69,13 @@ pub struct EpisodeOutput {
     pub film: Option<Vec<u8>>,
 }
 
+impl EpisodeOutput {
+    /// Whether it ended in a collision that was the vehicle's fault.
+    pub fn is_at_fault(&self) -> bool {
+        self.score.ending == Ending::Collision { at_fault: true }
+    }
+}
+
 /// What a task produced, item by item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outputs {
@@ -106,6 +114,28 @@ pub enum Prediction {
         input: String,
         classes: Vec<PredictedClass>,
     },
+    /// A plan for a moment of a drive.
+    Plan(PlanOutput),
+}
+
+/// A plan, and what is safe to do now.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct PlanOutput {
+    /// x, y (m), heading (rad), speed (m/s) at 0.1 s, 0.2 s, … in the frame of the vehicle.
+    pub plan: Vec<[f32; 4]>,
+    /// Whether the planner found no plan and brakes.
+    pub fallback: bool,
+    /// None where the safety layer was told nothing of what is around.
+    #[serde(flatten)]
+    pub command: Option<SafeCommand>,
+}
+
+/// What the safety layer lets through for the next 0.1 s.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct SafeCommand {
+    pub control: Control,
+    /// Whether the layer braked in the planner's place; where it is off, whether it would have.
+    pub braked: bool,
 }
 
 /// One hypothesis of a beam.
@@ -145,7 +175,7 @@ pub struct PredictedClass {
 
 impl Prediction {
     /// The input, a tab and the best output; with `count` above 1 as many outputs, best first, each
-    /// behind a tab of its own. Classes come with their probability.
+    /// behind a tab of its own. Classes come with their probability. A plan is a JSON object.
     pub fn line(&self, count: usize) -> String {
         let (input, outputs): (&str, Vec<String>) = match self {
             Self::Sequence {
@@ -159,6 +189,7 @@ impl Prediction {
                 let text = |c: &PredictedClass| format!("{}\t{:.4}", c.class, c.probability);
                 (input, best.map(text).collect())
             }
+            Self::Plan(plan) => return serde_json::to_string(plan).unwrap_or_default(),
         };
         format!("{input}\t{}", outputs.join("\t"))
     }
@@ -168,6 +199,7 @@ impl Prediction {
         match self {
             Self::Sequence { hypotheses, .. } => hypotheses.truncate(count),
             Self::Class { classes, .. } => classes.truncate(count),
+            Self::Plan(_) => {}
         }
     }
 }

@@ -1,18 +1,21 @@
 //! Runs a task over a data set or over raw inputs: opens data, finds routes, moves batches.
 
+use crate::driving::{self, OnPolicyConfig, Pilot};
 use crate::error::TaskError;
 use crate::interfaces::{Change, Changed};
+use crate::score_run::{Batches, ScoreRun, route_to};
 use crate::scored::{Prediction, Scored};
-use crate::transduction::symbols;
 use crate::{MetricKind, TaskConfig};
 use burn::tensor::Device;
-use conjoin_data::{Contract, DataError, Loader, Meaning, Source, Vocabulary};
-use conjoin_graph::graph::{GraphError, Keep, Trace};
-use conjoin_graph::{Graph, NodeSpec, Pass, PortRef, Route, Value, ValueError, Wiring};
+use conjoin_data::{DataError, Loader, Source};
+use conjoin_graph::{Graph, PortRef};
 use conjoin_train::data::spread_batches;
 use conjoin_train::scorer::Scorer;
 use conjoin_train::{DataPlan, DataSets, Plan, StagePlan};
+use conjoin_world::driving::recording::Recorded;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Scores graphs of one plan on its data sets.
@@ -143,13 +146,50 @@ impl TaskScorer {
         let mut found = match &self.task.with_ports(ports) {
             TaskConfig::Classification(config) => config.predict(&mut run)?,
             TaskConfig::Transduction(config) => config.predict(&mut run)?,
-            TaskConfig::Driving(_) => return Err(TaskError::NoInputs),
+            TaskConfig::Driving(_) => return Err(TaskError::NoSamples),
         };
         found.sort_by_key(|(index, _)| *index);
         Ok(found
             .into_iter()
             .map(|(_, prediction)| prediction)
             .collect())
+    }
+
+    /// What plans for moments of a drive that are told one after the other; none where the task is not
+    /// driving. `ports` replaces ports of the task, as a stage's `score` table does.
+    ///
+    /// # Errors
+    /// The task's data set is no recording of the driving world, or has not what the route reads.
+    pub fn pilot(&self, ports: &BTreeMap<String, PortRef>) -> Result<Option<Pilot>, TaskError> {
+        let TaskConfig::Driving(config) = self.task.with_ports(ports) else {
+            return Ok(None);
+        };
+        let (plan, data) = (&self.plan, self.data_set(&config.data)?);
+        let route = route_to(&plan.nodes, &plan.wiring, &data.columns, &config.wanted())?;
+        Pilot::new(&config, &data.config, route, &self.device).map(Some)
+    }
+
+    /// Lets the system drive, and records what it sees with what the expert would do; `stop` ends it
+    /// behind the episodes that are whole. `told` hears of every episode.
+    ///
+    /// # Errors
+    /// The task is not driving, an option is out of range, or the recording cannot be written.
+    pub fn record(
+        &self,
+        graph: &Graph,
+        ports: &BTreeMap<String, PortRef>,
+        options: &OnPolicyConfig,
+        out: &Path,
+        stop: &AtomicBool,
+        told: &mut dyn FnMut(&Recorded),
+    ) -> Result<Recorded, TaskError> {
+        let TaskConfig::Driving(config) = self.task.with_ports(ports) else {
+            return Err(TaskError::NoDriver(self.task.kind()));
+        };
+        let source = self.data.source(&config.data)?;
+        let none = Box::new(std::iter::empty());
+        let run = self.pass(graph, &config.data, source.as_ref(), none)?;
+        driving::record(&config, &run, options, out, stop, told)
     }
 
     fn data_set(&self, name: &str) -> Result<&DataPlan, TaskError> {
@@ -185,188 +225,6 @@ fn in_order(data: &DataPlan, source: Arc<dyn Source>) -> Result<Loader, DataErro
     config.loader.shuffle = false;
     config.loader.drop_last = false;
     config.loader(source, 0)
-}
-
-type Batches<'a> = Box<dyn Iterator<Item = Result<conjoin_data::Batch, DataError>> + 'a>;
-
-/// A batch on the device.
-#[derive(Debug)]
-pub(crate) struct TaskBatch {
-    pub values: BTreeMap<String, Value>,
-    pub indices: Vec<usize>,
-}
-
-impl TaskBatch {
-    pub fn new(batch: conjoin_data::Batch, device: &Device) -> Result<Self, ValueError> {
-        let columns = batch.columns.iter();
-        let values = columns
-            .map(|(name, column)| Ok((name.clone(), Value::from_column(column, device)?)))
-            .collect::<Result<_, ValueError>>()?;
-        Ok(Self {
-            values,
-            indices: batch.indices,
-        })
-    }
-}
-
-/// One pass of a task over data.
-pub(crate) struct ScoreRun<'a> {
-    pub graph: &'a Graph,
-    nodes: &'a [NodeSpec],
-    wiring: &'a Wiring,
-    /// Outputs are what is said behind true tokens, position by position, and not behind the
-    /// system's own.
-    pub true_prefix: bool,
-    /// At most so many batches are scored, or what counts as much.
-    pub limit: Option<usize>,
-    pub data: &'a DataPlan,
-    columns: &'a BTreeMap<String, Contract>,
-    source: &'a dyn Source,
-    pub device: &'a Device,
-    batches: Batches<'a>,
-}
-
-impl ScoreRun<'_> {
-    /// The next batch on the device.
-    pub fn next_batch(&mut self) -> Result<Option<TaskBatch>, TaskError> {
-        let Some(batch) = self.batches.next() else {
-            return Ok(None);
-        };
-        Ok(Some(TaskBatch::new(batch?, self.device)?))
-    }
-
-    /// The route of the joined graph to these ports.
-    pub fn route(&self, wanted: &[PortRef]) -> Result<Route, TaskError> {
-        let resolution =
-            conjoin_graph::spec::resolve(self.nodes, self.wiring, self.columns, Some(wanted));
-        for port in wanted {
-            if resolution.contract(port, self.columns).is_none() {
-                return Err(GraphError::MissingPort(port.to_string()).into());
-            }
-        }
-        Ok(Route::new(self.nodes, self.wiring, &resolution))
-    }
-
-    /// The value of one port for a batch.
-    pub fn forward(
-        &self,
-        route: &Route,
-        batch: &TaskBatch,
-        port: &PortRef,
-    ) -> Result<Value, TaskError> {
-        let trace = self.trace(route, batch, std::slice::from_ref(port))?;
-        Ok(trace.get(port)?.clone())
-    }
-
-    /// The values of some ports for a batch.
-    pub fn trace(
-        &self,
-        route: &Route,
-        batch: &TaskBatch,
-        ports: &[PortRef],
-    ) -> Result<Trace, TaskError> {
-        let pass = Pass {
-            keep: Keep::Only(ports.iter().cloned().collect()),
-            ..Pass::default()
-        };
-        Ok(self.graph.forward(route, &batch.values, &pass)?)
-    }
-
-    /// The name of the column that a task's port names.
-    pub fn column(&self, port: &PortRef) -> Result<String, TaskError> {
-        if port.is_data() && self.columns.contains_key(&port.port) {
-            Ok(port.port.clone())
-        } else {
-            Err(TaskError::Column(port.to_string()))
-        }
-    }
-
-    pub fn vocabulary(&self, column: &str) -> Result<Arc<Vocabulary>, TaskError> {
-        self.columns
-            .get(column)
-            .and_then(|contract| contract.vocabulary.clone())
-            .ok_or_else(|| TaskError::Vocabulary(column.to_owned()))
-    }
-
-    pub fn key(&self, index: usize) -> String {
-        self.source.key(index).into_owned()
-    }
-
-    /// The text of tokens of a column, where they are pieces of text.
-    pub fn detokenise(&self, column: &str, tokens: &[i64]) -> Option<String> {
-        self.source.detokenise(column, tokens)
-    }
-
-    /// All right answers for a sample as text.
-    pub fn reference_texts(&self, index: usize) -> Vec<String> {
-        self.source.reference_texts(index)
-    }
-
-    /// All right answers for each row: the source's, else the target column without special
-    /// symbols.
-    pub fn references(
-        &self,
-        batch: &TaskBatch,
-        target: &str,
-        vocabulary: &Vocabulary,
-    ) -> Vec<Vec<Vec<i64>>> {
-        let mut known: Vec<Vec<Vec<i64>>> = batch
-            .indices
-            .iter()
-            .map(|&index| self.source.references(index))
-            .collect();
-        if known.iter().all(|references| !references.is_empty()) {
-            return known;
-        }
-        let told = batch.values.get(target).map(token_rows).unwrap_or_default();
-        for (references, mut tokens) in known.iter_mut().zip(told) {
-            if references.is_empty() {
-                tokens.retain(|&token| !vocabulary.is_special(token));
-                references.push(tokens);
-            }
-        }
-        known
-    }
-
-    /// The symbols, row by row, of the token column that the route reads besides the produced one;
-    /// empty where there is none.
-    pub fn source_symbols(
-        &self,
-        route: &Route,
-        batch: &TaskBatch,
-        produced: &str,
-    ) -> Vec<Vec<String>> {
-        let column = route.columns().into_iter().find(|&name| {
-            let meaning = self.columns.get(name).map(|contract| contract.meaning);
-            name != produced && meaning == Some(Meaning::Tokens)
-        });
-        let none = || vec![Vec::new(); batch.indices.len()];
-        let Some(column) = column else {
-            return none();
-        };
-        match (self.vocabulary(column), batch.values.get(column)) {
-            (Ok(vocabulary), Some(value)) => token_rows(value)
-                .iter()
-                .map(|tokens| symbols(&vocabulary, tokens))
-                .collect(),
-            _ => none(),
-        }
-    }
-}
-
-/// The valid tokens of each row of a `[B, T]` value.
-pub(crate) fn token_rows(value: &Value) -> Vec<Vec<i64>> {
-    let width = value.shape().get(1).copied().unwrap_or(1).max(1);
-    let lengths = value.row_lengths();
-    let tokens = value.to_i64();
-    tokens
-        .chunks(width)
-        .enumerate()
-        .map(|(row, tokens)| {
-            let length = lengths.get(row).copied().unwrap_or(width);
-            tokens[..length.min(width)].to_vec()
-        })
-        .collect()
 }
 
 impl Scorer for TaskScorer {

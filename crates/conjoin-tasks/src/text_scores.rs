@@ -1,8 +1,8 @@
 //! Scores of text that was produced token by token: BLEU, chrF and TER.
 
 use crate::error::TaskError;
+use crate::score_run::ScoreRun;
 use crate::scored::{ItemOutcome, Outputs, Scored, SequenceOutput, TextOutput};
-use crate::scorer::ScoreRun;
 use crate::teacher_forcing::TeacherForcing;
 use crate::text_metrics::bleu::{self, BleuOptions, BleuStatistics};
 use crate::text_metrics::chrf::{self, ChrfOptions, ChrfStatistics};

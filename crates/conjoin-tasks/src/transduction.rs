@@ -5,8 +5,8 @@ use crate::decode::{
 };
 use crate::error::TaskError;
 use crate::error_rate::{ErrorRate, ItemErrors};
+use crate::score_run::{ScoreRun, TaskBatch};
 use crate::scored::{ItemOutcome, Outputs, PredictedSequence, Prediction, Scored, SequenceOutput};
-use crate::scorer::{ScoreRun, TaskBatch};
 use crate::teacher_forcing::{TeacherForcing, said_behind};
 use crate::text_scores::{self, TextScoresConfig, TextTally};
 use conjoin_data::Vocabulary;

@@ -7,6 +7,7 @@
 //! ```
 
 use crate::TrainError;
+use crate::checkpoint::Store;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -79,7 +80,27 @@ impl RunDirectory {
         })
     }
 
-    /// Whether an earlier process began the run.
+    /// A new directory for a run whose first stages another run has done already: it takes over their
+    /// ends, which are the checkpoints of these global steps, and goes on from the last of them.
+    ///
+    /// # Errors
+    /// As [`Self::create`], or a file cannot be copied.
+    pub fn branch(root: impl Into<PathBuf>, from: &Self, ends: &[u64]) -> Result<Self, TrainError> {
+        let mut run = Self::create(root)?;
+        let (there, here) = (
+            Store::new(from.checkpoints()),
+            Store::new(run.checkpoints()),
+        );
+        for &step in ends {
+            copy_files(&there.path(step), &here.path(step))?;
+        }
+        copy_files(&from.events(), &run.events())?;
+        copy(&from.metrics(), &run.metrics())?;
+        run.resumed = true;
+        Ok(run)
+    }
+
+    /// Whether an earlier process, or another run, began the run.
     pub fn is_resumed(&self) -> bool {
         self.resumed
     }
@@ -108,7 +129,7 @@ impl RunDirectory {
         self.root.join("events")
     }
 
-    /// Checkpoints, see [`Store`](crate::checkpoint::Store).
+    /// Checkpoints, see [`Store`].
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
     }
@@ -119,6 +140,24 @@ impl RunDirectory {
 
     pub fn log(&self) -> PathBuf {
         self.root.join("log.txt")
+    }
+}
+
+/// Copies the files of a directory that has no other directories.
+fn copy_files(from: &Path, to: &Path) -> Result<(), TrainError> {
+    fs::create_dir_all(to).map_err(|e| TrainError::io(to, "create directory", e))?;
+    let entries = fs::read_dir(from).map_err(|e| TrainError::io(from, "read directory", e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| TrainError::io(from, "read directory", e))?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), TrainError> {
+    match fs::copy(from, to) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(TrainError::io(to, "write", error)),
     }
 }
 

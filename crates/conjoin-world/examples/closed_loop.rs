@@ -6,9 +6,8 @@
 //! `HIDDEN=1.4` is the speed, m/s, of what it expects behind edges, `VERBOSE=1` names the episodes that
 //! failed, and `SPLIT=held-out` leaves the families of training out.
 
-use conjoin_world::driving::baseline::{constant_velocity, follow_lane};
+use conjoin_world::driving::baseline::Baseline;
 use conjoin_world::driving::drive::Driver;
-use conjoin_world::driving::expert::Expert;
 use conjoin_world::driving::guard::{Guard, GuardConfig, Guarded, Interventions};
 use conjoin_world::driving::map::{Family, Split};
 use conjoin_world::driving::table::{episodes, table};
@@ -16,26 +15,26 @@ use conjoin_world::driving::vehicle::Control;
 use conjoin_world::driving::world::World;
 use std::env::var;
 
-/// A driver by name.
-struct Named(Box<dyn Driver>);
+/// A driver, with the safety layer or without.
+enum Either {
+    Plain(Baseline),
+    Behind(Box<Guarded<Baseline>>),
+}
 
-impl Driver for Named {
+impl Driver for Either {
     fn control(&mut self, world: &World) -> Control {
-        self.0.control(world)
+        match self {
+            Self::Plain(driver) => driver.control(world),
+            Self::Behind(driver) => driver.control(world),
+        }
     }
 
     fn interventions(&self) -> Option<Interventions> {
-        self.0.interventions()
+        match self {
+            Self::Plain(driver) => driver.interventions(),
+            Self::Behind(driver) => driver.interventions(),
+        }
     }
-}
-
-fn driver(name: &str) -> Option<Named> {
-    Some(Named(match name {
-        "expert" => Box::new(Expert::default()),
-        "idm" => Box::new(follow_lane),
-        "constant-velocity" => Box::new(constant_velocity),
-        _ => return None,
-    }))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,9 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = arguments.get(1).map_or("expert", String::as_str);
     let wanted = arguments.get(2);
     let pdms = var("PDMS").is_ok();
-    if driver(name).is_none() {
-        return Err(format!("no driver {name}").into());
-    }
+    let driver = Baseline::named(name).ok_or_else(|| format!("no driver {name}"))?;
     let guard = match var("GUARD").ok() {
         None => None,
         Some(mode) => Some(GuardConfig {
@@ -60,15 +57,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .filter(|f| wanted.is_none_or(|w| f.to_string().starts_with(w)))
         .filter(|f| !held_out || f.split() == Split::HeldOut);
     let begun = std::time::Instant::now();
-    let found = table(&episodes(families, each), pdms, |_| {
-        let plain = driver(name).unwrap_or_else(|| Named(Box::new(follow_lane)));
-        match guard {
-            None => plain,
-            Some(config) => Named(Box::new(Guarded {
-                driver: plain,
-                guard: Guard::new(config),
-            })),
-        }
+    let found = table(&episodes(families, each), pdms, |_| match guard {
+        None => Either::Plain(driver.clone()),
+        Some(config) => Either::Behind(Box::new(Guarded {
+            driver: driver.clone(),
+            guard: Guard::new(config),
+        })),
     });
     let seconds = begun.elapsed().as_secs_f64();
     if var("VERBOSE").is_ok() {

@@ -50,13 +50,13 @@ pub enum Command {
     Diagnose(DiagnoseArgs),
     /// Outputs for raw inputs: arguments, or lines of standard input
     #[command(
-        after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p\n  conjoin predict runs/g2p --set task.beam=5 --n-best 5 --explain pictures conjoin"
+        after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p\n  conjoin predict runs/g2p --set task.beam=5 --n-best 5 --explain pictures conjoin\n  conjoin predict runs/driving --listen 127.0.0.1:7000\n\nThe inputs of a driving run are moments of a drive, 0.1 s apart, each a JSON object with the features\nof the recording by name (\"observation.state\", \"observation.route\" and whatever the planner reads), flat\nor nested, in the frame of the vehicle. Besides it may hold\n  \"safety\": {\"detected\": [{\"position\": [x, y], \"velocity\": [vx, vy], \"size\": [length, width],\n             \"heading\": h}, ...]}   what the safety layer's own sensors see [default: \"truth.agents\";\n                                    no command where neither is there]\n  \"reset\": true                     a new drive begins\nEach is answered by {\"plan\": [[x, y, heading, speed], ...], \"fallback\": bool, \"control\":\n{\"acceleration\": a, \"steering\": s}, \"braked\": bool}, or by {\"error\": why}."
     )]
     Predict(PredictArgs),
     /// Train several arms of a recipe at the same budget and compare them, with intervals; or compare
     /// finished runs that were scored on the same items
     #[command(
-        after_help = "Examples:\n  conjoin compare recipes/g2p.toml --arms joined,staged,scratch --seeds 3\n  conjoin compare runs/translate-fixed-context runs/translate-rnn --out runs/attention"
+        after_help = "Examples:\n  conjoin compare recipes/g2p.toml --arms joined,staged,scratch --seeds 3\n  conjoin compare runs/translate-fixed-context runs/translate-rnn --out runs/attention\n  conjoin compare recipes/driving.toml --arms joined,staged --seeds 1 --also unguarded:task.safety=false --baselines"
     )]
     Compare(CompareArgs),
     /// Measure where the time of a stage goes: FLOPs, seconds and memory, module by module
@@ -192,17 +192,23 @@ pub struct EvalArgs {
 pub struct PredictArgs {
     #[command(flatten)]
     pub run: RunArgs,
-    /// Words, or image files; lines of standard input when absent
+    /// Words, texts, image files, or moments of a drive as JSON; lines of standard input when absent
     pub inputs: Vec<String>,
+    /// Answer lines over TCP instead, a line for a line, until it is interrupted; every connection is a
+    /// stream of its own. Whoever reaches the address may ask; port 0 takes a free one, which is named on
+    /// standard error
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["inputs", "explain"])]
+    pub listen: Option<String>,
     /// The so many best outputs of each input, in further columns
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub n_best: Option<u16>,
     /// Draw where the system looked into this directory, an SVG file an input
     #[arg(long, value_name = "DIR")]
     pub explain: Option<PathBuf>,
-    /// A longer input, in bytes, is refused; its line stays without an output
-    #[arg(long, value_name = "BYTES", default_value_t = 10_000)]
-    pub longest: usize,
+    /// A longer input, in bytes, is refused; its line stays without an output [default: 10000, of a
+    /// moment of a drive 4000000]
+    #[arg(long, value_name = "BYTES")]
+    pub longest: Option<usize>,
     /// Print one JSON object a line, with probabilities
     #[arg(long)]
     pub json: bool,
@@ -210,7 +216,7 @@ pub struct PredictArgs {
 
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// A recipe, a TOML file; or two and more run directories, the baseline first
+    /// A recipe, a TOML file; or run directories, two and more of them, or one with --also or --baselines
     #[arg(required = true, value_name = "RECIPE|RUN")]
     pub inputs: Vec<PathBuf>,
     /// Replace a value of the recipe; may be given several times
@@ -222,6 +228,14 @@ pub struct CompareArgs {
     /// Number of seeds; the first is the recipe's [default: 3]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub seeds: Option<u64>,
+    /// Score all weights once more with a value of the recipe replaced, as a row of its own; values of
+    /// one name are replaced together
+    #[arg(long, value_name = "NAME:KEY=VALUE")]
+    pub also: Vec<String>,
+    /// Add rows of the task's baselines: for driving the expert, an IDM lane-follower and constant
+    /// velocity, without the safety layer
+    #[arg(long)]
+    pub baselines: bool,
     /// Directory for the runs and the report [default: runs/NAME-compare; for runs no report]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

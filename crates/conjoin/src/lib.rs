@@ -91,7 +91,7 @@ impl Toolkit {
             Command::Predict(arguments) => commands::predict::run(&self.nodes, &arguments),
             Command::Profile(arguments) => commands::profile::run(&self.nodes, &arguments),
             Command::Compare(arguments) => commands::compare::run(&self.nodes, &arguments),
-            Command::Data { command } => commands::data::run(&command),
+            Command::Data { command } => commands::data::run(&self.nodes, &command),
             Command::Completion { shell } => commands::completion::run(shell),
         }
     }

@@ -1,7 +1,6 @@
 //! Lines of a stream, as they arrive.
 
-use crate::error::CliError;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 /// One line without its end. Bytes that are no UTF-8 are replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +36,7 @@ impl<R: Read> Lines<R> {
 
     /// The next line, and the lines behind it that have arrived already, at most `count`; none at the
     /// end. It never waits for a second line, so that it works in a pipe and at a keyboard.
-    pub fn waiting(&mut self, count: usize) -> Result<Option<Vec<Line>>, CliError> {
+    pub fn waiting(&mut self, count: usize) -> io::Result<Option<Vec<Line>>> {
         let mut lines = Vec::new();
         while lines.len() < count.max(1) {
             let more = lines.is_empty() || self.input.buffer().contains(&b'\n');
@@ -49,14 +48,12 @@ impl<R: Read> Lines<R> {
         Ok((!lines.is_empty()).then_some(lines))
     }
 
-    fn line(&mut self) -> Result<Option<Line>, CliError> {
+    fn line(&mut self) -> io::Result<Option<Line>> {
         let (mut bytes, mut cut, mut begun) = (Vec::new(), 0, false);
         loop {
             let buffer = match self.input.fill_buf() {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                other => {
-                    other.map_err(|error| CliError::failed(format!("standard input: {error}")))?
-                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                other => other?,
             };
             if buffer.is_empty() && !begun {
                 return Ok(None);

@@ -3,8 +3,7 @@
 use crate::error::CliError;
 use crate::system::read_text;
 use conjoin_insight::{ArmResult, Outcomes};
-use conjoin_tasks::{Outputs, Scored};
-use conjoin_world::driving::score::closed_loop::EpisodeScore;
+use conjoin_tasks::{EpisodeOutput, Outputs, Scored};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -29,15 +28,21 @@ pub(crate) fn of(arm: &str, seed: u64, scored: &Scored) -> ArmResult {
 }
 
 pub(crate) fn write(result: &ArmResult, run: &Path) -> Result<(), CliError> {
-    let path = path(run);
+    write_to(result, &path(run))
+}
+
+pub(crate) fn write_to(result: &ArmResult, path: &Path) -> Result<(), CliError> {
     let text =
         serde_json::to_string(result).map_err(|error| CliError::failed(error.to_string()))?;
-    std::fs::write(&path, text).map_err(|error| CliError::unwritable(&path, &error))
+    std::fs::write(path, text).map_err(|error| CliError::unwritable(path, &error))
 }
 
 pub(crate) fn read(run: &Path) -> Result<ArmResult, CliError> {
-    let path = path(run);
-    serde_json::from_str(&read_text(&path)?)
+    read_from(&path(run))
+}
+
+pub(crate) fn read_from(path: &Path) -> Result<ArmResult, CliError> {
+    serde_json::from_str(&read_text(path)?)
         .map_err(|error| CliError::input(format!("{}: {error}", path.display())))
 }
 
@@ -52,15 +57,18 @@ fn metrics(scored: &Scored) -> BTreeMap<String, Outcomes> {
     };
     match &scored.outputs {
         Outputs::Episodes(episodes) => {
-            let of = |value: fn(&EpisodeScore) -> f64| {
-                Outcomes::Values(episodes.iter().map(|e| value(&e.score)).collect())
+            let of = |value: fn(&EpisodeOutput) -> f64| {
+                Outcomes::Values(episodes.iter().map(value).collect())
             };
             let success = episodes.iter().map(|e| e.score.success).collect();
             [
-                ("driving_score".to_owned(), of(|score| score.driving_score)),
-                ("success".to_owned(), Outcomes::Correct(success)),
-                ("completion".to_owned(), of(|score| score.completion)),
+                ("driving_score", of(|e| e.score.driving_score)),
+                ("success", Outcomes::Correct(success)),
+                ("completion", of(|e| e.score.completion)),
+                ("collisions_at_fault", of(|e| f64::from(e.is_at_fault()))),
+                ("intervention_rate", of(|e| e.interventions.share())),
             ]
+            .map(|(name, outcomes)| (name.to_owned(), outcomes))
             .into()
         }
         Outputs::Classes { .. } => {

@@ -1,4 +1,4 @@
-//! `conjoin compare` of finished runs: each is an arm, scored on the same items.
+//! `conjoin compare` of arms that share their first stages, and of finished runs.
 
 use serde_json::Value;
 use std::path::Path;
@@ -81,4 +81,104 @@ fn finished_runs_are_compared() {
     refused(here, &["compare", "none.toml"], "none.toml");
     std::fs::write(here.join("two/outcomes.json"), "{").unwrap();
     refused(here, &["compare", "one", "two"], "two/outcomes.json: EOF");
+}
+
+/// A second stage, and arms with it and without.
+const ARMS: &str = r#"
+[[stages]]
+name = "more"
+data = "train"
+train = ["phonemes", "decoder", "output"]
+freeze = ["letters", "encoder"]
+objectives = { spell = 1.0 }
+steps = 2
+lr = 0.01
+
+[arms]
+default = "long"
+short = ["joint"]
+long = ["joint", "more"]
+"#;
+
+#[test]
+fn stages_that_arms_share_are_trained_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    std::fs::write(here.join("arms.toml"), format!("{RECIPE}{ARMS}")).unwrap();
+    let compare = [
+        "compare",
+        "arms.toml",
+        "--arms",
+        "short,long",
+        "--seeds",
+        "2",
+        "--json",
+        "--out",
+        "both",
+    ];
+    let also = ["--also", "brief:task.max_length=6"];
+    let output = conjoin(here, &[&compare[..], &also].concat());
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    for seed in [1, 2] {
+        let shared = format!("1 of 2 stages are those of both/short-{seed}");
+        assert!(told.contains(&shared), "{told}");
+    }
+    // Every seed of both arms, and the same weights scored otherwise.
+    let table: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let arms = table["metrics"][0]["arms"].as_array().unwrap();
+    let names: Vec<&str> = arms
+        .iter()
+        .map(|arm| arm["arm"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["short", "short, brief", "long", "long, brief"]);
+    assert_eq!(table["seeds"], serde_json::json!([1, 2]));
+
+    // Trained from its beginning, the arm ends with the same weights.
+    let whole = [
+        "train",
+        "arms.toml",
+        "--arm",
+        "long",
+        "--set",
+        "seed=2",
+        "--out",
+        "whole",
+    ];
+    assert!(conjoin(here, &whole).status.success());
+    let weights = |run: &str| -> Vec<(String, Vec<u8>)> {
+        let last = here.join(run).join("checkpoints/step-6");
+        let mut files: Vec<_> = std::fs::read_dir(last)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+            .map(|path| {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                (name, std::fs::read(path).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    assert!(weights("whole").len() > 4);
+    assert_eq!(weights("both/long-2"), weights("whole"));
+    // Its events are those of the whole run too, but for the times.
+    let steps = |run: &str| {
+        let text = std::fs::read_to_string(here.join(run).join("metrics.jsonl")).unwrap();
+        text.lines()
+            .filter(|line| line.contains("\"event\":\"step\""))
+            .count()
+    };
+    assert_eq!(steps("both/long-2"), 6);
+
+    // Nothing is done twice.
+    let again = conjoin(here, &[&compare[..], &also, &["--resume"]].concat());
+    assert_eq!(output.stdout, again.stdout);
+    assert!(!String::from_utf8_lossy(&again.stderr).contains("arm short"));
+    let fresh = ["compare", "arms.toml", "--out", "none"];
+    let with = |more: &[&'static str]| [&fresh[..], more].concat();
+    refused(here, &with(&["--baselines"]), "\"transduction\" has none");
+    refused(here, &with(&["--also", "own"]), "expected NAME:KEY=VALUE");
+    refused(here, &with(&["--also", "own:task.beem=2"]), "beem");
+    assert!(!here.join("none").exists());
 }

@@ -1,10 +1,12 @@
-//! `conjoin predict` as a stream: a line out for each line in, as they come, whatever is in them; n-best
-//! lists, samples, pictures of attention. On a system with tied tables that has hardly been trained.
+//! `conjoin predict` as a stream: a line out for each line in, as they come, whatever is in them, also over
+//! TCP; n-best lists, samples, pictures of attention. On a system with tied tables that has hardly been
+//! trained.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::LazyLock;
 
 const RECIPE: &str = include_str!("support/small.toml");
@@ -173,4 +175,106 @@ fn attention_is_drawn_an_input_with_symbols_at_both_sides() {
             );
         }
     }
+}
+
+/// A process that answers over TCP, with what it has not yet said of it.
+struct Listening {
+    child: Child,
+    address: String,
+    said: BufReader<ChildStderr>,
+}
+
+impl Listening {
+    fn begin(arguments: &[&str]) -> Self {
+        let all = [
+            &["predict", RUN.1.as_str(), "--listen", "127.0.0.1:0"],
+            arguments,
+        ];
+        let mut child = conjoin(&all.concat())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("listening on ") {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        let address = line.trim().rsplit(' ').next().unwrap().to_owned();
+        Self {
+            child,
+            address,
+            said,
+        }
+    }
+
+    fn connect(&self) -> BufReader<TcpStream> {
+        BufReader::new(TcpStream::connect(&self.address).unwrap())
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn ask(connection: &mut BufReader<TcpStream>, line: &str) -> String {
+    connection.get_mut().write_all(line.as_bytes()).unwrap();
+    connection.get_mut().write_all(b"\n").unwrap();
+    let mut answer = String::new();
+    connection.read_line(&mut answer).unwrap();
+    answer.trim_end_matches('\n').to_owned()
+}
+
+#[test]
+fn connections_are_streams_and_wrong_lines_do_not_end_them() {
+    let mut server = Listening::begin(&[]);
+    let (mut first, mut second) = (server.connect(), server.connect());
+    let alone = lines(&predict(&["one", "two"]));
+    assert_eq!(ask(&mut first, "one"), alone[0]);
+    let bad = "pneumonoultramicroscopicsilicovolcanoconiosis";
+    assert_eq!(ask(&mut second, bad), format!("{bad}\t"));
+    assert_eq!(ask(&mut second, ""), "\t");
+    assert_eq!(ask(&mut second, "two"), alone[1]);
+    assert_eq!(ask(&mut first, "two"), alone[1]);
+    // Inputs are counted by connection, and what is wrong is told on standard error too.
+    let mut line = String::new();
+    server.said.read_line(&mut line).unwrap();
+    let place = second.get_ref().local_addr().unwrap();
+    assert!(
+        line.starts_with(&format!("error: {place}, input 1: ")),
+        "{line}"
+    );
+    drop(first);
+    assert_eq!(ask(&mut server.connect(), "one"), alone[0]);
+}
+
+#[test]
+fn with_json_a_wrong_line_is_answered_by_why() {
+    let server = Listening::begin(&["--json", "--longest", "9"]);
+    let mut connection = server.connect();
+    let answer: Value = serde_json::from_str(&ask(&mut connection, "tessellation")).unwrap();
+    let error = answer["error"].as_str().unwrap();
+    assert!(
+        error.ends_with("input 1: expected at most 9 bytes (--longest), found 12"),
+        "{error}"
+    );
+    let answer: Value = serde_json::from_str(&ask(&mut connection, "tessera")).unwrap();
+    assert_eq!(answer["input"], "tessera");
+    assert!(answer["hypotheses"].is_array());
+}
+
+#[test]
+fn an_address_that_cannot_be_listened_at_is_refused() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = predict(&["--listen", &address]);
+    assert_eq!(refused.status.code(), Some(2));
+    let error = String::from_utf8(refused.stderr).unwrap();
+    let expected = format!("error: --listen {address}: ");
+    assert!(error.contains(&expected), "{error}");
+    let both = predict(&["--listen", "127.0.0.1:0", "ox"]);
+    assert_eq!(both.status.code(), Some(2));
 }

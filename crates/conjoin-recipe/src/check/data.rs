@@ -85,7 +85,7 @@ fn check_one(
 fn absent_description(source: &SourceConfig) -> bool {
     match source {
         SourceConfig::Parallel(config) => config.tokenizer_files().any(|(_, file)| !file.exists()),
-        SourceConfig::Lerobot(config) => !config.info().exists(),
+        SourceConfig::Lerobot(config) => config.infos().any(|(_, info)| !info.exists()),
         _ => false,
     }
 }
@@ -110,9 +110,9 @@ fn check_files(
     reader: &mut Reader,
     missing: &mut BTreeSet<PathBuf>,
 ) {
-    let info = match source {
-        SourceConfig::Lerobot(config) => config.info(),
-        _ => PathBuf::new(),
+    let infos: Vec<(&str, PathBuf)> = match source {
+        SourceConfig::Lerobot(config) => config.infos().collect(),
+        _ => Vec::new(),
     };
     let wanted = match source {
         SourceConfig::Cmudict(config) => {
@@ -127,7 +127,10 @@ fn check_files(
             .chain(config.tokenizer_files())
             .collect(),
         SourceConfig::Idx(config) => vec![("dir", config.dir.as_path())],
-        SourceConfig::Lerobot(_) => vec![("path", info.as_path())],
+        SourceConfig::Lerobot(_) => {
+            let infos = infos.iter();
+            infos.map(|(key, info)| (*key, info.as_path())).collect()
+        }
     };
     for (key, file) in wanted {
         if file.exists() || !missing.insert(file.to_owned()) {
@@ -141,7 +144,7 @@ fn check_files(
                 let help = "conjoin data vocabulary writes tokenizer files";
                 ("file", Some(help.to_owned()))
             }
-            _ if file == info => {
+            _ if !infos.is_empty() => {
                 let help = "conjoin data drive --out DIR records the driving world";
                 ("file", Some(help.to_owned()))
             }

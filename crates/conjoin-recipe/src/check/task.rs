@@ -127,7 +127,10 @@ impl Scoring<'_> {
                 self.means(reader, "plan", Meaning::Quantity, 3);
                 self.column(reader, "target", Meaning::Quantity, 3);
                 self.means(reader, "fallback", Meaning::Quantity, 1);
+                self.means(reader, "ways", Meaning::Quantity, 4);
+                self.means(reader, "futures", Meaning::Quantity, 4);
                 self.same_shape(reader);
+                self.ways_have_futures(reader);
             }
         }
     }
@@ -147,6 +150,28 @@ impl Scoring<'_> {
                 target.shape_text()
             );
             self.report(reader, "plan", message);
+        }
+    }
+
+    /// Predicted ways are compared with futures of as many steps, each with the other.
+    fn ways_have_futures(&self, reader: &mut Reader) {
+        for (name, other) in [("ways", "futures"), ("futures", "ways")] {
+            if self.ports.contains_key(name) && !self.ports.contains_key(other) {
+                let message =
+                    format!("the task compares \"ways\" with \"futures\": \"{other}\" is missing");
+                self.report(reader, name, message);
+            }
+        }
+        let size = |name: &str, dim: usize| self.contracts.get(name)?.dims.get(dim)?.size();
+        if let (Some(width), Some(steps)) = (size("ways", 3), size("futures", 2))
+            && width != 1 + 2 * steps
+        {
+            let message = format!(
+                "the task wants ways of a logit and {steps} steps of x and y, {} numbers, but {} has {width}",
+                1 + 2 * steps,
+                self.ports["ways"]
+            );
+            self.report(reader, "ways", message);
         }
     }
 

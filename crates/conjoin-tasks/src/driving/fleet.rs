@@ -2,13 +2,14 @@
 //! move. What one does never depends on the others.
 
 use super::DrivingConfig;
+use super::planner::{Planned, Planner, recording};
 use crate::error::TaskError;
+use crate::score_run::ScoreRun;
 use crate::scored::EpisodeOutput;
-use crate::scorer::{ScoreRun, TaskBatch};
-use conjoin_data::lerobot::{Frame, Info};
+use conjoin_data::Live;
+use conjoin_data::lerobot::Frame;
 use conjoin_data::source::LerobotConfig;
-use conjoin_data::{Live, SourceConfig};
-use conjoin_graph::{Route, Value};
+use conjoin_graph::{Graph, Route};
 use conjoin_world::WorldError;
 use conjoin_world::driving::dataset::frame;
 use conjoin_world::driving::draw::Overlay;
@@ -17,67 +18,119 @@ use conjoin_world::driving::film::Film;
 use conjoin_world::driving::guard::{Guard, scan};
 use conjoin_world::driving::observation::Parts;
 use conjoin_world::driving::scene::EpisodeId;
-use conjoin_world::driving::vehicle::track;
+use conjoin_world::driving::vehicle::{Control, track};
 use conjoin_world::geometry::Pose;
 use rayon::prelude::*;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most episodes that are under way at the same time.
 const SIDE_BY_SIDE: usize = 64;
 
 /// An episode under way.
-struct Ride {
+pub(super) struct Ride {
     key: String,
     env: DrivingEnv,
     guard: Guard,
+    /// The last frames, as many as are read.
+    seen: VecDeque<Frame>,
     film: Option<Film>,
     steps: usize,
     fallbacks: usize,
     over: bool,
+    /// Where the episode is recorded.
+    noted: Option<Noted>,
 }
 
-/// What was planned for a ride: poses in the frame of the vehicle, and whether the planner gave up.
-struct Planned {
-    poses: Vec<Pose>,
-    fallback: bool,
+/// What was seen, and how often the expert takes the wheel.
+struct Noted {
+    frames: Vec<Frame>,
+    /// Share of the seconds, and where in their cycle the first one is.
+    expert_share: f64,
+    phase: f64,
 }
+
+impl Noted {
+    /// Whether the expert drives in the second of a step: seconds are spread evenly over the episode, by
+    /// multiples of the golden ratio.
+    fn expert_drives(&self, step: usize) -> bool {
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
+        let second = (step / 10) as f64;
+        (self.phase + second * GOLDEN).fract() < self.expert_share
+    }
+
+    /// What the expert would do now.
+    fn expert(&self) -> Option<Control> {
+        let [acceleration, steering] = self.frames.last()?.values.get(ACTION)?[..] else {
+            return None;
+        };
+        Some(Control {
+            acceleration: f64::from(acceleration),
+            steering: f64::from(steering),
+        })
+    }
+}
+
+/// The expert's control among a frame's features.
+const ACTION: &str = "action";
 
 /// What the episodes of a scoring have in common.
 pub(super) struct Fleet<'a> {
     task: &'a DrivingConfig,
     config: EnvConfig,
-    route: Route,
     parts: Parts,
-    live: Live,
+    planner: Planner,
+    /// Where episodes are recorded: the share of the seconds in which the expert drives.
+    recorded: Option<f64>,
 }
 
 impl<'a> Fleet<'a> {
+    /// Whose rides are recorded, with all of the truth; the expert drives in a share of the seconds.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn recording(
+        task: &'a DrivingConfig,
+        run: &ScoreRun<'_>,
+        expert_share: f64,
+    ) -> Result<Self, TaskError> {
+        Ok(Self {
+            parts: Parts::Plan,
+            recorded: Some(expert_share),
+            ..Self::new(task, run)?
+        })
+    }
+
     /// # Errors
     /// The data set is no recording, or does not say what its frames were taken with.
     pub fn new(task: &'a DrivingConfig, run: &ScoreRun<'_>) -> Result<Self, TaskError> {
-        let no_recording = || TaskError::Recording(task.data.clone());
         let data = &run.data.config;
-        let SourceConfig::Lerobot(recording) = &data.source else {
-            return Err(no_recording());
-        };
-        let info = Info::read(&recording.path)?;
+        let (recording, info) = recording(task, data)?;
         let found = info.extra.get("config").cloned().unwrap_or_default();
-        let config: EnvConfig = serde_json::from_value(found).map_err(|_| no_recording())?;
+        let config: EnvConfig =
+            serde_json::from_value(found).map_err(|_| TaskError::Recording(task.data.clone()))?;
         let route = run.route(&task.wanted())?;
         let parts = parts(&route, recording);
         let features: Vec<&str> = (info.features.iter())
             .map(|feature| feature.name.as_str())
             .filter(|name| part(name).is_some_and(|part| part <= parts))
             .collect();
+        let live = Live::new(data, &features)?;
         Ok(Self {
             task,
             config: EnvConfig {
                 stretches: task.navsim,
                 ..config
             },
-            route,
             parts,
-            live: Live::new(data, &features)?,
+            planner: Planner::new(task, route, live, run.device),
+            recorded: None,
         })
+    }
+
+    /// What the episodes are driven in.
+    pub fn env(&self) -> &EnvConfig {
+        &self.config
     }
 
     /// Drives episodes to their ends; in their order.
@@ -89,28 +142,50 @@ impl<'a> Fleet<'a> {
         let mut driven = Vec::with_capacity(episodes.len());
         for (group, episodes) in episodes.chunks(SIDE_BY_SIDE).enumerate() {
             let films = self.task.films.saturating_sub(group * SIDE_BY_SIDE);
-            let mut rides = episodes
-                .par_iter()
-                .enumerate()
-                .map(|(number, &episode)| self.begin(episode, number < films))
-                .collect::<Result<Vec<Ride>, WorldError>>()?;
-            while rides.iter().any(|ride| !ride.over) {
-                let planned = self.plan(run, &mut rides)?;
-                move_on(&mut rides, planned);
-            }
-            for mut ride in rides {
+            let rides = self.rides(run.graph, episodes, films, None)?;
+            for mut ride in rides.into_iter().flatten() {
                 driven.extend(ride.output()?);
             }
         }
         Ok(driven)
     }
 
+    /// Drives a group of episodes to their ends, and films the first ones; none if it is stopped.
+    pub fn rides(
+        &self,
+        graph: &Graph,
+        episodes: &[EpisodeId],
+        films: usize,
+        stop: Option<&AtomicBool>,
+    ) -> Result<Option<Vec<Ride>>, TaskError> {
+        let mut rides = episodes
+            .par_iter()
+            .enumerate()
+            .map(|(number, &episode)| self.begin(episode, number < films))
+            .collect::<Result<Vec<Ride>, WorldError>>()?;
+        while rides.iter().any(|ride| !ride.over) {
+            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Ok(None);
+            }
+            let planned = self.plan(graph, &mut rides)?;
+            move_on(&mut rides, planned);
+        }
+        Ok(Some(rides))
+    }
+
     fn begin(&self, episode: EpisodeId, filmed: bool) -> Result<Ride, WorldError> {
         let env = DrivingEnv::new(self.config.clone(), episode)?;
         Ok(Ride {
-            key: format!("{} seed {}", episode.family, episode.seed),
+            key: super::key(episode),
             film: filmed.then(|| Film::new(env.state())),
             guard: Guard::new(self.task.guard()),
+            seen: VecDeque::new(),
+            noted: self.recorded.map(|expert_share| Noted {
+                frames: Vec::new(),
+                expert_share,
+                // Any number from 0 to 1 that differs between episodes.
+                phase: (episode.seed % 997) as f64 / 997.0,
+            }),
             env,
             steps: 0,
             fallbacks: 0,
@@ -119,24 +194,13 @@ impl<'a> Fleet<'a> {
     }
 
     /// Plans for the rides that are under way, in their order.
-    fn plan(&self, run: &ScoreRun<'_>, rides: &mut [Ride]) -> Result<Vec<Planned>, TaskError> {
-        let frames: Vec<Option<Frame>> = rides
-            .par_iter_mut()
-            .map(|ride| (!ride.over).then(|| ride.look(&self.config, self.parts)))
-            .collect();
-        let frames: Vec<&Frame> = frames.iter().flatten().collect();
-        let batch = TaskBatch::new(self.live.batch(&frames)?, run.device)?;
-        let trace = run.trace(&self.route, &batch, &self.task.wanted())?;
-        let fallback = match &self.task.fallback {
-            Some(port) => trace.get(port)?.to_f32(),
-            None => vec![0.0; frames.len()],
-        };
-        let plans = poses(trace.get(&self.task.plan)?);
-        let planned = plans.zip(fallback).map(|(poses, fallback)| Planned {
-            poses,
-            fallback: fallback > 0.5,
-        });
-        Ok(planned.collect())
+    fn plan(&self, graph: &Graph, rides: &mut [Ride]) -> Result<Vec<Planned>, TaskError> {
+        let history = self.planner.history();
+        (rides.par_iter_mut().filter(|ride| !ride.over))
+            .for_each(|ride| ride.look(&self.config, self.parts, history));
+        let under_way = rides.iter().filter(|ride| !ride.over);
+        let moments: Vec<Vec<&Frame>> = under_way.map(|r| r.seen.iter().collect()).collect();
+        self.planner.plan(graph, &moments)
     }
 }
 
@@ -166,23 +230,6 @@ fn parts(route: &Route, recording: &LerobotConfig) -> Parts {
     read.fold(Parts::Inputs, Parts::max)
 }
 
-/// The poses of each row of plans `[B, S, 4]`.
-fn poses(plans: &Value) -> impl Iterator<Item = Vec<Pose>> {
-    let shape = plans.shape();
-    let (steps, width) = (
-        shape.get(1).copied().unwrap_or(1),
-        shape.get(2).copied().unwrap_or(4),
-    );
-    let numbers = plans.to_f32();
-    let rows = numbers.len() / (steps * width).max(1);
-    (0..rows).map(move |row| {
-        let plan = &numbers[row * steps * width..(row + 1) * steps * width];
-        plan.chunks_exact(width)
-            .map(|p| Pose::new(f64::from(p[0]), f64::from(p[1]), f64::from(p[2])))
-            .collect()
-    })
-}
-
 /// Moves the rides that are under way by a step each.
 fn move_on(rides: &mut [Ride], planned: Vec<Planned>) {
     let mut planned = planned.into_iter();
@@ -197,39 +244,57 @@ fn move_on(rides: &mut [Ride], planned: Vec<Planned>) {
 }
 
 impl Ride {
-    /// What is seen now.
-    fn look(&mut self, config: &EnvConfig, parts: Parts) -> Frame {
+    /// Sees what there is now, and forgets what is older than `history` frames.
+    fn look(&mut self, config: &EnvConfig, parts: Parts, history: usize) {
         let (shots, seen) = self.env.observe_parts(parts);
-        frame(&shots, &seen, &config.observation)
+        let frame = frame(&shots, &seen, &config.observation);
+        if let Some(noted) = &mut self.noted {
+            noted.frames.push(frame.clone());
+        }
+        self.seen.push_back(frame);
+        while self.seen.len() > history + 1 {
+            self.seen.pop_front();
+        }
     }
 
     /// Drives a step along a plan.
     fn step(&mut self, plan: &Planned) {
         let world = self.env.state();
         let ego = world.ego;
+        let poses = plan.poses();
         if let Some(film) = self.film.as_mut().filter(|_| Film::is_due(world)) {
             let front = self.env.images().into_iter().next();
             if let Some(front) = front {
                 let overlay = Overlay {
-                    plan: &plan.poses,
+                    plan: &poses,
                     ..Overlay::default()
                 };
                 film.add(world, &front, overlay);
             }
         }
-        let ahead: Vec<Pose> = (plan.poses.iter())
+        let ahead: Vec<Pose> = (poses.iter())
             .map(|&pose| ego.pose.pose_to_world(pose))
             .collect();
         let asked = track(&ego, &ahead);
         let around = scan(world, self.guard.config().hidden_speed);
-        let control = self.guard.filter(&ego, &around, asked);
+        let planned = self.guard.filter(&ego, &around, asked);
+        let expert = (self.noted.as_ref())
+            .filter(|noted| noted.expert_drives(self.steps))
+            .and_then(Noted::expert);
+        let control = expert.unwrap_or(planned);
         self.steps += 1;
         self.fallbacks += usize::from(plan.fallback);
         self.over = self.env.step(control).is_some();
     }
 
+    /// What was recorded of it.
+    pub fn take_frames(&mut self) -> Vec<Frame> {
+        let noted = self.noted.as_mut();
+        noted.map_or_else(Vec::new, |noted| std::mem::take(&mut noted.frames))
+    }
+
     /// What came of it, once it is over.
-    fn output(&mut self) -> Result<Option<EpisodeOutput>, TaskError> {
+    pub fn output(&mut self) -> Result<Option<EpisodeOutput>, TaskError> {
         let film = match self.film.take() {
             Some(film) => Some(film.finish()?),
             None => None,
@@ -242,5 +307,27 @@ impl Ride {
             fallbacks: self.fallbacks,
             film,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expert_has_its_share_of_whole_seconds() {
+        for (share, phase) in [(0.0, 0.4), (0.3, 0.0), (0.3, 0.77), (1.0, 0.2)] {
+            let noted = Noted {
+                frames: Vec::new(),
+                expert_share: share,
+                phase,
+            };
+            let steps: Vec<bool> = (0..400).map(|step| noted.expert_drives(step)).collect();
+            let found = steps.iter().filter(|&&expert| expert).count() as f64 / 400.0;
+            assert!((found - share).abs() < 0.03, "{share}: {found}");
+            let whole = |second: &[bool]| second.iter().all(|&expert| expert == second[0]);
+            assert!(steps.chunks(10).all(whole));
+            assert!(noted.expert().is_none());
+        }
     }
 }

@@ -1,15 +1,27 @@
-//! Driving: a plan that is driven, closed loop, in the embedded world, episode by episode.
+//! Driving: a plan that is driven, closed loop, in the embedded world, episode by episode; or that is made
+//! for moments which somebody else tells.
 //!
 //! Shapes: `B` batch, `S` steps of the plan.
 
+mod baselines;
 mod fleet;
+mod moment;
+mod on_policy;
 mod open_loop;
+mod pilot;
+mod planner;
 mod summary;
 
+pub use on_policy::OnPolicyConfig;
+pub use pilot::{Drive, Pilot};
+
+pub(crate) use on_policy::record;
+
 use crate::error::TaskError;
-use crate::scored::{ItemOutcome, Outputs, Scored};
-use crate::scorer::ScoreRun;
+use crate::score_run::ScoreRun;
+use crate::scored::{EpisodeOutput, ItemOutcome, Outputs, Scored};
 use conjoin_graph::PortRef;
+use conjoin_world::driving::baseline::Baseline;
 use conjoin_world::driving::guard::GuardConfig;
 use conjoin_world::driving::map::{Family, Split};
 use conjoin_world::driving::scene::EpisodeId;
@@ -35,11 +47,19 @@ pub(crate) const METRICS: &[&str] = &[
     "ttc",
     "comfort",
     "l2_1s",
+    "l2_1s_mean",
     "l2_2s",
+    "l2_2s_mean",
+    "min_ade",
+    "min_fde",
+    "miss_rate",
 ];
 
+/// Drivers to compare with.
+pub(crate) const BASELINES: [&str; 3] = Baseline::NAMES;
+
 /// Ports that are read.
-pub(crate) const PORTS: &[&str] = &["plan", "target", "fallback"];
+pub(crate) const PORTS: &[&str] = &["plan", "target", "fallback", "ways", "futures"];
 
 /// Options of `[task] kind = "driving"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +73,13 @@ pub struct DrivingConfig {
     /// 1 where the planner found no plan and braked, `[B]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<PortRef>,
+    /// Predicted ways of the others, `[B, N, M, 1 + 2 F]`: for their displacement errors on the recording,
+    /// in metres, where `futures` are given too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ways: Option<PortRef>,
+    /// Where the same agents went, `[B, N, F, 4]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub futures: Option<PortRef>,
     /// The recording on which the distances in the open loop are measured; what is seen while driving
     /// becomes columns as its frames do.
     pub data: String,
@@ -103,9 +130,16 @@ impl DrivingConfig {
     pub(crate) fn ports(&self) -> BTreeMap<&'static str, PortRef> {
         let mut ports: BTreeMap<&'static str, PortRef> =
             [("plan", self.plan.clone()), ("target", self.target.clone())].into();
-        if let Some(fallback) = &self.fallback {
-            ports.insert("fallback", fallback.clone());
-        }
+        let others = [
+            ("fallback", &self.fallback),
+            ("ways", &self.ways),
+            ("futures", &self.futures),
+        ];
+        ports.extend(
+            others
+                .into_iter()
+                .filter_map(|(name, port)| Some((name, port.clone()?))),
+        );
         ports
     }
 
@@ -114,12 +148,14 @@ impl DrivingConfig {
             "plan" => self.plan = port.clone(),
             "target" => self.target = port.clone(),
             "fallback" => self.fallback = Some(port.clone()),
+            "ways" => self.ways = Some(port.clone()),
+            "futures" => self.futures = Some(port.clone()),
             _ => {}
         }
     }
 
     /// The ports that driving needs.
-    fn wanted(&self) -> Vec<PortRef> {
+    pub(crate) fn wanted(&self) -> Vec<PortRef> {
         [Some(&self.plan), self.fallback.as_ref()]
             .into_iter()
             .flatten()
@@ -151,32 +187,57 @@ impl DrivingConfig {
 
     /// Drives the episodes, and measures distances to the expert's plans on the recording.
     pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
-        let mut distances = OpenLoop::default();
-        let target = run.column(&self.target)?;
-        let route = run.route(std::slice::from_ref(&self.plan))?;
-        while let Some(batch) = run.next_batch()? {
-            let plan = run.forward(&route, &batch, &self.plan)?;
-            let truth = batch.values.get(&target);
-            let truth = truth.ok_or_else(|| TaskError::column(&target))?;
-            distances.add(&plan.to_f32(), &truth.to_f32(), &plan.shape());
-        }
+        let distances = self.open_loop(run)?;
         let episodes = self.episodes(run.limit);
         let driven = Fleet::new(self, run)?.drive(run, &episodes)?;
-        let mut scores = summary::summarise(&driven);
-        for (name, seconds) in [("l2_1s", 1.0), ("l2_2s", 2.0)] {
-            if let Some(distance) = distances.at(seconds) {
-                scores.insert(name.to_owned(), distance);
+        let mut scored = scored(driven);
+        scored.scores.extend(distances.scores());
+        Ok(scored)
+    }
+}
+
+impl DrivingConfig {
+    /// Distances on the recording.
+    fn open_loop(&self, run: &mut ScoreRun<'_>) -> Result<OpenLoop, TaskError> {
+        let mut distances = OpenLoop::default();
+        let target = run.column(&self.target)?;
+        let ways = self.ways.as_ref().zip(self.futures.as_ref());
+        let mut wanted = vec![self.plan.clone()];
+        wanted.extend(
+            ways.into_iter()
+                .flat_map(|(ways, truth)| [ways.clone(), truth.clone()]),
+        );
+        let route = run.route(&wanted)?;
+        while let Some(batch) = run.next_batch()? {
+            let trace = run.trace(&route, &batch, &wanted)?;
+            let truth = batch.values.get(&target);
+            let truth = truth.ok_or_else(|| TaskError::column(&target))?;
+            let plan = trace.get(&self.plan)?;
+            distances.add_plans(&plan.to_f32(), &truth.to_f32(), &plan.shape());
+            if let Some((ways, truth)) = ways {
+                let (ways, truth) = (trace.get(ways)?, trace.get(truth)?);
+                distances.add_predictions(&ways.to_f32(), &truth.to_f32(), &ways.shape());
             }
         }
-        let items = driven.iter().map(|episode| ItemOutcome {
-            key: episode.key.clone(),
-            errors: usize::from(!episode.score.success),
-            length: 1,
-        });
-        Ok(Scored {
-            scores,
-            items: items.collect(),
-            outputs: Outputs::Episodes(driven),
-        })
+        Ok(distances)
     }
+}
+
+/// Scores of driven episodes.
+fn scored(driven: Vec<EpisodeOutput>) -> Scored {
+    let items = driven.iter().map(|episode| ItemOutcome {
+        key: episode.key.clone(),
+        errors: usize::from(!episode.score.success),
+        length: 1,
+    });
+    Scored {
+        scores: summary::summarise(&driven),
+        items: items.collect(),
+        outputs: Outputs::Episodes(driven),
+    }
+}
+
+/// What an episode is called.
+fn key(episode: EpisodeId) -> String {
+    format!("{} seed {}", episode.family, episode.seed)
 }

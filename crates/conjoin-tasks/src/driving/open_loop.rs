@@ -1,48 +1,90 @@
-//! Distances between planned and driven places on recorded frames: a diagnostic, not the score, because
-//! nothing that is planned has consequences here.
+//! Distances between planned and driven places, and between predicted and true ways of the others, on
+//! recorded frames: a diagnostic, not the score, because nothing that is planned has consequences here.
 
-use crate::displacement::{Place, plan_l2_at};
+use crate::displacement::{
+    Place, least_average_displacement, least_final_displacement, missed, plan_l2_at, plan_l2_until,
+};
+use conjoin_world::driving::vehicle::STEP;
+use std::collections::BTreeMap;
 
-/// Seconds a step of a plan.
-const STEP: f64 = 0.1;
+/// Times ahead at which plans are compared, s.
+const TIMES: [f64; 2] = [1.0, 2.0];
 
-/// The distances at certain times ahead, each by itself as in UniAD (Hu et al. 2023).
+/// A sum and a number of what was summed.
 #[derive(Debug, Default)]
-pub(super) struct OpenLoop {
-    /// Sum and number of the distances by step.
-    sums: Vec<(f64, usize)>,
+struct Mean(f64, usize);
+
+impl Mean {
+    fn add(&mut self, value: impl Into<f64>) {
+        self.0 += value.into();
+        self.1 += 1;
+    }
 }
 
+/// Means over recorded frames.
+#[derive(Debug, Default)]
+pub(super) struct OpenLoop(BTreeMap<String, Mean>);
+
 impl OpenLoop {
-    /// Adds plans and what was driven, both `[B, S, 4]` in this shape, x and y first.
-    pub fn add(&mut self, plans: &[f32], driven: &[f32], shape: &[usize]) {
+    fn add(&mut self, name: &str, value: Option<f32>) {
+        if let Some(value) = value {
+            self.0.entry(name.to_owned()).or_default().add(value);
+        }
+    }
+
+    /// Adds plans and what was driven, both `[B, S, 4]` in this shape, x and y first: the distance at a
+    /// time by itself as in UniAD (Hu et al. 2023), and on average up to it as in ST-P3 (Hu et al. 2022).
+    pub fn add_plans(&mut self, plans: &[f32], driven: &[f32], shape: &[usize]) {
         let &[_, steps, width] = shape else { return };
-        let places = |plan: &[f32]| -> Vec<Place> {
-            plan.chunks_exact(width)
-                .map(|row| [row[0], row[1]])
-                .collect()
-        };
-        self.sums.resize(self.sums.len().max(steps), (0.0, 0));
         let rows = plans
-            .chunks_exact(steps * width)
-            .zip(driven.chunks_exact(steps * width));
+            .chunks_exact((steps * width).max(1))
+            .zip(driven.chunks_exact((steps * width).max(1)));
         for (plan, driven) in rows {
-            let (plan, driven) = (places(plan), places(driven));
-            for (step, (sum, count)) in (1..).zip(&mut self.sums) {
-                if let Some(distance) = plan_l2_at(&plan, &driven, step) {
-                    *sum += f64::from(distance);
-                    *count += 1;
-                }
+            let (plan, driven) = (places(plan, width, 0), places(driven, width, 0));
+            for seconds in TIMES {
+                let step = (seconds / STEP).round() as usize;
+                let name = format!("l2_{seconds}s");
+                self.add(&name, plan_l2_at(&plan, &driven, step));
+                self.add(&format!("{name}_mean"), plan_l2_until(&plan, &driven, step));
             }
         }
     }
 
-    /// The mean distance at a time, m; none beyond the plans.
-    pub fn at(&self, seconds: f64) -> Option<f64> {
-        let step = (seconds / STEP).round() as usize;
-        let (sum, count) = *self.sums.get(step.checked_sub(1)?)?;
-        (count > 0).then(|| sum / count as f64)
+    /// Adds predicted ways `[B, N, M, 1 + 2 F]`, of which this is the shape (a logit, then x, y at each
+    /// step), and true ones `[B, N, F, 4]` (known, x, y, heading): the least average and final
+    /// displacement of an agent's ways, and the share of agents all of whose ways miss.
+    pub fn add_predictions(&mut self, ways: &[f32], truth: &[f32], shape: &[usize]) {
+        let &[_, _, modes, width] = shape else { return };
+        let steps = (width - 1) / 2;
+        let agents = ways
+            .chunks_exact((modes * width).max(1))
+            .zip(truth.chunks_exact((4 * steps).max(1)));
+        for (ways, truth) in agents {
+            let ways: Vec<Vec<Place>> = (ways.chunks_exact(width))
+                .map(|way| places(&way[1..], 2, 0))
+                .collect();
+            let known = truth.chunks_exact(4).map(|row| row[0] > 0.5);
+            let truth: Vec<Option<Place>> = (known.zip(places(truth, 4, 1)))
+                .map(|(known, place)| known.then_some(place))
+                .collect();
+            self.add("min_ade", least_average_displacement(&ways, &truth));
+            self.add("min_fde", least_final_displacement(&ways, &truth));
+            let miss = missed(&ways, &truth).map(|missed| f32::from(u8::from(missed)));
+            self.add("miss_rate", miss);
+        }
     }
+
+    /// The means, by their names.
+    pub fn scores(self) -> impl Iterator<Item = (String, f64)> {
+        let means = self.0.into_iter();
+        means.map(|(name, Mean(sum, count))| (name, sum / count.max(1) as f64))
+    }
+}
+
+/// The places in rows of numbers, x at `first` and y behind it.
+fn places(rows: &[f32], width: usize, first: usize) -> Vec<Place> {
+    let rows = rows.chunks_exact(width);
+    rows.map(|row| [row[first], row[first + 1]]).collect()
 }
 
 #[cfg(test)]
@@ -59,9 +101,34 @@ mod tests {
         off[37] += 4.0;
         let plans = [right.clone(), off].concat();
         let driven = [right.clone(), right].concat();
-        found.add(&plans, &driven, &[2, 10, 4]);
-        assert_eq!(found.at(1.0), Some(2.5));
-        assert_eq!(found.at(0.5), Some(0.0));
-        assert_eq!(found.at(2.0), None);
+        found.add_plans(&plans, &driven, &[2, 10, 4]);
+        let scores: BTreeMap<String, f64> = found.scores().collect();
+        assert_eq!(scores["l2_1s"], 2.5);
+        assert_eq!(scores["l2_1s_mean"], 0.25);
+        // Nothing is known beyond the plans.
+        assert_eq!(scores.len(), 2);
+    }
+
+    #[test]
+    fn the_best_way_of_every_known_agent_counts() {
+        let mut found = OpenLoop::default();
+        // Two agents with two ways of two steps; nothing is known of the second.
+        let ways = [
+            [0.3, 1.0, 0.0, 2.0, 3.0],
+            [0.7, 1.0, 4.0, 2.0, 4.0],
+            [0.0; 5],
+            [0.0; 5],
+        ];
+        let truth = [
+            [1.0, 1.0, 0.0, 0.0],
+            [1.0, 2.0, 0.0, 0.0],
+            [0.0; 4],
+            [0.0; 4],
+        ];
+        found.add_predictions(&ways.concat(), &truth.concat(), &[1, 2, 2, 5]);
+        let scores: BTreeMap<String, f64> = found.scores().collect();
+        assert_eq!(scores["min_ade"], 1.5);
+        assert_eq!(scores["min_fde"], 3.0);
+        assert_eq!(scores["miss_rate"], 1.0);
     }
 }

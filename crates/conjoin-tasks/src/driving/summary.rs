@@ -2,7 +2,6 @@
 
 use crate::scored::EpisodeOutput;
 use conjoin_world::driving::score::SubScores;
-use conjoin_world::driving::score::closed_loop::Ending;
 use std::collections::BTreeMap;
 
 /// Scores of all episodes: means over episodes, but infractions per kilometre of all.
@@ -21,10 +20,7 @@ pub(super) fn summarise(episodes: &[EpisodeOutput]) -> BTreeMap<String, f64> {
         ("driving_score", mean(&|e| e.score.driving_score)),
         ("success", share(&|e| e.score.success)),
         ("completion", mean(&|e| e.score.completion)),
-        (
-            "collisions_at_fault",
-            share(&|e| e.score.ending == Ending::Collision { at_fault: true }),
-        ),
+        ("collisions_at_fault", share(&EpisodeOutput::is_at_fault)),
         (
             "infractions_per_km",
             infractions as f64 / (metres / 1000.0).max(1e-3),

@@ -112,14 +112,15 @@ impl Trainer {
             let state = state_of(found)?;
             self.check(&state, found)?;
             self.load(found, false)?;
-            self.state = state;
+            let stages = std::mem::take(&mut self.state.stages);
+            self.state = RunState { stages, ..state };
             // A process that was killed after it wrote a checkpoint had no time to.
             self.prune()?;
         }
         Ok(found)
     }
 
-    /// The checkpoint must be of a run with the same seed and stages.
+    /// The checkpoint must be of a run with the same seed and, as far as it came, the same stages.
     fn check(&self, state: &RunState, found: &Found) -> Result<(), TrainError> {
         let mismatch = |problem: String| {
             Err(TrainError::Mismatch {
@@ -133,7 +134,8 @@ impl Trainer {
                 "it was written with seed {there}, the recipe has {here}"
             ));
         }
-        if state.stages != self.state.stages {
+        let begun = state.stage + usize::from(state.progress.is_some());
+        if state.stages.get(..begun) != self.state.stages.get(..begun) {
             let (there, here) = (state.stages.join(", "), self.state.stages.join(", "));
             return mismatch(format!("it has stages {there}, the recipe has {here}"));
         }

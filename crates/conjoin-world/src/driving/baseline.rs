@@ -1,5 +1,7 @@
-//! Drivers to compare with: the IDM lane-follower and constant velocity.
+//! Drivers to compare with: the expert, the IDM lane-follower and constant velocity.
 
+use super::drive::Driver;
+use super::expert::Expert;
 use super::idm::Idm;
 use super::perceive::{lead, stop_line};
 use super::proposal::follow;
@@ -7,6 +9,42 @@ use super::traffic::obstacles;
 use super::vehicle::{Control, EgoState};
 use super::world::{EGO, World};
 use crate::geometry::Pose;
+
+/// A driver to compare with.
+#[derive(Debug, Clone)]
+pub enum Baseline {
+    /// Knows everything, and what the others will do.
+    Expert(Expert),
+    /// [`follow_lane`].
+    Idm,
+    /// [`constant_velocity`].
+    ConstantVelocity,
+}
+
+impl Baseline {
+    /// What they are called, the best first.
+    pub const NAMES: [&str; 3] = ["expert", "idm", "constant-velocity"];
+
+    /// A new driver of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "expert" => Some(Self::Expert(Expert::default())),
+            "idm" => Some(Self::Idm),
+            "constant-velocity" => Some(Self::ConstantVelocity),
+            _ => None,
+        }
+    }
+}
+
+impl Driver for Baseline {
+    fn control(&mut self, world: &World) -> Control {
+        match self {
+            Self::Expert(expert) => expert.control(world),
+            Self::Idm => follow_lane(world),
+            Self::ConstantVelocity => constant_velocity(world),
+        }
+    }
+}
 
 /// Follows the middle of the lane, IDM behind whoever is ahead, stops at lights; knows neither other
 /// lanes nor who goes first.

@@ -178,7 +178,8 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
     put("truth.agents", agents);
     put("truth.visible", visible);
     put("truth.futures", futures);
-    if !seen.occupancy.grid.is_empty() {
+    // Where the others' futures were not looked at, the grid has the times alone that are now.
+    if seen.occupancy.times.len() == config.occupancy_times.len() {
         put("truth.occupancy", times_last(&seen.occupancy.grid, config));
     }
 
@@ -246,6 +247,28 @@ mod tests {
             seed: 3,
         };
         DrivingEnv::new(EnvConfig::default(), episode).unwrap()
+    }
+
+    #[test]
+    fn a_frame_has_the_features_that_were_looked_at() {
+        use crate::driving::observation::Parts;
+        let mut env = env("junction-1");
+        let config = env.config().observation.clone();
+        for (parts, occupancy, plan) in [
+            (Parts::Inputs, false, false),
+            (Parts::Present, false, false),
+            (Parts::Future, true, false),
+            (Parts::Plan, true, true),
+        ] {
+            let (shots, seen) = env.observe_parts(parts);
+            let values = frame(&shots, &seen, &config).values;
+            assert_eq!(
+                values.contains_key("truth.occupancy"),
+                occupancy,
+                "{parts:?}"
+            );
+            assert_eq!(values.contains_key("truth.plan"), plan, "{parts:?}");
+        }
     }
 
     #[test]

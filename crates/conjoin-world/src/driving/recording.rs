@@ -87,13 +87,8 @@ impl RecordingConfig {
         self.env.observation.check()
     }
 
-    /// An episode by its number.
     fn episode(&self, number: usize) -> Option<EpisodeId> {
-        let families: Vec<Family> = Family::of(self.split).collect();
-        Some(EpisodeId {
-            family: *families.get(number % families.len().max(1))?,
-            seed: self.seed.wrapping_mul(1 << 32).wrapping_add(number as u64),
-        })
+        episode(self.split, self.seed, number)
     }
 
     /// Lets the expert drive into a new recording. `stop` ends it: episodes that are under way are
@@ -111,18 +106,13 @@ impl RecordingConfig {
         let Some(first) = self.episode(0) else {
             return Ok(Recorded::default());
         };
-        let mut extra = description(&DrivingEnv::new(self.env.clone(), first)?);
-        extra["drive"] = json!({
+        let drive = json!({
             "split": self.split,
             "episodes": self.episodes,
             "seed": self.seed,
             "disturbance": self.disturbance,
         });
-        let config = RecorderConfig {
-            extra,
-            ..RecorderConfig::default()
-        };
-        let mut recorder = Recorder::create(root, features(&self.env), config)?;
+        let mut recorder = recorder(root, &self.env, first, drive)?;
         let found = thread::scope(|scope| {
             let queues: Vec<Receiver<_>> = (0..self.jobs.min(self.episodes))
                 .map(|worker| {
@@ -180,11 +170,44 @@ impl RecordingConfig {
             for frame in driven.frames {
                 recorder.push(frame)?;
             }
-            recorder.end_episode(&format!("drive the route: {}", driven.episode.family))?;
+            recorder.end_episode(&task(driven.episode))?;
             told(driven.episode, &driven.score, &found);
         }
         Ok(found)
     }
+}
+
+/// An episode of a recording by its number; families of layouts take turns.
+pub fn episode(split: Split, seed: u64, number: usize) -> Option<EpisodeId> {
+    let families: Vec<Family> = Family::of(split).collect();
+    Some(EpisodeId {
+        family: *families.get(number % families.len().max(1))?,
+        seed: seed.wrapping_mul(1 << 32).wrapping_add(number as u64),
+    })
+}
+
+/// Begins a recording of what an environment gives; `drive` tells how it was driven.
+///
+/// # Errors
+/// An option is out of range, the folder holds something, or nothing can be written there.
+pub fn recorder(
+    root: &Path,
+    env: &EnvConfig,
+    first: EpisodeId,
+    drive: serde_json::Value,
+) -> Result<Recorder, WorldError> {
+    let mut extra = description(&DrivingEnv::new(env.clone(), first)?);
+    extra["drive"] = drive;
+    let config = RecorderConfig {
+        extra,
+        ..RecorderConfig::default()
+    };
+    Ok(Recorder::create(root, features(env), config)?)
+}
+
+/// What an episode of a recording is called.
+pub fn task(episode: EpisodeId) -> String {
+    format!("drive the route: {}", episode.family)
 }
 
 /// Lets the expert drive an episode; `None` if it is stopped.

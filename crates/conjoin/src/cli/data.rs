@@ -61,6 +61,14 @@ pub struct DriveArgs {
     /// Episodes that are driven at the same time [default: one a core]
     #[arg(long)]
     pub jobs: Option<usize>,
+    /// Let this run drive, without the safety layer, with the cameras it knows; what is recorded as the
+    /// plan is the expert's all the same
+    #[arg(long, value_name = "RUN",
+          conflicts_with_all = ["width", "height", "cells", "future", "disturbance", "jobs"])]
+    pub driver: Option<PathBuf>,
+    /// Share of the seconds in which the expert drives in the run's place
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, requires = "driver")]
+    pub expert_share: f64,
     /// Write over a recording that exists
     #[arg(long)]
     pub force: bool,

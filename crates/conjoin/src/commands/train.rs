@@ -38,6 +38,7 @@ pub(crate) fn run(extensions: &[NodeExtension], arguments: &TrainArgs) -> Result
         note,
         out: &out,
         resume: arguments.resume,
+        branch: None,
         device: &arguments.device.device,
         quiet: false,
     };
@@ -79,9 +80,19 @@ pub(crate) struct Job<'a> {
     pub note: RunNote,
     pub out: &'a Path,
     pub resume: bool,
+    /// Where its first stages are done already.
+    pub branch: Option<Branch>,
     pub device: &'a str,
     /// No progress on standard error.
     pub quiet: bool,
+}
+
+/// A run whose first stages are those of another one.
+pub(crate) struct Branch {
+    /// The directory of that run.
+    pub from: PathBuf,
+    /// Global steps at which the stages that are taken over ended.
+    pub ends: Vec<u64>,
 }
 
 /// What a finished run reached.
@@ -206,7 +217,12 @@ impl Job<'_> {
             }
             return Ok(run);
         }
-        let run = RunDirectory::create(self.out)?;
+        let run = match &self.branch {
+            None => RunDirectory::create(self.out)?,
+            Some(Branch { from, ends }) => {
+                RunDirectory::branch(self.out, &RunDirectory::open(from)?, ends)?
+            }
+        };
         let write = |path: PathBuf, text: &[u8]| {
             std::fs::write(&path, text).map_err(|error| CliError::unwritable(&path, &error))
         };

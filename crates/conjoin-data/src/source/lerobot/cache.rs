@@ -2,7 +2,7 @@
 //! first wanted, and kept as bytes and single-precision numbers.
 
 use super::column::{Column, Row, RowView};
-use super::{LerobotConfig, frame_name};
+use super::{LerobotConfig, frame_name, history};
 use crate::lerobot::Recording;
 use crate::source::Source;
 use crate::{Columns, DataError, Sample};
@@ -10,20 +10,23 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// An opened recording. `index` counts the frames of the chosen episodes, in order.
+/// Opened recordings. `index` counts the frames of the chosen episodes, in order.
 #[derive(Debug)]
 pub struct LerobotSource {
-    root: PathBuf,
-    recording: Recording,
+    recordings: Vec<(PathBuf, Recording)>,
     columns: Vec<Column>,
     episodes: Vec<Episode>,
     samples: usize,
     stride: usize,
+    /// Frames from one that is decoded to the next: all that samples are made of are multiples of it.
+    step: usize,
     notes: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Episode {
+    /// Which recording it is of, and its number there.
+    recording: usize,
     number: usize,
     /// Index of its first sample.
     first: usize,
@@ -75,35 +78,48 @@ impl Stored {
 
 impl LerobotSource {
     pub(super) fn new(config: &LerobotConfig, columns: Vec<Column>) -> Result<Self, DataError> {
-        let recording = Recording::open(&config.path)?;
-        let mut notes: Vec<String> = recording.notice().map(str::to_owned).into_iter().collect();
-        let chosen = config.chosen(recording.info().episodes, recording.len());
-        if chosen.is_empty() {
-            let key = if config.episodes.is_some() {
-                "episodes"
-            } else {
-                "split"
-            };
-            let found = format!("none of the {} whole episodes", recording.len());
-            let expected = notes.pop().unwrap_or_else(|| "one at least".to_owned());
-            return Err(DataError::config(key, found, expected));
-        }
+        let (mut recordings, mut notes) = (Vec::new(), Vec::new());
         let bytes: usize = columns.iter().map(Column::bytes).sum();
         let budget = config.memory.saturating_mul(1 << 20);
+        let step = (columns.iter().flat_map(|column| &column.back))
+            .fold(config.stride, |step, &back| gcd(step, back));
         let (mut episodes, mut samples, mut kept_samples) = (Vec::new(), 0, 0);
-        for number in chosen {
-            let frames = recording.length(number).unwrap_or(0);
-            let own = frames.div_ceil(config.stride);
-            let kept = (kept_samples + own).saturating_mul(bytes) <= budget;
-            kept_samples += if kept { own } else { 0 };
-            episodes.push(Episode {
-                number,
-                first: samples,
-                samples: own,
-                kept,
-                decoded: Mutex::new(None),
-            });
-            samples += own;
+        let (mut rows, mut kept_rows) = (0_usize, 0_usize);
+        for path in config.paths() {
+            let recording = Recording::open(path)?;
+            notes.extend(recording.notice().map(str::to_owned));
+            let chosen = config.chosen(recording.info().episodes, recording.len());
+            if chosen.is_empty() {
+                let key = if config.episodes.is_some() {
+                    "episodes"
+                } else {
+                    "split"
+                };
+                let found = format!("none of the {} whole episodes", recording.len());
+                let expected = notes.pop().unwrap_or_else(|| "one at least".to_owned());
+                return Err(DataError::config(key, found, expected));
+            }
+            for number in chosen {
+                let frames = recording.length(number).unwrap_or(0);
+                let own = frames.div_ceil(config.stride);
+                let decoded = own.saturating_sub(1) * config.stride / step + 1;
+                rows += decoded;
+                let kept = (kept_rows + decoded).saturating_mul(bytes) <= budget;
+                if kept {
+                    kept_samples += own;
+                    kept_rows += decoded;
+                }
+                episodes.push(Episode {
+                    recording: recordings.len(),
+                    number,
+                    first: samples,
+                    samples: own,
+                    kept,
+                    decoded: Mutex::new(None),
+                });
+                samples += own;
+            }
+            recordings.push((path.clone(), recording));
         }
         if kept_samples < samples {
             notes.push(format!(
@@ -111,16 +127,16 @@ impl LerobotSource {
                  (now {} MiB) would keep all of them with {}",
                 samples - kept_samples,
                 config.memory,
-                (samples * bytes).div_ceil(1 << 20)
+                (rows * bytes).div_ceil(1 << 20)
             ));
         }
         Ok(Self {
-            root: config.path.clone(),
-            recording,
+            recordings,
             columns,
             episodes,
             samples,
             stride: config.stride,
+            step,
             notes,
         })
     }
@@ -134,23 +150,23 @@ impl LerobotSource {
 
     fn name(&self, index: usize) -> String {
         let (episode, number) = self.at(index);
-        frame_name(&self.root, episode.number, number * self.stride)
+        let (root, _) = &self.recordings[episode.recording];
+        frame_name(root, episode.number, number * self.stride)
     }
 
-    /// Decodes samples of an episode from number `from` on.
+    /// Decodes rows of an episode from number `from` on.
     fn decode(&self, episode: &Episode, from: usize, count: usize) -> Result<Decoded, DataError> {
         let names = self.columns.iter().flat_map(|column| &column.features);
         let names: Vec<&str> = names.map(String::as_str).collect();
-        let first = from * self.stride;
-        let end = first + (count - 1) * self.stride + 1;
-        let frames = self
-            .recording
-            .frames(episode.number, first..end, self.stride, &names)?;
+        let first = from * self.step;
+        let end = first + (count - 1) * self.step + 1;
+        let (root, recording) = &self.recordings[episode.recording];
+        let frames = recording.frames(episode.number, first..end, self.step, &names)?;
         let columns = self.columns.iter().map(|column| {
             let rows: Result<Vec<Row>, DataError> = (from..)
                 .zip(&frames)
                 .map(|(number, frame)| {
-                    let place = frame_name(&self.root, episode.number, number * self.stride);
+                    let place = frame_name(root, episode.number, number * self.step);
                     column.row(frame, &place)
                 })
                 .collect();
@@ -167,7 +183,8 @@ impl LerobotSource {
         if let Some(decoded) = slot.as_ref() {
             return Ok(Arc::clone(decoded));
         }
-        let decoded = Arc::new(self.decode(episode, 0, episode.samples)?);
+        let rows = (episode.samples - 1) * self.stride / self.step + 1;
+        let decoded = Arc::new(self.decode(episode, 0, rows)?);
         *slot = Some(Arc::clone(&decoded));
         Ok(decoded)
     }
@@ -187,14 +204,24 @@ impl Source for LerobotSource {
 
     fn sample(&self, index: usize) -> Result<Sample, DataError> {
         let (episode, number) = self.at(index);
-        let (decoded, row) = if episode.kept {
-            (self.whole(episode)?, number)
+        let own = number * self.stride / self.step;
+        let (decoded, first) = if episode.kept {
+            (self.whole(episode)?, 0)
         } else {
-            (Arc::new(self.decode(episode, number, 1)?), 0)
+            let first = own.saturating_sub(history(&self.columns) / self.step);
+            (
+                Arc::new(self.decode(episode, first, own - first + 1)?),
+                first,
+            )
         };
         let mut sample = Sample::new(self.name(index));
         for (column, stored) in self.columns.iter().zip(&decoded.0) {
-            let field = column.field(stored.row(row, column.size()), &sample.key)?;
+            let rows = column.back.iter().map(|back| {
+                let row = own.saturating_sub(back / self.step);
+                stored.row(row - first, column.size())
+            });
+            let rows: Vec<RowView<'_>> = rows.collect();
+            let field = column.field(&rows, &sample.key)?;
             sample.fields.insert(column.name.clone(), field);
         }
         Ok(sample)
@@ -219,4 +246,9 @@ impl Source for LerobotSource {
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
+}
+
+/// The greatest common divisor (Euclid).
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }

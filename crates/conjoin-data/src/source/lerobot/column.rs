@@ -6,13 +6,17 @@ use crate::lerobot::{Feature, FeatureKind, Frame, Info, Noted};
 use crate::{Contract, DataError, Dim, Field, Meaning};
 
 /// A column that fits its recording.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Column {
     pub name: String,
     pub features: Vec<String>,
     pub contract: Contract,
+    /// The frames it is made of, as so many before the sample's own, in the order of stacking.
+    pub back: Vec<usize>,
     /// Bytes are pixels, to be divided by 255.
     pixels: bool,
+    /// Numbers of one frame.
+    frame: usize,
     /// Sizes of a sample.
     shape: Vec<usize>,
 }
@@ -86,6 +90,14 @@ impl Column {
                 return Err(wrong("meaning", found, "quantity or features".to_owned()));
             }
         };
+        let back = back(name, &config.delta_indices)?;
+        let frame = numbers;
+        let mut shape = shape;
+        match shape.last_mut().filter(|_| pixels) {
+            Some(channels) => *channels *= back.len(),
+            None if config.delta_indices.is_empty() => {}
+            None => shape.insert(0, back.len()),
+        }
         let dims = std::iter::once(Dim::from("B")).chain(shape.iter().map(|&size| size.into()));
         let mut contract = Contract::new(meaning, dims);
         if pixels {
@@ -119,17 +131,19 @@ impl Column {
             name: name.to_owned(),
             features: features.iter().map(|f| f.name.clone()).collect(),
             contract,
+            back,
             pixels,
+            frame,
             shape,
         })
     }
 
-    /// Numbers of a sample.
+    /// Numbers of a frame.
     pub fn size(&self) -> usize {
-        self.shape.iter().product()
+        self.frame
     }
 
-    /// Greatest number of bytes that a sample takes in memory.
+    /// Greatest number of bytes that a frame takes in memory.
     pub fn bytes(&self) -> usize {
         self.size() * if self.pixels { 1 } else { 4 }
     }
@@ -166,17 +180,30 @@ impl Column {
         })
     }
 
-    /// The field of a row; `place` names the frame in messages.
+    /// The field of the rows of its frames; `place` names the sample's frame in messages.
     ///
     /// # Errors
     /// A number is not finite or out of the column's range.
-    pub fn field(&self, row: RowView<'_>, place: &str) -> Result<Field, DataError> {
-        let data: Vec<f32> = match row {
-            RowView::Bytes(bytes) if self.pixels => {
-                bytes.iter().map(|&b| f32::from(b) / 255.0).collect()
+    pub fn field(&self, rows: &[RowView<'_>], place: &str) -> Result<Field, DataError> {
+        let scale = if self.pixels { 255.0 } else { 1.0 };
+        let frame = |row: &RowView<'_>| -> Vec<f32> {
+            match row {
+                RowView::Bytes(bytes) => bytes.iter().map(|&b| f32::from(b) / scale).collect(),
+                RowView::Numbers(numbers) => numbers.to_vec(),
             }
-            RowView::Bytes(bytes) => bytes.iter().map(|&b| f32::from(b)).collect(),
-            RowView::Numbers(numbers) => numbers.to_vec(),
+        };
+        let mut frames = rows.iter().map(frame);
+        let data: Vec<f32> = if self.pixels && rows.len() > 1 {
+            let frames: Vec<Vec<f32>> = frames.collect();
+            let pixels = (0..self.frame).step_by(RGB);
+            pixels
+                .flat_map(|at| frames.iter().flat_map(move |frame| &frame[at..at + RGB]))
+                .copied()
+                .collect()
+        } else if rows.len() == 1 {
+            frames.next().unwrap_or_default()
+        } else {
+            frames.flatten().collect()
         };
         if !self.pixels {
             let (low, high) = self.contract.range.unwrap_or((f32::MIN, f32::MAX));
@@ -192,6 +219,28 @@ impl Column {
         let shape = self.shape.clone();
         Ok(Field::Dense { shape, data })
     }
+}
+
+/// Bytes of a pixel.
+const RGB: usize = 3;
+
+/// How far back each frame lies.
+fn back(name: &str, deltas: &[i64]) -> Result<Vec<usize>, DataError> {
+    if deltas.is_empty() {
+        return Ok(vec![0]);
+    }
+    let ordered = deltas.windows(2).all(|pair| pair[0] < pair[1]);
+    if !ordered || deltas.last() != Some(&0) {
+        return Err(DataError::config(
+            format!("columns.{name}.delta_indices"),
+            format!("{deltas:?}"),
+            "numbers that ascend to 0, such as [-4, 0]",
+        ));
+    }
+    Ok(deltas
+        .iter()
+        .map(|delta| delta.unsigned_abs() as usize)
+        .collect())
 }
 
 /// The features that a column asks for, at least one and all alike.

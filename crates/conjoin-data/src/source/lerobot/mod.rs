@@ -1,7 +1,8 @@
 //! Recordings in the layout of LeRobotDataset v3.0 as data sets: a sample is a frame.
 //!
 //! Columns: whatever the options make of the recording's features; images of `V` cameras are
-//! `[B, V, H, W, 3]` in [0, 1] (`x/255`), one alone `[B, H, W, 3]`, numbers `[B, …]`.
+//! `[B, V, H, W, 3]` in [0, 1] (`x/255`), one alone `[B, H, W, 3]`, numbers `[B, …]`; of `T` frames
+//! `[B, V, H, W, 3 T]` and `[B, T, …]`.
 
 mod cache;
 mod column;
@@ -28,6 +29,10 @@ use std::path::{Path, PathBuf};
 pub struct LerobotConfig {
     /// The folder, which holds `meta/info.json`.
     pub path: PathBuf,
+    /// Folders of further recordings, whose frames follow. Columns must come out of them as they come out
+    /// of the first; `episodes` and `split` choose in each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<PathBuf>,
     /// The columns by name.
     pub columns: BTreeMap<String, LerobotColumn>,
     /// Numbers of the episodes to use, from 0; all if neither this nor `split` is given.
@@ -80,6 +85,11 @@ pub struct LerobotColumn {
     /// Features of one shape, stacked along a new first dimension.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+    /// Frames that are stacked, counted from the sample's own, which is 0: `[-4, 0]` is the frame four
+    /// before and the own one. Before an episode's first frame that one stands in. Images are stacked
+    /// along their channels, numbers along a new first dimension.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delta_indices: Vec<i64>,
     /// Sizes in which numbers that are stored flat are read [default: what the recording notes].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Vec<usize>>,
@@ -120,9 +130,10 @@ impl LerobotConfig {
         fitting.collect()
     }
 
-    /// The file that must be there.
-    pub fn info(&self) -> PathBuf {
-        Info::path(&self.path)
+    /// The files that must be there, with the options that name their folders.
+    pub fn infos(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let keys = std::iter::once("path").chain(std::iter::repeat("also"));
+        keys.zip(self.paths().map(|path| Info::path(path)))
     }
 
     /// Names of the features that columns can be made of; none where `info.json` cannot be read.
@@ -155,9 +166,33 @@ impl LerobotConfig {
                 "one of the two",
             ));
         }
-        let info = self.read_info()?;
+        let info = read_info("path", &self.path)?;
         self.check_episodes(info.episodes)?;
-        self.resolved(&info).map(|_| ())
+        let columns = self.resolved(&info)?;
+        for (i, path) in self.also.iter().enumerate() {
+            let key = format!("also[{i}]");
+            let info = read_info(&key, path)?;
+            self.check_episodes(info.episodes)?;
+            let others = self.resolved(&info).map_err(|error| match error {
+                DataError::Config {
+                    key: inner,
+                    found,
+                    expected,
+                } => DataError::config(&key, format!("{inner}: {found}"), expected),
+                other => other,
+            })?;
+            if let Some((own, other)) = columns.iter().zip(&others).find(|(a, b)| a != b) {
+                let found = format!("column `{}` as {}", own.name, other.contract);
+                let expected = format!("{}, as in `{}`", own.contract, self.path.display());
+                return Err(DataError::config(key, found, expected));
+            }
+        }
+        Ok(())
+    }
+
+    /// The folders of all recordings.
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.path).chain(&self.also)
     }
 
     /// Whether the listed episodes can be there; a recording that was cut short may have fewer.
@@ -182,22 +217,6 @@ impl LerobotConfig {
         Ok(())
     }
 
-    /// `info.json`; whatever is wrong with it is told as a mistake of `path`.
-    fn read_info(&self) -> Result<Info, DataError> {
-        Info::read(&self.path).map_err(|error| {
-            let found = match error {
-                DataError::Io { path, source } => format!("`{}` ({source})", path.display()),
-                DataError::Format {
-                    place,
-                    found,
-                    expected,
-                } => format!("`{place}`: {found}, not {expected}"),
-                other => return other,
-            };
-            DataError::config("path", found, "a folder with a LeRobotDataset v3.0")
-        })
-    }
-
     fn resolved(&self, info: &Info) -> Result<Vec<Column>, DataError> {
         self.columns
             .iter()
@@ -211,7 +230,7 @@ impl LerobotConfig {
     /// An option does not fit the recording, or no wanted episode is whole.
     pub fn open(&self) -> Result<LerobotSource, DataError> {
         self.check()?;
-        let columns = self.resolved(&self.read_info()?)?;
+        let columns = self.resolved(&read_info("path", &self.path)?)?;
         LerobotSource::new(self, columns)
     }
 
@@ -221,7 +240,7 @@ impl LerobotConfig {
     /// As [`LerobotConfig::open`], or no column can be made of these features.
     pub fn sampler(&self, features: &[&str]) -> Result<LerobotSampler, DataError> {
         self.check()?;
-        let mut columns = self.resolved(&self.read_info()?)?;
+        let mut columns = self.resolved(&read_info("path", &self.path)?)?;
         columns.retain(|column| {
             column
                 .features
@@ -280,20 +299,54 @@ impl LerobotSampler {
             .collect()
     }
 
-    /// The sample of a frame; the frame may hold more.
+    /// How many frames before a sample's own are read.
+    pub fn history(&self) -> usize {
+        history(&self.columns)
+    }
+
+    /// The sample of the last of some frames that follow each other; frames may hold more. Where there
+    /// are fewer than the columns look back, the first stands in for those before it.
     ///
     /// # Errors
-    /// The frame lacks a feature, or has one of another shape or out of its range.
-    pub fn sample(&self, key: &str, frame: &Frame) -> Result<Sample, DataError> {
+    /// There is no frame, or one lacks a feature, or has one of another shape or out of its range.
+    pub fn sample(&self, key: &str, frames: &[&Frame]) -> Result<Sample, DataError> {
         let mut sample = Sample::new(key);
+        let Some(last) = frames.len().checked_sub(1) else {
+            return Err(DataError::format(key, "no frame", "one at least"));
+        };
         for column in &self.columns {
-            let row = column.row(frame, key)?;
+            let rows = column.back.iter();
+            let rows = rows.map(|back| column.row(frames[last.saturating_sub(*back)], key));
+            let rows = rows.collect::<Result<Vec<_>, DataError>>()?;
+            let views: Vec<_> = rows.iter().map(column::Row::view).collect();
             sample
                 .fields
-                .insert(column.name.clone(), column.field(row.view(), key)?);
+                .insert(column.name.clone(), column.field(&views, key)?);
         }
         Ok(sample)
     }
+}
+
+/// How many frames before a sample's own some columns read.
+fn history(columns: &[Column]) -> usize {
+    let back = columns.iter().flat_map(|column| &column.back);
+    back.copied().max().unwrap_or(0)
+}
+
+/// `info.json`; whatever is wrong with it is told as a mistake of the key.
+fn read_info(key: &str, path: &Path) -> Result<Info, DataError> {
+    Info::read(path).map_err(|error| {
+        let found = match error {
+            DataError::Io { path, source } => format!("`{}` ({source})", path.display()),
+            DataError::Format {
+                place,
+                found,
+                expected,
+            } => format!("`{place}`: {found}, not {expected}"),
+            other => return other,
+        };
+        DataError::config(key, found, "a folder with a LeRobotDataset v3.0")
+    })
 }
 
 /// How frames are called: in keys, and in messages.

@@ -22,12 +22,15 @@ pub struct Around {
 }
 
 impl Around {
-    /// Adds something seen, with its velocity over ground in the ego's axes.
-    pub fn add(&mut self, footprint: Obb, velocity: Vec2) {
+    /// Adds something seen, with its velocity over ground in the ego's axes; what has wheels moves along
+    /// its footprint.
+    pub fn add(&mut self, footprint: Obb, velocity: Vec2, wheels: bool) {
         let (length, width) = (footprint.length, footprint.width.max(0.1));
         let pieces = (2.0 * length / width).ceil().clamp(1.0, 16.0) as usize;
         let piece = length / pieces as f64;
         let radius = piece.hypot(width) / 2.0;
+        let (sin, cos) = footprint.pose.heading.sin_cos();
+        let heading = wheels.then_some([cos, sin]);
         for i in 0..pieces {
             let ahead = (i as f64 + 0.5) * piece - length / 2.0;
             let at = footprint.pose.to_world(Vec2::new(ahead, 0.0));
@@ -35,6 +38,7 @@ impl Around {
                 position: [at.x, at.y],
                 velocity: [velocity.x, velocity.y],
                 radius,
+                heading,
             });
         }
         self.boxes.push(footprint);
@@ -50,7 +54,7 @@ impl Around {
             let row: Vec<f64> = row.iter().map(|&value| f64::from(value)).collect();
             let pose = Pose::new(row[1], row[2], row[4].atan2(row[3]));
             let footprint = Obb::new(pose, row[5].max(0.0), row[6].max(0.0));
-            self.add(footprint, Vec2::new(row[7], row[8]));
+            self.add(footprint, Vec2::new(row[7], row[8]), row[9] > row[10]);
         }
     }
 
@@ -92,7 +96,7 @@ mod tests {
     fn circles_hold_the_box_and_little_more() {
         let mut around = Around::default();
         let footprint = Obb::new(Pose::new(10.0, 2.0, 0.6), 4.5, 1.9);
-        around.add(footprint, Vec2::new(3.0, 0.0));
+        around.add(footprint, Vec2::new(3.0, 0.0), true);
         let inside = |p: Vec2| {
             let holds = |d: &Detected| {
                 let [x, y] = d.position;

@@ -54,7 +54,8 @@ pub fn scan(world: &World, hidden: f64) -> Around {
         if seen && body.kind != ActorKind::Static {
             let forward = Vec2::unit(ego.heading);
             let (along, across) = (forward.dot(body.velocity), forward.cross(body.velocity));
-            around.add(*footprint, Vec2::new(along, across));
+            let wheels = body.kind == ActorKind::Vehicle;
+            around.add(*footprint, Vec2::new(along, across), wheels);
         }
     }
     let stands = |ray: usize| {

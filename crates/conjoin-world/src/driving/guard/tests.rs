@@ -95,6 +95,7 @@ fn who_drives_beside_is_no_reason_to_brake() {
         around.add(
             Obb::new(Pose::new(x, y, 0.0), 4.5, 1.9),
             Vec2::new(speed, 0.0),
+            true,
         );
         guard.filter(&ego, &around, Control::default());
         guard.brakes()

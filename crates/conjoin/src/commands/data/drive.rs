@@ -9,7 +9,7 @@ use conjoin_data::DataError;
 use conjoin_data::lerobot::Info;
 use conjoin_world::WorldError;
 use conjoin_world::driving::env::EnvConfig;
-use conjoin_world::driving::recording::RecordingConfig;
+use conjoin_world::driving::recording::{Recorded, RecordingConfig};
 use serde_json::json;
 use std::path::Path;
 use std::time::Instant;
@@ -41,7 +41,15 @@ pub(crate) fn run(arguments: &DriveArgs) -> Result<(), CliError> {
         })
         .map_err(|error| told(&error))?;
     bar.finish();
-    let seconds = begun.elapsed().as_secs_f64();
+    tell(arguments, &recorded, begun.elapsed().as_secs_f64())
+}
+
+/// Says what was recorded.
+pub(super) fn tell(
+    arguments: &DriveArgs,
+    recorded: &Recorded,
+    seconds: f64,
+) -> Result<(), CliError> {
     if recorded.stopped {
         return Err(CliError::failed(format!(
             "interrupted: {} holds {} of {} episodes, {} frames",
@@ -74,7 +82,7 @@ pub(crate) fn run(arguments: &DriveArgs) -> Result<(), CliError> {
 
 /// Before long work: a folder that holds something is left alone, unless it is a recording that is to be
 /// replaced.
-fn free(out: &Path, force: bool) -> Result<(), CliError> {
+pub(super) fn free(out: &Path, force: bool) -> Result<(), CliError> {
     let unwritable = |error: std::io::Error| CliError::unwritable(out, &error);
     let mut entries = match std::fs::read_dir(out) {
         Ok(entries) => entries,
@@ -104,7 +112,7 @@ fn free(out: &Path, force: bool) -> Result<(), CliError> {
     Ok(())
 }
 
-fn told(error: &WorldError) -> CliError {
+pub(super) fn told(error: &WorldError) -> CliError {
     match error {
         WorldError::Recording(error) => super::told(error),
         WorldError::Config {

@@ -2,18 +2,23 @@
 
 mod documents;
 mod drive;
+mod on_policy;
 mod vocabulary;
 
 use crate::cli::data::DataCommand;
 use crate::error::CliError;
 use conjoin_data::DataError;
+use conjoin_graph::NodeExtension;
 
-pub(crate) fn run(command: &DataCommand) -> Result<(), CliError> {
+pub(crate) fn run(extensions: &[NodeExtension], command: &DataCommand) -> Result<(), CliError> {
     match command {
         DataCommand::Vocabulary(arguments) => vocabulary::run(arguments),
         DataCommand::LibreofficeHelp(arguments) => documents::libreoffice_help(arguments),
         DataCommand::DebianHandbook(arguments) => documents::debian_handbook(arguments),
-        DataCommand::Drive(arguments) => drive::run(arguments),
+        DataCommand::Drive(arguments) => match &arguments.driver {
+            None => drive::run(arguments),
+            Some(run) => on_policy::run(extensions, arguments, run),
+        },
     }
 }
 

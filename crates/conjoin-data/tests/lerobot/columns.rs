@@ -1,110 +1,11 @@
-//! Recordings as data sets: columns, parts, memory, what does not fit, live frames.
+//! Columns, parts, memory, what does not fit.
 
-use conjoin_data::lerobot::{Feature, Frame, Image, Recorder, RecorderConfig};
-use conjoin_data::source::LerobotConfig;
-use conjoin_data::{
-    ArrayData, DataError, DataSetConfig, Field, Live, Loader, LoaderConfig, Source,
-};
+use crate::support::*;
+use conjoin_data::{DataError, Loader, LoaderConfig, Source};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-
-const VIEWS: [&str; 2] = ["images.front", "images.left"];
-
-fn frame(episode: usize, step: usize) -> Frame {
-    let mut frame = Frame::default();
-    for (view, name) in VIEWS.iter().enumerate() {
-        let rgb = (0..3 * 4 * 3)
-            .map(|i| ((i * 11 + step * 5 + episode * 3 + view * 100) % 256) as u8)
-            .collect();
-        let image = Image {
-            width: 4,
-            height: 3,
-            rgb,
-        };
-        frame.images.insert((*name).to_owned(), image);
-    }
-    let mut agents = vec![0.0; 24];
-    let place = [1.0, step as f32, 0.5, 1.0, 0.0, 4.0, 2.0, 0.0, 0.0, 1.0];
-    agents[..10].copy_from_slice(&place);
-    let values = [
-        ("truth.agents", agents),
-        ("truth.visible", vec![1.0, 0.0]),
-        ("state", vec![step as f32 + 0.25, episode as f32]),
-        ("light", vec![0.0, 1.0, 0.0, 8.5]),
-    ];
-    frame.values = values
-        .into_iter()
-        .map(|(name, values)| (name.to_owned(), values))
-        .collect();
-    frame
-}
-
-/// Episodes of 4, 5, 6 … frames, two a file.
-fn record(root: &Path, episodes: usize) {
-    let mut features: Vec<Feature> = VIEWS.map(|name| Feature::image(name, 3, 4)).into();
-    for (name, size) in [
-        ("truth.agents", 24),
-        ("truth.visible", 2),
-        ("state", 2),
-        ("light", 4),
-    ] {
-        features.push(Feature::vector(name, size));
-    }
-    let extra = json!({"columns": {
-        "truth.agents": {"shape": [2, 12], "frame": "ego"},
-        "truth.visible": {"range": [0, 1]},
-    }});
-    let config = RecorderConfig {
-        episodes_per_file: 2,
-        extra,
-        ..RecorderConfig::default()
-    };
-    let mut recorder = Recorder::create(root, features, config).unwrap();
-    for episode in 0..episodes {
-        for step in 0..4 + episode {
-            recorder.push(frame(episode, step)).unwrap();
-        }
-        recorder.end_episode("drive").unwrap();
-    }
-    recorder.finish().unwrap();
-}
-
-fn recorded(episodes: usize) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    record(folder.path(), episodes);
-    folder
-}
-
-/// The options as a recipe would have them; `change` is merged in.
-fn config(root: &Path, change: Value) -> LerobotConfig {
-    let mut options = json!({
-        "path": root,
-        "columns": {
-            "cameras": {"features": VIEWS},
-            "agents": {"feature": "truth.agents"},
-            "visible": {"feature": "truth.visible"},
-            "state": {"feature": "state", "units": "m/s", "meaning": "features"},
-            "light": {"feature": "light"},
-        },
-    });
-    for (key, value) in change.as_object().unwrap() {
-        options[key] = value.clone();
-    }
-    serde_json::from_value(options).unwrap()
-}
-
-fn dense(field: &Field) -> (&[usize], &[f32]) {
-    match field {
-        Field::Dense { shape, data } => (shape, data),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn refusal(root: &Path, change: Value) -> String {
-    config(root, change).open().unwrap_err().to_string()
-}
 
 #[test]
 fn contracts_come_from_the_description() {
@@ -274,58 +175,6 @@ fn numbers_out_of_their_range_are_refused_where_they_are() {
     let message = source.sample(2).unwrap_err().to_string();
     assert!(message.starts_with("episode 0 frame 2 of "), "{message}");
     assert!(message.ends_with("column `state`: found 2.25, expected numbers from 0 to 2"));
-}
-
-fn data_set(root: &Path) -> DataSetConfig {
-    let source = config(root, json!({}));
-    let mut source = serde_json::to_value(source).unwrap();
-    source["kind"] = json!("lerobot");
-    let grid = json!({"cells": [6, 4], "extent": [0, 12, -4, 4]});
-    let boxes = json!({"kind": "boxes-to-grid", "cells": grid["cells"], "extent": grid["extent"]});
-    let label = json!({"kind": "one-hot-to-label", "column": "light", "into": "light_label",
-                       "classes": ["none", "green", "red"]});
-    serde_json::from_value(json!({
-        "source": source,
-        "transforms": [boxes, label],
-        "loader": {"batch": {"size": 4}, "shuffle": false},
-    }))
-    .unwrap()
-}
-
-#[test]
-fn live_frames_become_what_training_saw() {
-    let folder = recorded(2);
-    let config = data_set(folder.path());
-    let source: Arc<dyn Source> = Arc::from(config.source.open().unwrap());
-    let loader = config.loader(source, 1).unwrap();
-    let trained = loader.epoch(0, 0).next().unwrap().unwrap();
-    let names: Vec<&str> = VIEWS
-        .into_iter()
-        .chain(["truth.agents", "truth.visible", "state", "light"])
-        .collect();
-    let live = Live::new(&config, &names).unwrap();
-    assert_eq!(live.columns(), loader.columns());
-    let frames: Vec<Frame> = (0..4).map(|step| frame(0, step)).collect();
-    let batch = live.batch(&frames.iter().collect::<Vec<_>>()).unwrap();
-    assert_eq!(batch.columns, trained.columns);
-    let ArrayData::F32(heat) = &batch.columns["heat"].array.data else {
-        panic!("heat is made of numbers");
-    };
-    assert_eq!(heat.iter().filter(|&&v| v == 1.0).count(), 4);
-
-    // On the road there is no truth: what needs it is not there.
-    let driving: Vec<&str> = VIEWS.into_iter().chain(["state"]).collect();
-    let live = Live::new(&config, &driving).unwrap();
-    let columns: Vec<&String> = live.columns().keys().collect();
-    assert_eq!(columns, ["cameras", "state"]);
-    let batch = live.batch(&[&frames[2]]).unwrap();
-    assert_eq!(batch.columns["cameras"].array.shape, [1, 2, 3, 4, 3]);
-    let error = live.batch(&[&Frame::default()]).unwrap_err().to_string();
-    assert!(
-        error.starts_with("live frame 0, feature images.front: found 0"),
-        "{error}"
-    );
-    assert!(Live::new(&config, &["other"]).is_err());
 }
 
 #[test]

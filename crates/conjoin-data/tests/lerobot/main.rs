@@ -1,0 +1,5 @@
+//! Recordings as data sets.
+
+mod columns;
+mod moments;
+mod support;

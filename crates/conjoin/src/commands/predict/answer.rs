@@ -1,0 +1,243 @@
+//! Answers to lines of inputs: many together where they fit, each by itself where one of them is at fault.
+
+use crate::cli::PredictArgs;
+use crate::error::CliError;
+use crate::lines::Line;
+use crate::report;
+use crate::system::LoadedRun;
+use conjoin_graph::Graph;
+use conjoin_tasks::driving::{Drive, Pilot};
+use conjoin_tasks::{Prediction, TaskError, TaskScorer};
+use conjoin_train::Plan;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Inputs that are decoded together.
+pub(super) const TOGETHER: usize = 256;
+
+/// Bytes of inputs that are decoded together, each as long as the longest: a long one must not make
+/// many short ones as expensive as itself.
+const PADDED: usize = 1 << 16;
+
+/// Where answers go, a line at a time.
+pub(super) type Say<'a> = &'a mut dyn FnMut(&str) -> Result<(), CliError>;
+
+/// What answers: the same for all streams of inputs.
+pub(super) struct Answerer {
+    graph: Graph,
+    plan: Arc<Plan>,
+    scorer: TaskScorer,
+    /// Where inputs are moments of a drive.
+    pilot: Option<Pilot>,
+    json: bool,
+    /// Outputs an input; in text 1 and in JSON all where it is not said.
+    count: Option<usize>,
+    explain: Option<PathBuf>,
+    longest: usize,
+}
+
+/// Inputs that come one after the other from one place.
+pub(super) struct Stream {
+    place: String,
+    /// Inputs so far.
+    number: usize,
+    failed: usize,
+    drive: Option<Drive>,
+}
+
+/// What comes of an input.
+enum Outcome {
+    /// It is empty.
+    Blank,
+    /// Why there is no output.
+    Refused(String),
+    Found(Prediction),
+}
+
+impl Stream {
+    /// Inputs without an output.
+    pub fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// Names an input that has no output, and why, on standard error.
+    fn refuse(&mut self, row: usize, why: &str) -> Outcome {
+        self.failed += 1;
+        let why = format!("{}, input {}: {why}", self.place, self.number + row + 1);
+        eprintln!("error: {why}");
+        Outcome::Refused(why)
+    }
+}
+
+impl Answerer {
+    pub fn new(loaded: LoadedRun, arguments: &PredictArgs) -> Result<Self, CliError> {
+        let scorer = loaded.scorer();
+        let task = scorer.task();
+        Ok(Self {
+            pilot: scorer.pilot(&loaded.plan.score_ports())?,
+            json: arguments.json,
+            count: arguments.n_best.map(usize::from),
+            explain: arguments.explain.clone(),
+            longest: arguments.longest.unwrap_or_else(|| task.longest_input()),
+            graph: loaded.graph,
+            plan: loaded.plan,
+            scorer,
+        })
+    }
+
+    /// Bytes of an input that are read.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Begins a stream of inputs; `place` names it in messages.
+    pub fn stream(&self, place: &str) -> Stream {
+        Stream {
+            place: place.to_owned(),
+            number: 0,
+            failed: 0,
+            drive: self.pilot.as_ref().map(Pilot::begin),
+        }
+    }
+
+    /// Says a line for every input, in parts that fit into memory.
+    pub fn answer(
+        &self,
+        stream: &mut Stream,
+        inputs: &[Line],
+        say: Say<'_>,
+    ) -> Result<(), CliError> {
+        let mut rest = inputs;
+        while !rest.is_empty() {
+            let mut longest = 0;
+            let fits = |(index, line): &(usize, &Line)| {
+                longest = longest.max(line.text.len());
+                *index == 0 || (*index < TOGETHER && longest * (index + 1) <= PADDED)
+            };
+            let count = rest.iter().enumerate().take_while(fits).count();
+            let (part, others) = rest.split_at(count);
+            self.part(stream, part, say)?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    /// Says a line for every input. One that cannot be read is named on standard error and gets a line
+    /// without output, so that lines stay aligned.
+    fn part(&self, stream: &mut Stream, inputs: &[Line], say: Say<'_>) -> Result<(), CliError> {
+        let mut found: Vec<Outcome> = inputs.iter().map(|_| Outcome::Blank).collect();
+        let mut filled = Vec::with_capacity(inputs.len());
+        for (row, input) in inputs.iter().enumerate() {
+            if input.cut > 0 {
+                let why = format!(
+                    "expected at most {} bytes (--longest), found {}",
+                    self.longest,
+                    input.text.len() + input.cut
+                );
+                found[row] = stream.refuse(row, &why);
+            } else if self.pilot.is_some() || !input.text.trim().is_empty() {
+                filled.push(row);
+            }
+        }
+        self.fill(stream, inputs, &filled, &mut found)?;
+        for (input, outcome) in inputs.iter().zip(found) {
+            stream.number += 1;
+            say(&self.text(stream.number, input, outcome)?)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes some rows together or, where one of them is at fault, by halves, until it is alone.
+    fn fill(
+        &self,
+        stream: &mut Stream,
+        inputs: &[Line],
+        rows: &[usize],
+        found: &mut [Outcome],
+    ) -> Result<(), CliError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let texts = rows.iter().map(|&row| inputs[row].text.clone()).collect();
+        match self.predict(stream, texts) {
+            Ok(predictions) => {
+                for (&row, prediction) in rows.iter().zip(predictions) {
+                    found[row] = Outcome::Found(prediction);
+                }
+                Ok(())
+            }
+            Err(error) if error.is_an_inputs() && rows.len() > 1 => {
+                let (first, second) = rows.split_at(rows.len() / 2);
+                self.fill(stream, inputs, first, found)?;
+                self.fill(stream, inputs, second, found)
+            }
+            Err(error) if error.is_an_inputs() => {
+                found[rows[0]] = stream.refuse(rows[0], &error.to_string());
+                Ok(())
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn predict(
+        &self,
+        stream: &mut Stream,
+        inputs: Vec<String>,
+    ) -> Result<Vec<Prediction>, TaskError> {
+        if let (Some(pilot), Some(drive)) = (&self.pilot, &mut stream.drive) {
+            return pilot.answer(&self.graph, drive, &inputs);
+        }
+        let data = self.scorer.task().data();
+        let config = self.plan.data.get(data);
+        let config = config.ok_or_else(|| TaskError::DataSet(data.to_owned()))?;
+        let source = config.config.source.raw(&stream.place, inputs)?;
+        let ports = self.plan.score_ports();
+        self.scorer
+            .predict(&self.graph, &ports, data, source.into())
+    }
+
+    /// The line for an input; its attention is drawn where that was asked for.
+    fn text(&self, number: usize, input: &Line, outcome: Outcome) -> Result<String, CliError> {
+        let mut prediction = match outcome {
+            Outcome::Found(prediction) => prediction,
+            Outcome::Refused(why) if self.pilot.is_some() => {
+                return Ok(json!({ "error": why }).to_string());
+            }
+            Outcome::Refused(why) if self.json => {
+                return Ok(json!({ "input": input.text, "error": why }).to_string());
+            }
+            _ if self.json => return Ok(json!({ "input": input.text }).to_string()),
+            _ => return Ok(format!("{}\t", input.text)),
+        };
+        if let Some(dir) = &self.explain {
+            draw(dir, number, &prediction)?;
+        }
+        if !self.json {
+            return Ok(prediction.line(self.count.unwrap_or(1)));
+        }
+        prediction.truncate(self.count.unwrap_or(usize::MAX));
+        serde_json::to_string(&prediction).map_err(|error| CliError::failed(error.to_string()))
+    }
+}
+
+/// Draws the best output's attention as `DIR/NUMBER.svg`, numbered as the inputs are.
+fn draw(dir: &Path, number: usize, prediction: &Prediction) -> Result<(), CliError> {
+    let Prediction::Sequence {
+        input,
+        hypotheses,
+        source,
+    } = prediction
+    else {
+        return Ok(());
+    };
+    let Some(best) = hypotheses.first() else {
+        return Ok(());
+    };
+    let map = report::attention_map(input, source, &best.output, &best.alignment);
+    let Some(picture) = map.file() else {
+        return Ok(());
+    };
+    let path = dir.join(format!("{number:06}.svg"));
+    std::fs::write(&path, picture).map_err(|error| CliError::unwritable(&path, &error))
+}
