@@ -24,6 +24,7 @@ fn plans_and_gradients_equal_those_of_qpth() {
             ..Vehicle::default()
         },
         corridor: 2.5,
+        standoff: 4.0,
         ..PlannerOptions::default()
     };
     let inputs = PlannerInputs {

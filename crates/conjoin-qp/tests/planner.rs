@@ -195,6 +195,7 @@ fn gradients_towards_the_scene_are_central_differences() {
             length: 4.2,
             width: 1.8,
             margin: 0.4,
+            standoff: 3.0,
         };
         scene.obstacles = vec![
             standing(8, 9.0, -3.5),
@@ -289,6 +290,7 @@ fn a_stopped_car_in_the_way_stops_the_plan_before_it() {
                 length: 4.5,
                 width: 1.8,
                 margin: 0.5,
+                standoff: 0.0,
             },
         ];
         // The goals drive through it.

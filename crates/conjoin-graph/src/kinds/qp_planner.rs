@@ -46,6 +46,9 @@ pub struct QpPlannerConfig {
     pub obstacles: usize,
     /// Agents whose presence is less are left out.
     pub threshold: f64,
+    /// What is kept more before agents that stand, straight ahead, m: room to pull out (the `s0` of an
+    /// intelligent driver).
+    pub standoff: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,
     /// What each metre costs by which a wall or an agent is too near, in the cost's units: as long as they can
@@ -79,6 +82,7 @@ impl Default for QpPlannerConfig {
             circles: vehicle.circles,
             obstacles: options.obstacles,
             threshold: options.threshold,
+            standoff: options.standoff,
             corridor: options.corridor,
             penalty: vehicle.penalty.linear,
             penalty_growth: vehicle.penalty.quadratic,
@@ -123,6 +127,12 @@ impl QpPlannerConfig {
                 self.centre, self.length
             ));
         }
+        if !(self.standoff.is_finite() && self.standoff >= 0.0) {
+            return refuse(format!(
+                "standoff: expected 0 or more, found {}",
+                self.standoff
+            ));
+        }
         if !(0.0..=1.0).contains(&self.threshold) {
             return refuse(format!(
                 "threshold: expected a number from 0 to 1, found {}",
@@ -152,6 +162,7 @@ impl QpPlannerConfig {
             wheelbase: self.wheelbase,
             obstacles: self.obstacles,
             threshold: self.threshold,
+            standoff: self.standoff,
             corridor: self.corridor,
             relax: self.relax,
             gradient: self.gradient,

@@ -31,6 +31,8 @@ pub struct PlannerOptions {
     pub obstacles: usize,
     /// Agents whose first number is less do not count.
     pub threshold: f64,
+    /// What is kept more before agents that stand, straight ahead, m.
+    pub standoff: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,
     /// Smooth the plan by a barrier of this parameter, so that rows which pin it let gradient through.
@@ -46,6 +48,7 @@ impl Default for PlannerOptions {
             wheelbase: 2.8,
             obstacles: 8,
             threshold: 0.5,
+            standoff: 0.0,
             corridor: 3.0,
             relax: None,
             gradient: true,

@@ -4,9 +4,13 @@ use super::{AGENT, PlannerOptions};
 use conjoin_qp::planner::model::{Control, State, roll_out};
 use conjoin_qp::planner::{Obstacle, Scene, SceneGradients, corridor, follow};
 
-/// Places of length and width among an agent's numbers.
+/// Places of length, width and velocity among an agent's numbers.
 const LENGTH: usize = 5;
 const WIDTH: usize = 6;
+const VELOCITY: usize = 7;
+
+/// An agent that is slower stands, m/s.
+const STANDS: f64 = 0.5;
 
 /// One row of each input, in the operation's order.
 #[derive(Clone, Copy, Debug)]
@@ -22,17 +26,25 @@ pub struct Row<'a> {
     pub reference: &'a [f32],
 }
 
+fn stands(agent: &[f32]) -> bool {
+    let [vx, vy] = [0, 1].map(|i| f64::from(agent[VELOCITY + i]));
+    vx.hypot(vy) < STANDS
+}
+
 fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|x| f64::from(*x)).collect()
 }
 
-/// Where the vehicle is, and the control in force: acceleration within the limits, because braking in an
-/// emergency may have gone beyond them, and curvature from the steering angle.
+/// Where the vehicle is, and the control in force. One beyond the limits, as a safety layer or the follower
+/// of a plan may leave it, counts as the nearest within them: from beyond, no control might be within limits
+/// and rates both.
 fn now(options: &PlannerOptions, state: &[f32]) -> (State, Control) {
     let [speed, acceleration, steering, _] = [0, 1, 2, 3].map(|i| f64::from(state[i]));
-    let [least, most] = options.vehicle.acceleration;
+    let vehicle = &options.vehicle;
+    let [least, most] = vehicle.acceleration;
     let acceleration = acceleration.clamp(least, most);
-    let curvature = steering.tan() / options.wheelbase;
+    let turn = (vehicle.lateral / (speed * speed).max(1e-9)).min(vehicle.curvature);
+    let curvature = (steering.tan() / options.wheelbase).clamp(-turn, turn);
     ([0.0, 0.0, 0.0, speed], [acceleration, curvature])
 }
 
@@ -94,6 +106,11 @@ impl Row<'_> {
                         length: f64::from(numbers[LENGTH]),
                         width: f64::from(numbers[WIDTH]),
                         margin: f64::from(self.margins[*agent]),
+                        standoff: if stands(numbers) {
+                            options.standoff
+                        } else {
+                            0.0
+                        },
                     }
                 })
                 .collect(),

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 B, S, N, FUTURE, POINTS = 4, 10, 3, 12, 6
 DT, ACCELERATION, JERK, CURVATURE, RATE, LATERAL = 0.2, (-3.5, 2.0), 8.0, 0.2, 0.4, 3.0
 LENGTH, WIDTH, CENTRE, CIRCLES, WHEELBASE = 4.5, 1.9, 1.4, 3, 2.8
-LINEAR, QUADRATIC, EPS, CORRIDOR = 100.0, 10.0, 1e-3, 2.5
+LINEAR, QUADRATIC, EPS, CORRIDOR, STANDOFF = 100.0, 10.0, 1e-3, 2.5, 4.0
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(11)
 counts = dict.fromkeys(("between", "beside", "touch"), 0)
@@ -74,7 +74,9 @@ def walls(states, route):
 def solve(goals, state_weights, control_weights, margins, futures, agents, state, route, reference):
     """The plan [S, 4] and its controls [S, 2] of one row."""
     start = torch.stack([torch.zeros(()), torch.zeros(()), torch.zeros(()), state[0]])
-    current = torch.stack([state[1].clamp(*ACCELERATION), torch.tan(state[2]) / WHEELBASE])
+    turn = min(CURVATURE, LATERAL / max(state[0].item() ** 2, 1e-9))
+    curvature = (torch.tan(state[2]) / WHEELBASE).clamp(-turn, turn)
+    current = torch.stack([state[1].clamp(*ACCELERATION), curvature])
     flat = reference.reshape(-1)
     states = roll_out(start, flat)
     effects = torch.func.jacrev(lambda c: roll_out(start, c).reshape(-1))(flat).reshape(S, 4, 2 * S)
@@ -84,10 +86,9 @@ def solve(goals, state_weights, control_weights, margins, futures, agents, state
     q = q + torch.diag(F.softplus(control_weights.reshape(-1)) + EPS)
     p = torch.einsum("skn,sk->n", effects, weights * (origin - goals))
     hard, soft = [], []
-    speeds = torch.cat([state[:1], states[:-1, 3]])
+    meet = LATERAL / CURVATURE
     for k in range(S):
-        turn = min(CURVATURE, LATERAL / max(speeds[k].item() ** 2, 1e-9))
-        for which, (low, high), rate in ((0, ACCELERATION, JERK), (1, (-turn, turn), RATE)):
+        for which, (low, high), rate in ((0, ACCELERATION, JERK), (1, (-CURVATURE, CURVATURE), RATE)):
             for sign, limit in ((-1.0, -low), (1.0, high)):
                 row = torch.zeros(2 * S)
                 row[2 * k + which] = sign
@@ -96,6 +97,17 @@ def solve(goals, state_weights, control_weights, margins, futures, agents, state
                     row[2 * k - 2 + which] = -sign
                 before = current[which] if k == 0 else 0.0
                 hard.append((row, torch.as_tensor(rate * DT + sign * before)))
+                if which == 1:
+                    # The tangent of lateral / speed^2 at the reference's speed, in the plan's speed.
+                    row = torch.zeros(2 * S)
+                    row[2 * k + 1] = sign
+                    room = torch.as_tensor(LATERAL / max(state[0].item() ** 2, meet))
+                    if k > 0:
+                        at = max(states[k - 1, 3].item(), meet**0.5)
+                        slope = 2 * LATERAL / at**3
+                        row = row + slope * effects[k - 1, 3]
+                        room = LATERAL / at**2 + slope * (at - origin[k - 1, 3])
+                    hard.append((row, room))
         soft.append((-effects[k, 3], origin[k, 3]))
     for i, (normal, offset) in enumerate(walls(states, route)):
         k = i // 2
@@ -164,7 +176,11 @@ def solve(goals, state_weights, control_weights, margins, futures, agents, state
             arm = own_offsets[e] * torch.stack([-torch.sin(yaw), torch.cos(yaw)])
             effect = effects[k, :2] + arm[:, None] * effects[k, 2]
             at_zero = own(k, e) - effect @ flat
-            soft.append((-normal @ effect, normal @ (at_zero - other(k, c)) - gap))
+            more = 0.0
+            if torch.norm(agents[n, 7:9]).item() < 0.5:
+                ahead = -normal @ torch.stack([torch.cos(yaw), torch.sin(yaw)])
+                more = STANDOFF * torch.clamp(ahead, min=0.0) ** 8
+            soft.append((-normal @ effect, normal @ (at_zero - other(k, c)) - gap - more))
     n, m = 2 * S, len(soft)
     big_q = torch.block_diag(q, QUADRATIC * torch.eye(m))
     big_p = torch.cat([p, LINEAR * torch.ones(m)])
@@ -195,6 +211,8 @@ def scene(row):
     for i in range(N):
         agents[i, 0] = 1.0 if (row, i) != (1, 0) else 0.3
         agents[i, 5:7] = torch.tensor(sizes[i])
+        # The second moves, the others stand.
+        agents[i, 7] = 1.0 if i == 1 else 0.0
         drift = torch.arange(FUTURE) * 0.1
         futures[i, :, 0] = 1.0
         futures[i, :, 1] = places[i][0] + drift + 0.05 * torch.randn(FUTURE)

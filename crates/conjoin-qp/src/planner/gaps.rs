@@ -10,6 +10,9 @@
 //! - What the reference has passed is kept beside it, across the heading with which it passed: along the
 //!   vector between the two, a plan that stays behind the reference would have to get ahead of the obstacle.
 //! - What comes from behind keeps its own distance: it has no row until it is beside the vehicle.
+//!
+//! Straight ahead more is kept ([`Obstacle::standoff`]). Whether the two touch, and who has passed whom, is
+//! asked of the gap without it.
 
 use super::program::Program;
 use super::{Obstacle, ObstacleGradients, Scene, Vehicle};
@@ -74,6 +77,15 @@ enum Side {
     Between(At),
     /// This one.
     Fixed([f64; 2]),
+}
+
+/// What is kept more along a normal, and its derivative towards the normal.
+fn standoff(obstacle: &Obstacle, normal: [f64; 2], yaw: f64) -> (f64, [f64; 2]) {
+    let (sin, cos) = yaw.sin_cos();
+    // The normal points from the obstacle to the vehicle.
+    let ahead = (-normal[0] * cos - normal[1] * sin).max(0.0);
+    let slope = -8.0 * obstacle.standoff * ahead.powi(7);
+    (obstacle.standoff * ahead.powi(8), [slope * cos, slope * sin])
 }
 
 /// What a row keeps apart, and on which side.
@@ -194,7 +206,8 @@ impl<'a> Gaps<'a> {
         let [x, y] = self.place(step, own);
         let reach = self.reach(own);
         let turn = reach * (normal[1] * yaw.cos() - normal[0] * yaw.sin());
-        let gap = cover.radius + obstacle.margin + self.own.radius;
+        let (more, _) = standoff(obstacle, normal, yaw);
+        let gap = cover.radius + obstacle.margin + self.own.radius + more;
         let distance = normal[0] * (x - other[0]) + normal[1] * (y - other[1]);
         // Around the reference: distance + normal . (move of the circle) >= gap.
         let [rx, ry, ryaw, _] = self.program.states[step];
@@ -263,7 +276,8 @@ impl<'a> Gaps<'a> {
                 } else if let Some(moves) = moves {
                     // No move within the limits takes the circle that far.
                     let [x, y, yaw] = moves[at.step];
-                    if distance - x.hypot(y) - self.reach(at.own).abs() * yaw >= gap {
+                    let widest = gap + obstacle.standoff.max(0.0);
+                    if distance - x.hypot(y) - self.reach(at.own).abs() * yaw >= widest {
                         return None;
                     }
                 }
@@ -324,9 +338,10 @@ impl<'a> Gaps<'a> {
             place[i] - numbers(i) - arm[i] * numbers(2)
         };
         let centre = circle(pose, cover.offset(other));
+        let (_, more) = standoff(obstacle, normal, yaw);
         let towards_normal = [0, 1].map(|i| {
             let effect = dot(dg, self.program.effect(step, i)) + arm[i] * turn;
-            dh * (moved(i) - centre[i]) - effect
+            dh * (moved(i) - centre[i] - more[i]) - effect
         });
         to.margin -= dh;
         let [by_length, by_width] = cover.slopes();

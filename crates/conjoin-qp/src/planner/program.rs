@@ -100,8 +100,9 @@ fn check(scene: &Scene) -> Result<(), QpError> {
     }
     for obstacle in &scene.obstacles {
         shape("poses", obstacle.poses.len(), steps, || steps.to_string())?;
-        let numbers = [obstacle.length, obstacle.width, obstacle.margin];
-        finite("obstacle", &numbers)?;
+        let sizes = [obstacle.length, obstacle.width];
+        finite("obstacle", &sizes)?;
+        finite("obstacle", &[obstacle.margin, obstacle.standoff])?;
         for pose in obstacle.poses.iter().flatten() {
             finite("poses", pose)?;
         }

@@ -25,8 +25,10 @@ pub enum Side {
 pub enum Bound {
     /// Acceleration. Hard.
     Acceleration(usize, Side),
-    /// Curvature, or lateral acceleration where that is less. Hard.
+    /// Curvature. Hard.
     Curvature(usize, Side),
+    /// Lateral acceleration, at the plan's own speed. Hard.
+    Lateral(usize, Side),
     /// Change of acceleration since the step before. Hard.
     Jerk(usize, Side),
     /// Change of curvature since the step before. Hard.
@@ -55,6 +57,9 @@ impl fmt::Display for Bound {
                 write!(f, "{} acceleration at step {step}", end(side))
             }
             Self::Curvature(step, side) => write!(f, "{} curvature at step {step}", end(side)),
+            Self::Lateral(step, side) => {
+                write!(f, "{} lateral acceleration at step {step}", end(side))
+            }
             Self::Jerk(step, side) => write!(f, "{} jerk at step {step}", end(side)),
             Self::CurvatureRate(step, side) => {
                 write!(f, "{} curvature rate at step {step}", end(side))
@@ -74,10 +79,14 @@ pub(super) fn list(bounds: &[Bound]) -> String {
 
 /// The least and the greatest that each control can be `[2 steps]`, by its own limits and by how fast it
 /// may leave the control in force; `None` where limits exclude each other.
-fn ranges(vehicle: &Vehicle, scene: &Scene, turns: &[f64]) -> Option<Vec<[f64; 2]>> {
-    let mut ranges = Vec::with_capacity(2 * turns.len());
-    for (step, turn) in turns.iter().enumerate() {
-        let limits = [vehicle.acceleration, [-turn, *turn]];
+fn ranges(vehicle: &Vehicle, scene: &Scene) -> Option<Vec<[f64; 2]>> {
+    let steps = scene.reference.len();
+    let mut ranges = Vec::with_capacity(2 * steps);
+    for step in 0..steps {
+        let limits = [
+            vehicle.acceleration,
+            [-vehicle.curvature, vehicle.curvature],
+        ];
         let rates = [vehicle.jerk, vehicle.curvature_rate];
         for ((limits, rate), now) in limits.into_iter().zip(rates).zip(scene.current) {
             let change = rate * vehicle.dt * (step + 1) as f64;
@@ -122,25 +131,22 @@ impl Program {
         all: bool,
     ) -> Result<(), QpError> {
         let (width, steps) = (self.qp.variables(), scene.reference.len());
-        let turns: Vec<f64> = (0..steps)
-            .map(|step| {
-                let before = step.checked_sub(1).map(|before| self.states[before][3]);
-                let speed = before.unwrap_or(scene.start[3]);
-                let lateral = vehicle.lateral / (speed * speed).max(1e-9);
-                vehicle.curvature.min(lateral)
-            })
-            .collect();
         let mut rows = Rows::default();
-        self.limits(vehicle, scene, &turns, &mut rows);
-        let hard = rows.h.len();
-        let ranges = if all {
-            None
-        } else {
-            ranges(vehicle, scene, &turns)
-        };
+        self.limits(vehicle, scene, &mut rows);
+        let ranges = if all { None } else { ranges(vehicle, scene) };
         let can_bind = |row: &[f64], room: f64| {
             (ranges.as_ref()).is_none_or(|ranges| greatest(row, ranges) > room)
         };
+        for step in 0..steps {
+            for side in [Side::Lower, Side::Upper] {
+                let (row, room) = self.lateral(vehicle, scene, step, side);
+                if can_bind(&row, room) {
+                    rows.push(row.into_iter(), width, room);
+                    self.bounds.push(Bound::Lateral(step, side));
+                }
+            }
+        }
+        let hard = rows.h.len();
         for step in 0..steps {
             let end = 2 * (step + 1);
             let row: Vec<f64> = self.effect(step, 3)[..end].iter().map(|x| -x).collect();
@@ -196,17 +202,38 @@ impl Program {
         Ok(())
     }
 
-    /// Adds what is never slack.
-    fn limits(&mut self, vehicle: &Vehicle, scene: &Scene, turns: &[f64], rows: &mut Rows) {
+    /// The row of a step's lateral acceleration, and its room: curvature at most `lateral / speed^2`, whose
+    /// tangent is nowhere above it, so that the limit holds at the speed that the plan has there, faster or
+    /// slower than the reference. At a walk the curvature's own limit is the lower one: there the tangent is
+    /// that of the speed where the two meet.
+    fn lateral(&self, vehicle: &Vehicle, scene: &Scene, step: usize, side: Side) -> (Vec<f64>, f64) {
+        let sign = if side == Side::Lower { -1.0 } else { 1.0 };
+        let mut row = vec![0.0; 2 * (step + 1)];
+        row[2 * step + 1] = sign;
+        let meet = vehicle.lateral / vehicle.curvature;
+        let Some(before) = step.checked_sub(1) else {
+            let squared = scene.start[3] * scene.start[3];
+            return (row, vehicle.lateral / squared.max(meet));
+        };
+        let speed = self.states[before][3].max(meet.sqrt());
+        let at = vehicle.lateral / (speed * speed);
+        let slope = 2.0 * at / speed;
+        crate::linalg::add_scaled(&mut row[..2 * step], slope, &self.effect(before, 3)[..2 * step]);
+        (row, at + slope * (speed - self.origin[4 * before + 3]))
+    }
+
+    /// Adds what is never slack but for [`Self::lateral`].
+    fn limits(&mut self, vehicle: &Vehicle, scene: &Scene, rows: &mut Rows) {
         let width = self.qp.variables();
-        for (step, turn) in turns.iter().enumerate() {
+        let turn = vehicle.curvature;
+        for step in 0..scene.reference.len() {
             for which in 0..2 {
                 let column = 2 * step + which;
                 let before = if step == 0 { scene.current[which] } else { 0.0 };
                 let (range, rate) = if which == 0 {
                     (vehicle.acceleration, vehicle.jerk)
                 } else {
-                    ([-turn, *turn], vehicle.curvature_rate)
+                    ([-turn, turn], vehicle.curvature_rate)
                 };
                 for (side, sign, limit) in
                     [(Side::Lower, -1.0, -range[0]), (Side::Upper, 1.0, range[1])]

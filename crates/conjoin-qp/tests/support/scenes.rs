@@ -32,6 +32,7 @@ pub fn standing(steps: usize, x: f64, y: f64) -> Obstacle {
         length: 0.0,
         width: 2.0,
         margin: 0.5,
+        standoff: 0.0,
     }
 }
 
@@ -55,6 +56,7 @@ pub fn crowded(seed: u64) -> Scene {
             length: rng.random_range(0.5..6.0),
             width: rng.random_range(0.5..2.2),
             margin: rng.random_range(0.0..0.8),
+            standoff: if seed % 2 == 0 { 4.0 } else { 0.0 },
         });
     }
     scene.reference = follow(
