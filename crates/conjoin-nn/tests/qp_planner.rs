@@ -5,7 +5,7 @@ mod harness;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use conjoin_nn::qp_planner::{
-    AGENT, PlannerError, PlannerInputs, PlannerOptions, PlannerOutput, plan,
+    AGENT, PlannerError, PlannerInputs, PlannerOptions, PlannerOutput, Reason, plan,
 };
 use conjoin_qp::planner::Vehicle;
 use harness::{Golden, device};
@@ -209,14 +209,24 @@ fn gradients_are_central_differences() {
 #[test]
 fn rows_without_a_plan_brake_and_have_no_gradient() {
     let mut batch = traffic(4, 3, 5);
-    // A wheel turned too far to be brought back in time; goals and margins that are not finite.
-    batch.parts[STATE][4 + 2] = 1.0;
+    // A vehicle whose acceleration and wheel can hardly be changed, so that it gets too fast for its bend; goals
+    // and margins that are not finite.
+    batch.parts[STATE][4..7].copy_from_slice(&[10.0, 2.0, 1.0]);
     batch.parts[GOALS][2 * 80 + 5] = f32::NAN;
     batch.parts[MARGINS][3 * 3] = f32::INFINITY;
-    let options = PlannerOptions::default();
+    let mut options = PlannerOptions::default();
+    (options.vehicle.jerk, options.vehicle.curvature_rate) = (0.1, 0.001);
     let inputs = batch.inputs(&device(), false);
     let found = plan(&options, inputs.clone()).unwrap();
     assert_eq!(numbers(&found.fallback), [0.0, 1.0, 1.0, 1.0]);
+    let reasons: Vec<_> = (numbers(&found.reason).into_iter())
+        .map(Reason::from_number)
+        .collect();
+    let (contradiction, not_finite) = (Some(Reason::Contradiction), Some(Reason::NotFinite));
+    assert_eq!(reasons, [None, contradiction, not_finite, not_finite]);
+    // The same wheel, turned as far, is no reason where it can be turned back.
+    let free = plan(&PlannerOptions::default(), inputs.clone()).unwrap();
+    assert_eq!(numbers(&free.fallback), [0.0, 0.0, 1.0, 1.0]);
     let plans = numbers(&found.plan);
     assert!(plans.iter().all(|x| x.is_finite()));
     assert!(numbers(&found.controls).iter().all(|x| x.is_finite()));

@@ -125,6 +125,9 @@ pub struct PlanOutput {
     pub plan: Vec<[f32; 4]>,
     /// Whether the planner found no plan and brakes.
     pub fallback: bool,
+    /// Why, where the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// None where the safety layer was told nothing of what is around.
     #[serde(flatten)]
     pub command: Option<SafeCommand>,

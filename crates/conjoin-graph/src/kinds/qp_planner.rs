@@ -294,6 +294,11 @@ impl NodeConfig for QpPlannerConfig {
                 quantity(&an_agent, "m", false),
             ),
             OutputPort::new("fallback", "1 where there is no plan but braking", flag),
+            OutputPort::new(
+                "reason",
+                "why there is none: 1 an input is not finite, 2 hard rows contradict each other, 3 not solved",
+                Contract::new(Meaning::Quantity, [rows.clone()]),
+            ),
         ])
     }
 
@@ -337,7 +342,8 @@ impl Forward for QpPlannerNode {
             .and("controls", found.controls)
             .and("duals", found.duals)
             .and("slacks", found.slacks)
-            .and("fallback", found.fallback))
+            .and("fallback", found.fallback)
+            .and("reason", found.reason))
     }
 }
 

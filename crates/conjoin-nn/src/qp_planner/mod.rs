@@ -7,6 +7,7 @@
 //! Rows are solved side by side, each by itself, so that nothing depends on the number of threads.
 
 mod operation;
+mod reason;
 mod scene;
 
 use burn::tensor::{Tensor, TensorData};
@@ -14,6 +15,7 @@ use conjoin_kernels::flex::{apply, on_flex};
 pub use conjoin_qp::Penalty;
 pub use conjoin_qp::planner::Vehicle;
 use operation::Operation;
+pub use reason::Reason;
 use std::fmt;
 
 /// Numbers of an agent: present, x, y, cosine and sine of the heading, length, width, velocity (x, y), vehicle,
@@ -104,6 +106,8 @@ pub struct PlannerOutput {
     pub slacks: Tensor<2>,
     /// 1 where there was no plan and the vehicle brakes, `[B]`; no gradient flows there.
     pub fallback: Tensor<1>,
+    /// Why there was no plan, the number of a [`Reason`], or 0, `[B]`.
+    pub reason: Tensor<1>,
 }
 
 /// Why nothing was planned.
@@ -225,11 +229,13 @@ pub fn plan(
     let columns = |from: &Tensor<2>, first: usize, count: usize| {
         from.clone().slice([0..rows, first..first + count])
     };
+    let reason: Tensor<1> = columns(&fixed, rest + 2 * agents, 1).reshape([rows]);
     Ok(PlannerOutput {
         plan: columns(&found, 0, 4 * steps).reshape([rows, steps, 4]),
         controls: columns(&found, 4 * steps, 2 * steps).reshape([rows, steps, 2]),
         duals: columns(&fixed, rest, agents),
         slacks: columns(&fixed, rest + agents, agents),
-        fallback: columns(&fixed, rest + 2 * agents, 1).reshape([rows]),
+        fallback: reason.clone().clamp(0.0, 1.0),
+        reason,
     })
 }

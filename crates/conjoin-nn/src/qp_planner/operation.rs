@@ -1,8 +1,8 @@
 //! The planner as one node of Burn's graph. The output is one row `[6 S + 2 N + 1]` a plan: states, controls,
-//! duals, slacks, fallback. Shapes as in [`super`].
+//! duals, slacks, the reason without a plan. Shapes as in [`super`].
 
 use super::scene::{Row, RowGradients, row_gradients};
-use super::{AGENT, PlannerOptions};
+use super::{AGENT, PlannerOptions, Reason};
 use burn::backend::flex::FlexTensor;
 use conjoin_kernels::flex::{Dense, Fused, tensor};
 use conjoin_qp::planner::{Bound, Plan, PlanError, Scene, brake, plan, plan_with_all_rows};
@@ -98,20 +98,23 @@ impl Operation {
     fn row(&self, row: Row<'_>) -> (Vec<f32>, Option<Planned>) {
         let (scene, chosen) = row.scene(&self.options);
         let found = if row.is_finite() {
-            self.plan(&scene).ok()
+            self.plan(&scene).map_err(|error| Reason::of(&error))
         } else {
-            None
+            Err(Reason::NotFinite)
         };
         let mut numbers = Vec::with_capacity(self.width());
         let mut duals = vec![0.0; self.agents];
         let mut slacks = vec![0.0_f64; self.agents];
-        let Some(plan) = found else {
-            let (controls, states) = brake(&self.options.vehicle, &scene);
-            numbers.extend(states.iter().flatten());
-            numbers.extend(controls.iter().flatten());
-            numbers.extend(duals.iter().chain(&slacks));
-            numbers.push(1.0);
-            return (narrow(&numbers), None);
+        let plan = match found {
+            Ok(plan) => plan,
+            Err(reason) => {
+                let (controls, states) = brake(&self.options.vehicle, &scene);
+                numbers.extend(states.iter().flatten());
+                numbers.extend(controls.iter().flatten());
+                numbers.extend(duals.iter().chain(&slacks));
+                numbers.push(f64::from(reason as u8));
+                return (narrow(&numbers), None);
+            }
         };
         for (row, bound) in plan.bounds.iter().enumerate() {
             if let Bound::Gap { obstacle, .. } = *bound {

@@ -85,7 +85,10 @@ fn standoff(obstacle: &Obstacle, normal: [f64; 2], yaw: f64) -> (f64, [f64; 2]) 
     // The normal points from the obstacle to the vehicle.
     let ahead = (-normal[0] * cos - normal[1] * sin).max(0.0);
     let slope = -8.0 * obstacle.standoff * ahead.powi(7);
-    (obstacle.standoff * ahead.powi(8), [slope * cos, slope * sin])
+    (
+        obstacle.standoff * ahead.powi(8),
+        [slope * cos, slope * sin],
+    )
 }
 
 /// What a row keeps apart, and on which side.

@@ -206,7 +206,13 @@ impl Program {
     /// tangent is nowhere above it, so that the limit holds at the speed that the plan has there, faster or
     /// slower than the reference. At a walk the curvature's own limit is the lower one: there the tangent is
     /// that of the speed where the two meet.
-    fn lateral(&self, vehicle: &Vehicle, scene: &Scene, step: usize, side: Side) -> (Vec<f64>, f64) {
+    fn lateral(
+        &self,
+        vehicle: &Vehicle,
+        scene: &Scene,
+        step: usize,
+        side: Side,
+    ) -> (Vec<f64>, f64) {
         let sign = if side == Side::Lower { -1.0 } else { 1.0 };
         let mut row = vec![0.0; 2 * (step + 1)];
         row[2 * step + 1] = sign;
@@ -218,7 +224,11 @@ impl Program {
         let speed = self.states[before][3].max(meet.sqrt());
         let at = vehicle.lateral / (speed * speed);
         let slope = 2.0 * at / speed;
-        crate::linalg::add_scaled(&mut row[..2 * step], slope, &self.effect(before, 3)[..2 * step]);
+        crate::linalg::add_scaled(
+            &mut row[..2 * step],
+            slope,
+            &self.effect(before, 3)[..2 * step],
+        );
         (row, at + slope * (speed - self.origin[4 * before + 3]))
     }
 

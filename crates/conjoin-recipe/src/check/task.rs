@@ -127,6 +127,9 @@ impl Scoring<'_> {
                 self.means(reader, "plan", Meaning::Quantity, 3);
                 self.column(reader, "target", Meaning::Quantity, 3);
                 self.means(reader, "fallback", Meaning::Quantity, 1);
+                self.means(reader, "reason", Meaning::Quantity, 1);
+                self.means(reader, "agents", Meaning::Quantity, 3);
+                self.means(reader, "occupancy", Meaning::Quantity, 4);
                 self.means(reader, "ways", Meaning::Quantity, 4);
                 self.means(reader, "futures", Meaning::Quantity, 4);
                 self.same_shape(reader);

@@ -262,22 +262,27 @@ impl Ride {
         let world = self.env.state();
         let ego = world.ego;
         let poses = plan.poses();
-        if let Some(film) = self.film.as_mut().filter(|_| Film::is_due(world)) {
-            let front = self.env.images().into_iter().next();
-            if let Some(front) = front {
-                let overlay = Overlay {
-                    plan: &poses,
-                    ..Overlay::default()
-                };
-                film.add(world, &front, overlay);
-            }
-        }
         let ahead: Vec<Pose> = (poses.iter())
             .map(|&pose| ego.pose.pose_to_world(pose))
             .collect();
         let asked = track(&ego, &ahead);
         let around = scan(world, self.guard.config().hidden_speed);
         let planned = self.guard.filter(&ego, &around, asked);
+        if let Some(film) = self.film.as_mut().filter(|_| Film::is_due(world)) {
+            let front = self.env.images().into_iter().next();
+            if let Some(front) = front {
+                let grid = &self.env.config().observation;
+                let cells = grid.cells.iter().product::<usize>();
+                let overlay = Overlay {
+                    plan: &poses,
+                    predicted: &plan.outlines(self.guard.config().threshold),
+                    occupancy: (plan.occupancy.len() == cells)
+                        .then_some((plan.occupancy.as_slice(), grid)),
+                    brakes: self.guard.brakes(),
+                };
+                film.add(world, &front, overlay);
+            }
+        }
         let expert = (self.noted.as_ref())
             .filter(|noted| noted.expert_drives(self.steps))
             .and_then(Noted::expert);

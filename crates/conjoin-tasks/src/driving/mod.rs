@@ -59,7 +59,16 @@ pub(crate) const METRICS: &[&str] = &[
 pub(crate) const BASELINES: [&str; 3] = Baseline::NAMES;
 
 /// Ports that are read.
-pub(crate) const PORTS: &[&str] = &["plan", "target", "fallback", "ways", "futures"];
+pub(crate) const PORTS: &[&str] = &[
+    "plan",
+    "target",
+    "fallback",
+    "reason",
+    "ways",
+    "futures",
+    "agents",
+    "occupancy",
+];
 
 /// Options of `[task] kind = "driving"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +82,15 @@ pub struct DrivingConfig {
     /// 1 where the planner found no plan and braked, `[B]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<PortRef>,
+    /// Why there was no plan, `[B]`, as `qp-planner` says it: answers of `predict` give it in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<PortRef>,
+    /// Detected agents, `[B, N, 12]`: outlines in the films.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<PortRef>,
+    /// Where it is occupied now and later, `[B, X, Y, T]` with the cells of the recording: shown in the films.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupancy: Option<PortRef>,
     /// Predicted ways of the others, `[B, N, M, 1 + 2 F]`: for their displacement errors on the recording,
     /// in metres, where `futures` are given too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +150,9 @@ impl DrivingConfig {
             [("plan", self.plan.clone()), ("target", self.target.clone())].into();
         let others = [
             ("fallback", &self.fallback),
+            ("reason", &self.reason),
+            ("agents", &self.agents),
+            ("occupancy", &self.occupancy),
             ("ways", &self.ways),
             ("futures", &self.futures),
         ];
@@ -148,19 +169,30 @@ impl DrivingConfig {
             "plan" => self.plan = port.clone(),
             "target" => self.target = port.clone(),
             "fallback" => self.fallback = Some(port.clone()),
+            "reason" => self.reason = Some(port.clone()),
+            "agents" => self.agents = Some(port.clone()),
+            "occupancy" => self.occupancy = Some(port.clone()),
             "ways" => self.ways = Some(port.clone()),
             "futures" => self.futures = Some(port.clone()),
             _ => {}
         }
     }
 
-    /// The ports that driving needs.
+    /// The ports that driving needs: the plan, what is told about it, and, where they are filmed, what was seen.
     pub(crate) fn wanted(&self) -> Vec<PortRef> {
-        [Some(&self.plan), self.fallback.as_ref()]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect()
+        let filmed = self.films > 0;
+        let seen = [self.agents.as_ref(), self.occupancy.as_ref()];
+        let seen = seen.into_iter().filter(|_| filmed);
+        [
+            Some(&self.plan),
+            self.fallback.as_ref(),
+            self.reason.as_ref(),
+        ]
+        .into_iter()
+        .chain(seen)
+        .flatten()
+        .cloned()
+        .collect()
     }
 
     /// The episodes to drive, families in turn.

@@ -96,6 +96,7 @@ impl Pilot {
                 command: drive.command(moment, &planned),
                 plan: planned.steps,
                 fallback: planned.fallback,
+                reason: planned.reason.map(|reason| reason.to_string()),
             })
         });
         let answers = answers.collect();

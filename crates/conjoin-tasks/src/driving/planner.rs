@@ -12,7 +12,8 @@ use conjoin_data::lerobot::{Frame, Info};
 use conjoin_data::source::LerobotConfig;
 use conjoin_data::{DataSetConfig, Live, SourceConfig};
 use conjoin_graph::{Graph, PortRef, Route, Value, ValueError};
-use conjoin_world::geometry::Pose;
+use conjoin_nn::qp_planner::{AGENT, Reason};
+use conjoin_world::geometry::{Obb, Pose};
 
 /// What was planned for a moment.
 #[derive(Debug, Clone)]
@@ -21,6 +22,12 @@ pub(super) struct Planned {
     pub steps: Vec<[f32; 4]>,
     /// Whether the planner gave up and brakes.
     pub fallback: bool,
+    /// Why, where that is told.
+    pub reason: Option<Reason>,
+    /// The agents that were detected, a row of 12 numbers each; those that are drawn.
+    pub agents: Vec<f32>,
+    /// Probabilities that cells are occupied now, `[X, Y]`; where they are drawn.
+    pub occupancy: Vec<f32>,
 }
 
 impl Planned {
@@ -31,6 +38,18 @@ impl Planned {
             .map(|&[x, y, heading, _]| Pose::new(f64::from(x), f64::from(y), f64::from(heading)))
             .collect()
     }
+
+    /// Outlines of the agents that were detected with at least this probability, in the frame of the vehicle.
+    pub fn outlines(&self, threshold: f32) -> Vec<Obb> {
+        let rows = self.agents.as_chunks::<AGENT>().0.iter();
+        rows.filter(|row| row[0] >= threshold)
+            .map(|row| {
+                let [x, y, cos, sin, length, width] = [1, 2, 3, 4, 5, 6].map(|i| f64::from(row[i]));
+                let pose = Pose::new(x, y, sin.atan2(cos));
+                Obb::new(pose, length.max(0.0), width.max(0.0))
+            })
+            .collect()
+    }
 }
 
 /// The part of a graph that plans.
@@ -38,8 +57,7 @@ impl Planned {
 pub(super) struct Planner {
     route: Route,
     live: Live,
-    plan: PortRef,
-    fallback: Option<PortRef>,
+    task: DrivingConfig,
     wanted: Vec<PortRef>,
     device: Device,
 }
@@ -50,8 +68,7 @@ impl Planner {
         Self {
             route,
             live,
-            plan: task.plan.clone(),
-            fallback: task.fallback.clone(),
+            task: task.clone(),
             wanted: task.wanted(),
             device: device.clone(),
         }
@@ -67,16 +84,56 @@ impl Planner {
     pub fn plan(&self, graph: &Graph, moments: &[Vec<&Frame>]) -> Result<Vec<Planned>, TaskError> {
         let batch = TaskBatch::new(self.live.batch(moments)?, &self.device)?;
         let trace = trace(graph, &self.route, &batch, &self.wanted)?;
-        let fallback = match &self.fallback {
-            Some(port) => trace.get(port)?.to_f32(),
-            None => vec![0.0; moments.len()],
+        let plans = plans(trace.get(&self.task.plan)?)?;
+        // A row of a port's numbers for each moment; nothing where the port is not read.
+        let rows = |port: &Option<PortRef>| -> Result<Rows, TaskError> {
+            let read = port.as_ref().filter(|port| self.wanted.contains(port));
+            Ok(match read {
+                Some(port) => Rows::new(trace.get(port)?.to_f32(), plans.len()),
+                None => Rows::default(),
+            })
         };
-        let plans = plans(trace.get(&self.plan)?)?.into_iter();
-        let planned = plans.zip(fallback).map(|(steps, fallback)| Planned {
+        let fallback = rows(&self.task.fallback)?;
+        let reason = rows(&self.task.reason)?;
+        let agents = rows(&self.task.agents)?;
+        let occupancy = rows(&self.task.occupancy)?;
+        let times = match &self.task.occupancy {
+            Some(port) if self.wanted.contains(port) => trace
+                .get(port)?
+                .shape()
+                .last()
+                .map_or(1, |&times| times.max(1)),
+            _ => 1,
+        };
+        let planned = plans.into_iter().enumerate().map(|(row, steps)| Planned {
             steps,
-            fallback: fallback > 0.5,
+            fallback: fallback.of(row).first().is_some_and(|&flag| flag > 0.5),
+            reason: reason
+                .of(row)
+                .first()
+                .and_then(|&number| Reason::from_number(number)),
+            agents: agents.of(row).to_vec(),
+            occupancy: occupancy.of(row).iter().step_by(times).copied().collect(),
         });
         Ok(planned.collect())
+    }
+}
+
+/// Numbers in rows.
+#[derive(Debug, Default)]
+struct Rows {
+    numbers: Vec<f32>,
+    width: usize,
+}
+
+impl Rows {
+    fn new(numbers: Vec<f32>, rows: usize) -> Self {
+        let width = numbers.len() / rows.max(1);
+        Self { numbers, width }
+    }
+
+    fn of(&self, row: usize) -> &[f32] {
+        &self.numbers[row * self.width..(row + 1) * self.width]
     }
 }
 
@@ -116,11 +173,20 @@ mod tests {
         let steps: [[f32; 4]; 2] = [[1.0, 2.0, 0.5, 4.0], [5.0, 6.0, -0.5, 8.0]];
         let value: Value = Tensor::<3>::from_data([steps, steps], &Device::flex()).into();
         assert_eq!(plans(&value).unwrap(), [steps, steps]);
+        let mut agents = [0.0; 24];
+        agents[..7].copy_from_slice(&[0.9, 10.0, 2.0, 0.0, 1.0, 4.0, 2.0]);
+        agents[12..19].copy_from_slice(&[0.2, 10.0, 2.0, 0.0, 1.0, 4.0, 2.0]);
         let planned = Planned {
             steps: steps.to_vec(),
             fallback: false,
+            reason: None,
+            agents: agents.to_vec(),
+            occupancy: Vec::new(),
         };
         assert_eq!(planned.poses()[1], Pose::new(5.0, 6.0, -0.5));
+        let outlines = planned.outlines(0.5);
+        assert_eq!((outlines.len(), outlines[0].length), (1, 4.0));
+        assert!((outlines[0].pose.heading - std::f64::consts::FRAC_PI_2).abs() < 1e-6);
         let flat: Value = Tensor::<2>::from_data(steps, &Device::flex()).into();
         let error = plans(&flat).unwrap_err().to_string();
         assert_eq!(

@@ -36,6 +36,7 @@ fn what_holds_the_plan_is_named() {
         ("duals", "[B, 3]"),
         ("slacks", "[B, 3]"),
         ("fallback", "[B]"),
+        ("reason", "[B]"),
     ];
     assert!(shapes.eq(expected.map(|(name, shape)| (name, shape.to_owned()))));
     assert_eq!(ports[0].contract.frame.as_deref(), Some("ego"));
@@ -100,13 +101,16 @@ fn what_holds_the_plan_is_named() {
         &plan[76..]
     );
 
-    // A wheel turned so far that it cannot be brought back in time.
-    let out = node
-        .forward(&given([12.0, 0.0, 0.7, 0.0]), &mut context)
+    // A wheel turned so far that it cannot be brought back before the vehicle, which can hardly stop speeding
+    // up, is too fast for it.
+    let config: QpPlannerConfig = options(r#"{"jerk": 0.1, "curvature_rate": 0.001}"#);
+    let out = build(&config, &bind(&config, &contracts(30)))
+        .forward(&given([10.0, 2.0, 0.7, 0.0]), &mut context)
         .unwrap();
     assert_eq!(out.0["fallback"].to_f32(), [1.0]);
+    assert_eq!(out.0["reason"].to_f32(), [2.0]);
     let plan = out.0["plan"].to_f32();
-    assert!(plan.iter().all(|x| x.is_finite()) && plan[79] < 7.0);
+    assert!(plan.iter().all(|x| x.is_finite()) && plan[79] < 13.0);
 }
 
 #[test]
