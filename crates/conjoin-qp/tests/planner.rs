@@ -313,6 +313,69 @@ fn a_stopped_car_in_the_way_stops_the_plan_before_it() {
 }
 
 #[test]
+fn room_to_pull_out_is_kept_ahead_and_not_beside() {
+    let vehicle = Vehicle::default();
+    let stops = |standoff: f64, aside: f64| {
+        let mut scene = road(40, 5.0);
+        scene.corridor.clear();
+        scene.obstacles = vec![Obstacle {
+            poses: vec![Some([22.0, aside, 0.0]); 40],
+            length: 4.4,
+            width: 1.8,
+            margin: 0.5,
+            standoff,
+        }];
+        scene.reference = follow(&vehicle, scene.start, scene.current, &scene.goals);
+        let plan = plan(&vehicle, &scene, &[]).unwrap();
+        plan.states.iter().map(|state| state[0]).fold(0.0, f64::max)
+    };
+    // In the way: 4 m more, as far as the direction to it is straight ahead.
+    let (near, far) = (stops(0.0, 0.0), stops(4.0, 0.0));
+    assert!((near - far - 4.0).abs() < 0.2, "{near} {far}");
+    // In the lane beside: it is driven past as fast.
+    let (without, with) = (stops(0.0, 3.4), stops(4.0, 3.4));
+    assert!(
+        without > 19.9 && (without - with).abs() < 0.05,
+        "{without} {with}"
+    );
+}
+
+#[test]
+fn lateral_acceleration_holds_at_the_plans_own_speed() {
+    let vehicle = Vehicle::default();
+    let mut held = 0;
+    for seed in 0..200 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut scene = road(20, rng.random_range(2.0..13.0));
+        scene.corridor.clear();
+        // A bend that the goals take too fast, from a reference that drives straight on at its speed.
+        let turn = rng.random_range(-0.15..0.15);
+        let faster = rng.random_range(0.0..6.0);
+        for (k, goal) in scene.goals.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let speed = scene.start[3] + faster;
+            let way = speed * 0.1 * (k + 1) as f64;
+            *goal = [
+                (way * turn).sin() / turn,
+                (1.0 - (way * turn).cos()) / turn,
+                way * turn,
+                speed,
+            ];
+        }
+        scene.state_weights.fill(3.0);
+        scene.control_weights.fill(-4.0);
+        let plan = plan(&vehicle, &scene, &[]).unwrap();
+        let before = std::iter::once(scene.start[3]).chain(plan.states.iter().map(|s| s[3]));
+        for (control, speed) in plan.controls.iter().zip(before) {
+            let lateral = speed * speed * control[1].abs();
+            assert!(lateral <= vehicle.lateral + 1e-6, "{seed}: {lateral}");
+        }
+        let binds = |bound: &Bound| matches!(bound, Bound::Lateral(..));
+        held += usize::from(plan.active().iter().any(binds));
+    }
+    assert!(held > 50, "{held} plans held by it");
+}
+
+#[test]
 fn contradicting_limits_are_named_and_answered_by_braking() {
     let vehicle = Vehicle::default();
     let mut scene = road(20, 8.0);

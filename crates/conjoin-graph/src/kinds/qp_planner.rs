@@ -46,8 +46,8 @@ pub struct QpPlannerConfig {
     pub obstacles: usize,
     /// Agents whose presence is less are left out.
     pub threshold: f64,
-    /// What is kept more before agents that stand, straight ahead, m: room to pull out (the `s0` of an
-    /// intelligent driver).
+    /// What is kept more before agents that stand on the route, straight ahead, m: room to pull out (the `s0`
+    /// of an intelligent driver).
     pub standoff: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,

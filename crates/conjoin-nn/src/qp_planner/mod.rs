@@ -33,7 +33,7 @@ pub struct PlannerOptions {
     pub obstacles: usize,
     /// Agents whose first number is less do not count.
     pub threshold: f64,
-    /// What is kept more before agents that stand, straight ahead, m.
+    /// What is kept more before agents that stand on the route, straight ahead, m.
     pub standoff: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,

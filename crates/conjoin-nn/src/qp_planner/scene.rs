@@ -106,7 +106,7 @@ impl Row<'_> {
                         length: f64::from(numbers[LENGTH]),
                         width: f64::from(numbers[WIDTH]),
                         margin: f64::from(self.margins[*agent]),
-                        standoff: if stands(numbers) {
+                        standoff: if stands(numbers) && self.is_in_the_way(options, numbers) {
                             options.standoff
                         } else {
                             0.0
@@ -118,6 +118,24 @@ impl Row<'_> {
             reference,
         };
         (scene, chosen)
+    }
+
+    /// Whether an agent is on the route, as wide as the vehicle, and ahead. What stands beside it, such as cars
+    /// that wait where the route turns off, is driven past.
+    fn is_in_the_way(&self, options: &PlannerOptions, agent: &[f32]) -> bool {
+        let [x, y, width] = [1, 2, WIDTH].map(|i| f64::from(agent[i]));
+        let route = self.route.as_chunks::<2>().0;
+        let near = (route.windows(2))
+            .filter(|pair| pair[0] != pair[1])
+            .map(|pair| {
+                let [from, to] = [pair[0], pair[1]].map(|point| point.map(f64::from));
+                let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
+                let at = ((x - from[0]) * dx + (y - from[1]) * dy) / (dx * dx + dy * dy);
+                let at = at.clamp(0.0, 1.0);
+                (x - from[0] - at * dx).hypot(y - from[1] - at * dy)
+            })
+            .fold(f64::INFINITY, f64::min);
+        x > 0.0 && near < 0.5 * (options.vehicle.width + width)
     }
 
     /// Where an agent will be at each step, where that is known.

@@ -21,7 +21,7 @@ LENGTH, WIDTH, CENTRE, CIRCLES, WHEELBASE = 4.5, 1.9, 1.4, 3, 2.8
 LINEAR, QUADRATIC, EPS, CORRIDOR, STANDOFF = 100.0, 10.0, 1e-3, 2.5, 4.0
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(11)
-counts = dict.fromkeys(("between", "beside", "touch"), 0)
+counts = dict.fromkeys(("between", "beside", "touch", "standoff"), 0)
 
 
 def single(x):
@@ -69,6 +69,16 @@ def walls(states, route):
             normal = side * torch.stack([-along[1], along[0]])
             found.append((normal, torch.dot(normal, foot) + CORRIDOR))
     return found
+
+
+def in_the_way(agent, route):
+    """Ahead, and nearer to the route than half the widths of both."""
+    near = np.inf
+    for a, b in zip(route[:-1], route[1:]):
+        if torch.norm(b - a) > 1e-6:
+            at = float(np.clip(((agent[1:3] - a) @ (b - a) / ((b - a) @ (b - a))).item(), 0.0, 1.0))
+            near = min(near, torch.norm(agent[1:3] - a - at * (b - a)).item())
+    return agent[1].item() > 0 and near < 0.5 * (WIDTH + agent[6].item())
 
 
 def solve(goals, state_weights, control_weights, margins, futures, agents, state, route, reference):
@@ -177,8 +187,9 @@ def solve(goals, state_weights, control_weights, margins, futures, agents, state
             effect = effects[k, :2] + arm[:, None] * effects[k, 2]
             at_zero = own(k, e) - effect @ flat
             more = 0.0
-            if torch.norm(agents[n, 7:9]).item() < 0.5:
+            if torch.norm(agents[n, 7:9]).item() < 0.5 and in_the_way(agents[n], route):
                 ahead = -normal @ torch.stack([torch.cos(yaw), torch.sin(yaw)])
+                counts["standoff"] += 1
                 more = STANDOFF * torch.clamp(ahead, min=0.0) ** 8
             soft.append((-normal @ effect, normal @ (at_zero - other(k, c)) - gap - more))
     n, m = 2 * S, len(soft)
@@ -211,7 +222,8 @@ def scene(row):
     for i in range(N):
         agents[i, 0] = 1.0 if (row, i) != (1, 0) else 0.3
         agents[i, 5:7] = torch.tensor(sizes[i])
-        # The second moves, the others stand.
+        # The second moves, the others stand; the last one beside the route.
+        agents[i, 1:3] = torch.tensor(places[i])
         agents[i, 7] = 1.0 if i == 1 else 0.0
         drift = torch.arange(FUTURE) * 0.1
         futures[i, :, 0] = 1.0
