@@ -13,7 +13,7 @@ up to 12 m/s, here are 30 m/s: hence the scale (moments.py). What the safety lay
 becomes 8.75 m/s² at the default scale; IDMVehicle brakes with 6 m/s² at most.
 
     bench/setup.sh highway
-    bench/.venv-highway/bin/python bench/highway.py --run runs/driving-true-inputs
+    bench/.venv-highway/bin/python bench/highway.py --run runs/driving-planner
     bench/.venv-highway/bin/python bench/highway.py --only-idm --episodes 3
 """
 
@@ -38,26 +38,13 @@ BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 # Seconds after which an episode ends: highway-v0 has this end itself, merge-v0 has none for who stands still.
 SECONDS = {"highway-v0": 40, "merge-v0": 60, "merge-v1": 60}
-# The planner on true inputs. Stages of other arms would train and freeze nodes that nothing depends on any more.
-TRUE_INPUTS = [
-    "nodes.planner.in.agents=data.agents",
-    "nodes.planner.in.futures=data.futures",
-    "nodes.planner.in.occupancy=data.occupancy",
-    "nodes.planner.in.light=data.light",
-    "nodes.qp.in.agents=data.agents",
-    "nodes.qp.in.futures=data.futures",
-    'stages.planner-longer.freeze=["qp"]',
-    'stages.joint-plan-only.train=["planner"]',
-    'stages.joint-plan-only.freeze=["qp"]',
-]
-
 
 class Server:
     """`conjoin predict RUN --listen`."""
 
     def __init__(self, arguments):
         command = [arguments.conjoin, "predict", str(arguments.run), "--listen", "127.0.0.1:0"]
-        for change in TRUE_INPUTS + arguments.set:
+        for change in arguments.set:
             command += ["--set", change]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
@@ -242,7 +229,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", type=Path, help="a run of recipes/driving.toml, such as of its arm true-inputs")
+    parser.add_argument("--run", type=Path, help="a run of recipes/driving-planner.toml")
     parser.add_argument("--conjoin", default=str(ROOT / "target/release/conjoin"))
     parser.add_argument("--address", help="ask a conjoin that listens already, HOST:PORT")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for conjoin besides")

@@ -225,6 +225,7 @@ class Moments:
             "truth.agents": rounded(self.agents(near)),
             "truth.futures": rounded(self.futures(futures)),
             "truth.occupancy": self.occupancy(near, futures, standing),
+            **self.lanes(road),
             "truth.light": [1, 0, 0, 0, 0],
             "safety": {
                 "detected": [
@@ -257,6 +258,29 @@ class Moments:
             for i in range(1, sizes["route_points"] + 1)
         ]
         return ego.local(ego.similarity.vector(np.array(points)))
+
+    def lanes(self, road) -> dict:
+        """Centre lines of the nearest lanes from beside the vehicle on, and which of the rows there are."""
+        ego, sizes = self.ego, self.observation
+        count, spacing = sizes["lane_points"], 2.5
+        found = []
+        for lane in road.network.lanes_list():
+            begin, _ = lane.local_coordinates(flipped(ego.origin))
+            begin = min(max(begin, 0.0), lane.length)
+            left_over = lane.length - begin
+            stretch = ego.similarity.stretch(-lane.heading_at(begin))
+            step = min(spacing / stretch, left_over / (count - 1))
+            points = [flipped(lane.position(begin + i * step, 0)) for i in range(count)]
+            points = ego.local(ego.similarity.vector(np.array(points)))
+            distance = float(np.linalg.norm(points[0]))
+            if distance < sizes["range"] and left_over * stretch > 1.0:
+                found.append((distance, points))
+        found.sort(key=lambda lane: lane[0])
+        rows = np.zeros((sizes["lanes"], count, 2))
+        mask = np.zeros(sizes["lanes"], dtype=int)
+        for i, (_, points) in enumerate(found[: sizes["lanes"]]):
+            rows[i], mask[i] = points, 1
+        return {"truth.lanes": rounded(rows), "truth.lanes_mask": mask.tolist()}
 
     def agents(self, near: list[Box]) -> np.ndarray:
         rows = np.zeros((self.observation["actors"], AGENT))

@@ -16,6 +16,9 @@ const SPEEDS: [f64; 5] = [1.0, 0.75, 0.5, 0.25, 0.0];
 /// Smaller offsets within the lane, m.
 const NUDGE: f64 = 0.8;
 
+/// Slower than this the tight ways out are proposed too, m/s.
+const WALK: f64 = 1.0;
+
 /// What the expert will do.
 #[derive(Debug, Clone)]
 pub struct Decision {
@@ -36,6 +39,15 @@ impl Decision {
             .map(|s| s.pose)
             .collect()
     }
+}
+
+/// What might be done.
+struct Proposal {
+    /// The offset to the route that it goes to, m.
+    offset: f64,
+    profile: Profile,
+    states: Vec<EgoState>,
+    control: Control,
 }
 
 /// A driver who knows everything.
@@ -78,7 +90,16 @@ impl Expert {
             Some(begun) if offset == self.offset => begun,
             _ => Profile::new(world, offset),
         };
-        let mut proposals: Vec<(f64, Vec<EgoState>, Control)> = Vec::new();
+        let mut proposals: Vec<Proposal> = Vec::new();
+        let mut add = |offset: f64, wish: Wish| {
+            let (states, control) = propose(world, &seen, wish);
+            proposals.push(Proposal {
+                offset,
+                profile: wish.profile,
+                states,
+                control,
+            });
+        };
         for offset in offsets(world) {
             for share in SPEEDS {
                 if share == 0.0 && offset != self.offset && offset != 0.0 {
@@ -90,8 +111,21 @@ impl Expert {
                     brake: None,
                     waits: true,
                 };
-                let (states, control) = propose(world, &seen, wish);
-                proposals.push((offset, states, control));
+                add(offset, wish);
+            }
+        }
+        if world.ego.speed < WALK {
+            // Whoever came to stand too near for the smooth way out has a tight one.
+            for offset in offsets(world).into_iter().filter(|o| o.abs() > NUDGE) {
+                for share in [0.5, 0.25] {
+                    let wish = Wish {
+                        profile: Profile::tight(world, offset),
+                        share,
+                        brake: None,
+                        waits: true,
+                    };
+                    add(offset, wish);
+                }
             }
         }
         let stop = Wish {
@@ -100,8 +134,7 @@ impl Expert {
             brake: Some(-6.5),
             waits: true,
         };
-        let (states, control) = propose(world, &seen, stop);
-        proposals.push((self.offset, states, control));
+        add(self.offset, stop);
         if seen.must_wait(world) {
             // Rules for gaps ask for more room than there ever is in dense traffic. Whoever knows what
             // the others will do may go where nobody has to brake hard for it.
@@ -114,12 +147,17 @@ impl Expert {
                 };
                 let (states, control) = propose(world, &seen, go);
                 if is_polite(&states, &forecast.frames) {
-                    proposals.push((0.0, states, control));
+                    proposals.push(Proposal {
+                        offset: 0.0,
+                        profile: go.profile,
+                        states,
+                        control,
+                    });
                 }
             }
         }
 
-        let states: Vec<&[EgoState]> = proposals.iter().map(|p| &p.1[..]).collect();
+        let states: Vec<&[EgoState]> = proposals.iter().map(|p| &p.states[..]).collect();
         let frames = &near(&states, &forecast.frames, 1.0)[..];
         let around = Surroundings {
             map: world.map(),
@@ -128,7 +166,7 @@ impl Expert {
         };
         let scores = score(&states, &around);
         let value = |index: usize| {
-            let (offset, states, _) = &proposals[index];
+            let Proposal { offset, states, .. } = &proposals[index];
             let last = states.last().map_or(0.0, |s| s.speed);
             let near = clearance(states, frames);
             // Among equals: near the lane's middle, as before, with some room, rather moving.
@@ -149,14 +187,14 @@ impl Expert {
             .max_by(|&a, &b| values[a].total_cmp(&values[b]))
             .unwrap_or(0);
         let scores = scores[best];
-        let (offset, states, control) = proposals.swap_remove(best);
-        self.profile = Some(profile(offset));
-        self.offset = offset;
+        let chosen = proposals.swap_remove(best);
+        self.profile = Some(chosen.profile);
+        self.offset = chosen.offset;
         Decision {
-            states,
-            control,
+            states: chosen.states,
+            control: chosen.control,
             scores,
-            offset,
+            offset: chosen.offset,
         }
     }
 }
@@ -274,4 +312,55 @@ fn offsets(world: &World) -> Vec<f64> {
         found.extend(lane.right.map(|_| -lane.width));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driving::scene::{EpisodeId, begin};
+
+    /// The ego stands behind a car that stopped in its lane, with this gap.
+    fn stuck(seed: u64, gap: f64) -> Option<World> {
+        let mut world = begin(EpisodeId {
+            family: "straight-0".parse().unwrap(),
+            seed,
+        });
+        let lanes = &world.scene.route.lanes;
+        let paths = world.scene.paths();
+        let ahead = (world.cars.iter())
+            .filter(|car| car.stopped && paths[car.path].lanes == *lanes)
+            .map(|car| car.s - car.length / 2.0)
+            .min_by(f64::total_cmp)?;
+        let rear = ahead - gap - LENGTH / 2.0 - REAR_TO_CENTRE;
+        world.ego = EgoState::at(world.route().line.at(rear), 0.0);
+        (world.ego_s, world.ego_d) = (rear + REAR_TO_CENTRE, 0.0);
+        world.locate_ego();
+        world.collision().is_none().then_some(world)
+    }
+
+    #[test]
+    fn who_stands_too_near_still_gets_out() {
+        let mut tried = 0;
+        for gap in [3.0, 4.0, 6.0] {
+            for seed in 0..6 {
+                let Some(mut world) = stuck(seed, gap) else {
+                    continue;
+                };
+                let (mut expert, from) = (Expert::default(), world.ego_s);
+                // Long enough for the lane beside to get free.
+                for _ in 0..400 {
+                    let control = expert.decide(&world).control;
+                    world.step(control);
+                    assert!(world.collision().is_none(), "{gap} {seed}");
+                }
+                assert!(
+                    world.ego_s > from + 12.0,
+                    "{gap} {seed}: {}",
+                    world.ego_s - from
+                );
+                tried += 1;
+            }
+        }
+        assert!(tried > 6, "{tried}");
+    }
 }
