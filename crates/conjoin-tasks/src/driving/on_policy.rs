@@ -9,7 +9,7 @@ use crate::error::TaskError;
 use crate::score_run::ScoreRun;
 use conjoin_world::WorldError;
 use conjoin_world::driving::map::Split;
-use conjoin_world::driving::recording::{Recorded, episode, recorder, task};
+use conjoin_world::driving::recording::{Recorded, episode, recorder, task, without_standstill};
 use conjoin_world::driving::scene::EpisodeId;
 use serde_json::json;
 use std::path::Path;
@@ -87,7 +87,7 @@ pub(crate) fn record(
             break;
         };
         for (mut ride, &episode) in rides.into_iter().zip(group) {
-            let frames = ride.take_frames();
+            let frames = without_standstill(ride.take_frames());
             found.episodes += 1;
             found.frames += frames.len();
             for frame in frames {

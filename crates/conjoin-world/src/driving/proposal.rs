@@ -73,9 +73,6 @@ pub(super) fn on_route(world: &World, body: &Body) -> Option<OnRoute> {
     })
 }
 
-/// Metres in which a vehicle at a walk gets into the lane beside: less than its wheel turned all the way needs.
-const TIGHT: f64 = 4.5;
-
 /// A way from the present offset to another, smooth over some distance.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Profile {
@@ -98,14 +95,13 @@ impl Profile {
         }
     }
 
-    /// A way that a vehicle which hardly moves takes round what stands before it: as short as its wheel
-    /// allows, from the rear axle on.
-    pub fn tight(world: &World, to: f64) -> Self {
-        let smooth = Self::new(world, to);
+    /// A way of this length that a vehicle which hardly moves takes round what stands before it, from the rear
+    /// axle on.
+    pub fn tight(world: &World, to: f64, length: f64) -> Self {
         Self {
             s: world.ego_s - World::MIDDLE,
-            length: smooth.length.min(TIGHT),
-            ..smooth
+            length,
+            ..Self::new(world, to)
         }
     }
 

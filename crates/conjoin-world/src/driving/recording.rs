@@ -210,6 +210,27 @@ pub fn task(episode: EpisodeId) -> String {
     format!("drive the route: {}", episode.family)
 }
 
+/// Steps that are kept of a standstill at the end of an episode.
+const STANDSTILL: usize = 50;
+
+/// An episode whose vehicle stands until its time is over, because there is no way out, without all but the
+/// beginning of that: a minute of it would teach to stand wherever somebody stands ahead.
+pub fn without_standstill(mut frames: Vec<Frame>) -> Vec<Frame> {
+    let stands = |frame: &Frame| {
+        let state = frame.values.get("observation.state");
+        state
+            .and_then(|state| state.first())
+            .is_some_and(|speed| *speed < 0.05)
+    };
+    let standing = frames
+        .iter()
+        .rev()
+        .take_while(|frame| stands(frame))
+        .count();
+    frames.truncate(frames.len() - standing.saturating_sub(STANDSTILL));
+    frames
+}
+
 /// Lets the expert drive an episode; `None` if it is stopped.
 fn drive(
     config: &EnvConfig,
@@ -227,7 +248,7 @@ fn drive(
         if let Some(score) = env.score() {
             return Ok(Some(Driven {
                 episode,
-                frames,
+                frames: without_standstill(frames),
                 score,
             }));
         }
@@ -283,6 +304,27 @@ impl Disturbed {
 mod tests {
     use super::*;
     use conjoin_data::lerobot::Recording;
+
+    #[test]
+    fn a_standstill_at_the_end_is_cut_and_one_before_is_not() {
+        let moving = |speed: f32| {
+            let mut frame = Frame::default();
+            let state = vec![speed, 0.0, 0.0, 0.0];
+            frame.values.insert("observation.state".to_owned(), state);
+            frame
+        };
+        let episode = |speeds: &[(f32, usize)]| -> Vec<Frame> {
+            let frames = speeds.iter();
+            frames
+                .flat_map(|&(speed, steps)| vec![moving(speed); steps])
+                .collect()
+        };
+        let count = |speeds: &[(f32, usize)]| without_standstill(episode(speeds)).len();
+        assert_eq!(count(&[(5.0, 30), (0.0, 600)]), 30 + STANDSTILL);
+        assert_eq!(count(&[(5.0, 30), (0.0, 20)]), 50);
+        assert_eq!(count(&[(5.0, 30), (0.0, 600), (1.0, 5)]), 635);
+        assert_eq!(count(&[]), 0);
+    }
     use std::fs;
 
     fn config(episodes: usize, jobs: usize) -> RecordingConfig {
