@@ -16,11 +16,12 @@ root=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-mkdir -p "$scratch/src/attention/heads" "$scratch/src/rnn"
+mkdir -p "$scratch/src/attention/heads" "$scratch/src/pool" "$scratch/src/rnn"
 cp tests/external/memory/{lib,tests}.rs "$scratch/src"
 sources=$root/crates/conjoin-kernels/src
 ln -s "$sources"/{bf16,blas.rs,buffer.rs,conv,precision.rs,scratch.rs,simd,simd.rs} "$scratch/src"
 ln -s "$sources/attention/heads/tiles.rs" "$scratch/src/attention/heads"
+ln -s "$sources"/pool/{average,max,window}.rs "$scratch/src/pool"
 ln -s "$sources/rnn/panels.rs" "$scratch/src/rnn"
 cp Cargo.lock "$scratch"
 {
@@ -52,6 +53,6 @@ for level in "${levels[@]}"; do
   [[ $level == avx512* ]] && continue
   printf -- '-- %s\n' "$level"
   CONJOIN_SIMD=$level valgrind --quiet --error-exitcode=9 "$binary" --test-threads 1 \
-    conv small_products writes_to empty not_finite buffer panels columns
+    conv pool small_products writes_to empty not_finite buffer panels columns
 done
 printf 'memory.sh: nothing found\n'

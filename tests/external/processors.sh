@@ -12,8 +12,13 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 if [[ ${1:-} != emulated ]]; then
-  tests=(--test attention --test conv --test loss --test optim --test precision --test rnn
-    --test transformer --test transformer_properties --test vision --test vision_properties)
+  tests=(--test attention --test attention_memory --test attentive --test conv --test loss --test operations
+    --test optim --test precision --test prepared --test rnn --test rotary --test sparse --test transformer
+    --test transformer_edges --test transformer_properties --test vision --test vision_properties)
+  # The tests inside the kernels' own files, without those of the other crates.
+  units=$(cargo test --release --locked --lib --no-run 2>&1 \
+    | sed -n 's/.*Executable.*(\(.*conjoin_kernels-.*\))/\1/p')
+  [[ -x $units ]] || { echo "no unit tests of the kernels" >&2; exit 1; }
   for level in plain avx2 avx512-nobf16 avx512; do
     flag=${level/avx512*/avx512f}
     if [[ $level != plain ]] && ! grep -qw "$flag" /proc/cpuinfo; then
@@ -22,6 +27,7 @@ if [[ ${1:-} != emulated ]]; then
     fi
     printf '== %s: tests of the kernels\n' "$level"
     CONJOIN_SIMD=$level cargo test --release --locked "${tests[@]}"
+    CONJOIN_SIMD=$level "$units"
   done
 fi
 

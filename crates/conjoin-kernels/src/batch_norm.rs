@@ -15,6 +15,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
 
 use crate::flex::{Dense, Fused, apply, host, supported, tensor};
+use crate::shapes::expect;
 use kernels::{backward_sums, input_gradient, normalise, rectified, statistics};
 
 /// Normalises `x [..., C]` by the statistics of this batch:
@@ -26,6 +27,7 @@ use kernels::{backward_sums, input_gradient, normalise, rectified, statistics};
 ///
 /// # Panics
 /// If `gamma`, `beta` or `residual` do not fit `x`.
+#[track_caller]
 pub fn batch_norm<const D: usize>(
     x: Tensor<D>,
     gamma: Tensor<1>,
@@ -34,7 +36,8 @@ pub fn batch_norm<const D: usize>(
     residual: Option<Tensor<D>>,
     relu: bool,
 ) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
-    check("batch_norm", &x, &[&gamma, &beta], residual.as_ref());
+    let lines = [("gamma", &gamma), ("beta", &beta)];
+    check("batch_norm", &x, &lines, residual.as_ref());
     if !supported(&x) {
         return reference(x, gamma, beta, eps, residual, relu);
     }
@@ -76,6 +79,7 @@ pub fn batch_norm<const D: usize>(
 /// # Panics
 /// If `mean`, `variance`, `gamma`, `beta` or `residual` do not fit `x`.
 #[allow(clippy::too_many_arguments)] // the operation has this many operands
+#[track_caller]
 pub fn batch_norm_eval<const D: usize>(
     x: Tensor<D>,
     mean: Tensor<1>,
@@ -86,12 +90,13 @@ pub fn batch_norm_eval<const D: usize>(
     residual: Option<Tensor<D>>,
     relu: bool,
 ) -> Tensor<D> {
-    check(
-        "batch_norm_eval",
-        &x,
-        &[&mean, &variance, &gamma, &beta],
-        residual.as_ref(),
-    );
+    let lines = [
+        ("mean", &mean),
+        ("variance", &variance),
+        ("gamma", &gamma),
+        ("beta", &beta),
+    ];
+    check("batch_norm_eval", &x, &lines, residual.as_ref());
     if !(supported(&x) && supported(&mean) && supported(&variance)) {
         return eval_reference(x, mean, variance, gamma, beta, eps, residual, relu);
     }
@@ -166,26 +171,19 @@ fn finish<const D: usize>(y: Tensor<D>, residual: Option<Tensor<D>>, relu: bool)
     if relu { activation::relu(y) } else { y }
 }
 
+#[track_caller]
 fn check<const D: usize>(
     name: &str,
     x: &Tensor<D>,
-    lines: &[&Tensor<1>],
+    lines: &[(&str, &Tensor<1>)],
     residual: Option<&Tensor<D>>,
 ) {
     let dims = x.dims();
-    for line in lines {
-        assert_eq!(
-            line.dims(),
-            [dims[D - 1]],
-            "{name}: one value a channel of {dims:?}"
-        );
+    for (argument, line) in lines {
+        expect(name, argument, &line.dims(), &dims[D - 1..]);
     }
     if let Some(residual) = residual {
-        assert_eq!(
-            residual.dims(),
-            dims,
-            "{name}: the residual has the shape of the input"
-        );
+        expect(name, "residual", &residual.dims(), &dims);
     }
 }
 

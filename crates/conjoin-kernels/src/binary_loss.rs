@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::buffer::BLOCK;
 use crate::flex::{Dense, Fused, apply, host, supported, tensor};
 use crate::reduce;
+use crate::shapes::expect;
 use crate::simd::{Isa, Kernel, exp_down, run};
 
 /// Which loss of a logit `x` and a target `t` in `[0, 1]`.
@@ -53,6 +54,7 @@ impl BinaryLoss {
 ///
 /// # Panics
 /// If the three do not have the same number of elements.
+#[track_caller]
 pub fn binary_loss(
     logits: Tensor<1>,
     targets: Tensor<1>,
@@ -60,9 +62,9 @@ pub fn binary_loss(
     loss: BinaryLoss,
 ) -> Tensor<1> {
     let sizes = logits.dims();
-    assert_eq!(targets.dims(), sizes, "binary_loss: one target an element");
+    expect("binary_loss", "targets", &targets.dims(), &sizes);
     if let Some(weights) = &weights {
-        assert_eq!(weights.dims(), sizes, "binary_loss: one weight an element");
+        expect("binary_loss", "weights", &weights.dims(), &sizes);
     }
     let all_supported =
         supported(&logits) && supported(&targets) && weights.as_ref().is_none_or(supported);

@@ -17,8 +17,11 @@ const BLOCK: usize = 1 << 14;
 /// `1 / (1 - p)`, as PyTorch's `dropout` in training mode. Element `i` (row-major) is kept or dropped
 /// by `seed` and `i` alone: give every call its own seed, for example `base + step * sites + site`.
 ///
+/// Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (2014).
+///
 /// # Panics
 /// Unless `0 <= p < 1`.
+#[track_caller]
 pub fn dropout<const D: usize>(x: Tensor<D>, p: f64, seed: u64) -> Tensor<D> {
     assert!(
         (0.0..1.0).contains(&p),

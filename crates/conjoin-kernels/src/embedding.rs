@@ -16,6 +16,8 @@ use crate::simd::{Isa, Kernel, run};
 /// The gradient of a row of `weight` is the sum of the gradients of its occurrences, in their order;
 /// the row `padding` gets none (PyTorch's `padding_idx`), though it is looked up like any other.
 ///
+/// Source: Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (2003).
+///
 /// # Panics
 /// If an index, or `padding`, is none of the `V` rows.
 #[track_caller]

@@ -30,6 +30,7 @@ mod reduce;
 pub mod rnn;
 pub mod rotary;
 mod scratch;
+mod shapes;
 pub mod simd;
 pub mod sparse;
 pub mod threads;

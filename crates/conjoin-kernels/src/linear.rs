@@ -15,6 +15,7 @@ use crate::conv::{Finish, Packed, column_sums, multiply_rows, pack_rows};
 use crate::flex::{Dense, Fused, apply, host, supported, tensor};
 use crate::precision::Precision;
 use crate::prepared::Prepared;
+use crate::shapes::expect;
 use crate::simd::{Isa, Kernel, run};
 
 pub use crate::activation::Activation;
@@ -22,8 +23,12 @@ pub use crate::activation::Activation;
 /// `y [N, O] = activation(x [N, I] · w [O, I]ᵀ + bias [O])`, the weight as PyTorch stores it; products in
 /// the current [`Precision`].
 ///
+/// As PyTorch's `linear` with one of its activations, forward and backward in one pass over the result
+/// after the product; sources of the activations beside them in [`Activation`].
+///
 /// # Panics
 /// If the sizes do not fit together.
+#[track_caller]
 pub fn linear(
     x: Tensor<2>,
     w: Tensor<2>,
@@ -31,13 +36,10 @@ pub fn linear(
     activation: Activation,
 ) -> Tensor<2> {
     let [rows, inputs] = x.dims();
-    let [outputs, weight_inputs] = w.dims();
-    assert_eq!(
-        inputs, weight_inputs,
-        "linear: the weight has other inputs than the rows"
-    );
+    let [outputs, _] = w.dims();
+    expect("linear", "w", &w.dims(), &[outputs, inputs]);
     if let Some(bias) = &bias {
-        assert_eq!(bias.dims(), [outputs], "linear: one bias an output");
+        expect("linear", "bias", &bias.dims(), &[outputs]);
     }
     if !(supported(&x) && supported(&w)) {
         return reference(x, w, bias, activation);
@@ -71,6 +73,7 @@ pub struct PreparedLinear(Prepared<Packed>);
 ///
 /// # Panics
 /// As [`linear`].
+#[track_caller]
 pub fn linear_prepared(
     x: Tensor<2>,
     w: Tensor<2>,

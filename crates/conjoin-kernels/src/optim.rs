@@ -26,6 +26,7 @@ pub use state::{State, StateError};
 pub use sums::{absolute_sum, squared_norm, squared_norm_of_slices};
 
 use crate::flex::{raw, supported};
+use crate::shapes::expect;
 
 /// One step of `rule` for one parameter: `param` and `grad` of one shape, the gradient multiplied by
 /// `clip` first (1 for no clipping).
@@ -35,6 +36,7 @@ use crate::flex::{raw, supported};
 ///
 /// # Panics
 /// If `grad` does not have the parameter's shape, or `state` was made for another rule or size.
+#[track_caller]
 pub fn update<const D: usize>(
     rule: &Rule,
     param: Tensor<D>,
@@ -43,16 +45,17 @@ pub fn update<const D: usize>(
     lr: f64,
     clip: f64,
 ) -> Tensor<D> {
-    assert_eq!(
-        param.dims(),
-        grad.dims(),
-        "update: the gradient does not fit the parameter"
-    );
-    assert_eq!(
+    expect("update", "grad", &grad.dims(), &param.dims());
+    assert!(
+        state.names == rule.slots(),
+        "update: state has {:?}, expected {:?} for {rule:?}",
         state.names,
-        rule.slots(),
-        "update: the state is of another rule"
+        rule.slots()
     );
+    let size = param.shape().num_elements();
+    for (name, slot) in state.named() {
+        expect("update", name, &slot.dims(), &[size]);
+    }
     state.step += 1;
     let (tracked, autodiff) = (param.is_require_grad(), param.is_autodiff());
     let (param, grad) = (param.inner(), grad.inner());
@@ -83,8 +86,9 @@ pub fn update<const D: usize>(
 ///
 /// # Panics
 /// If the shapes differ.
+#[track_caller]
 pub fn average<const D: usize>(average: Tensor<D>, param: Tensor<D>, decay: f64) -> Tensor<D> {
-    assert_eq!(average.dims(), param.dims(), "average: the shapes differ");
+    expect("average", "param", &param.dims(), &average.dims());
     let (average, param) = (average.inner(), param.inner());
     if supported(&average) && supported(&param) {
         let mut average = Owned::new(average);

@@ -6,6 +6,7 @@
 
 mod average;
 mod max;
+mod operation;
 mod whole;
 mod window;
 
@@ -15,18 +16,25 @@ use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 
 use crate::flex::{apply, supported};
 use average::AvgPool;
-use max::MaxPool;
+use operation::MaxPool;
 use whole::{GlobalAvgPool, Upsample};
 use window::Window;
 
 /// The largest value of every window, `[B, H, W, C] -> [B, Ho, Wo, C]`, as PyTorch's `max_pool2d`:
 /// padding never wins, NaN does, and the first of equal values receives the gradient.
 ///
+/// Source: Ranzato, Huang, Boureau and LeCun, "Unsupervised Learning of Invariant Feature Hierarchies"
+/// (2007).
+///
 /// # Panics
 /// If the stride is 0, `kernel` is 0, above 16 or below `2 padding`, or exceeds the padded image.
+#[track_caller]
 pub fn max_pool2d(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
     let window = Window::new("max_pool2d", x.dims(), kernel, stride, padding);
-    assert!(kernel <= 16, "max_pool2d: a kernel of {kernel} is above 16");
+    assert!(
+        kernel <= 16,
+        "max_pool2d: kernel is {kernel}, expected at most 16"
+    );
     if supported(&x) {
         apply(MaxPool(window), [x.into_dispatch()])
     } else {
@@ -50,10 +58,14 @@ pub fn max_pool2d_reference(
 /// The mean of every window, `[B, H, W, C] -> [B, Ho, Wo, C]`, as PyTorch's `avg_pool2d`: zeros of the
 /// padding count.
 ///
+/// Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998), where it is
+/// called subsampling.
+///
 /// # Panics
 /// As [`max_pool2d`], without the limit of 16.
+#[track_caller]
 pub fn avg_pool2d(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
-    average(x, kernel, stride, padding, true)
+    average("avg_pool2d", x, kernel, stride, padding, true)
 }
 
 /// [`avg_pool2d`] over the pixels of the image alone, as PyTorch's with `count_include_pad=False`: a
@@ -61,18 +73,21 @@ pub fn avg_pool2d(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) ->
 ///
 /// # Panics
 /// As [`avg_pool2d`].
+#[track_caller]
 pub fn avg_pool2d_inside(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
-    average(x, kernel, stride, padding, false)
+    average("avg_pool2d_inside", x, kernel, stride, padding, false)
 }
 
+#[track_caller]
 fn average(
+    name: &str,
     x: Tensor<4>,
     kernel: usize,
     stride: usize,
     padding: usize,
     padding_counts: bool,
 ) -> Tensor<4> {
-    let window = Window::new("avg_pool2d", x.dims(), kernel, stride, padding);
+    let window = Window::new(name, x.dims(), kernel, stride, padding);
     let pool = AvgPool {
         window,
         padding_counts,
@@ -120,13 +135,16 @@ fn average_reference(
 
 /// The mean over all pixels, `[B, H, W, C] -> [B, C]`.
 ///
+/// Source: Lin, Chen and Yan, "Network In Network" (2014), section 3.2.
+///
 /// # Panics
 /// If the images have no pixels.
+#[track_caller]
 pub fn global_avg_pool(x: Tensor<4>) -> Tensor<2> {
     let dims = x.dims();
     assert!(
         dims[1] * dims[2] > 0,
-        "global_avg_pool: the images have no pixels"
+        "global_avg_pool: x is {dims:?}, expected images with pixels"
     );
     if supported(&x) {
         apply(GlobalAvgPool(dims), [x.into_dispatch()])
@@ -148,8 +166,12 @@ pub fn global_avg_pool_reference(x: Tensor<4>) -> Tensor<2> {
 ///
 /// # Panics
 /// If the factor is 0.
+#[track_caller]
 pub fn upsample_nearest2d(x: Tensor<4>, factor: usize) -> Tensor<4> {
-    assert!(factor > 0, "upsample_nearest2d: the factor is 0");
+    assert!(
+        factor > 0,
+        "upsample_nearest2d: the factor is 0, expected one above"
+    );
     if supported(&x) {
         apply(
             Upsample {
@@ -174,12 +196,4 @@ pub fn upsample_nearest2d_reference(x: Tensor<4>, factor: usize) -> Tensor<4> {
 /// Runs an operation of NCHW images on NHWC ones.
 fn channels_last(x: Tensor<4>, operation: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
     operation(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1])
-}
-
-/// Rows of a task, a multiple of `step`: a whole image, or less where there are few images. Every value
-/// is computed alike wherever the cut falls, so the choice may depend on the number of threads.
-fn rows_per_task(images: usize, rows: usize, step: usize) -> usize {
-    let wanted = 4 * rayon::current_num_threads();
-    let tasks = wanted.div_ceil(images.max(1));
-    rows.div_ceil(tasks).max(1).next_multiple_of(step)
 }

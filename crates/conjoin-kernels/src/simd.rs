@@ -226,9 +226,8 @@ mod x86 {
 
     macro_rules! isa {
         ($token:ty, $vector:ty, $lanes:literal, $accumulators:literal, $set1:ident, $load:ident, $store:ident, $fma:ident) => {
-            // SAFETY, for every block below: the token exists only inside a function compiled for the
-            // features, which `run_at` calls only where the processor has them; loads and stores stay
-            // within slices whose length has been checked.
+            // The token exists only inside a function compiled for the features, which `run_at` calls only
+            // where the processor has them.
             impl Isa for $token {
                 type Vector = $vector;
                 const LANES: usize = $lanes;
@@ -237,31 +236,37 @@ mod x86 {
 
                 #[inline(always)]
                 fn splat(self, value: f32) -> $vector {
+                    // SAFETY: the token vouches for the features.
                     unsafe { $set1(value) }
                 }
 
                 #[inline(always)]
                 fn load(self, from: &[f32]) -> $vector {
                     let from = &from[..$lanes];
+                    // SAFETY: the token vouches for the features; the slice is as long as a register.
                     unsafe { $load(from.as_ptr()) }
                 }
 
                 #[inline(always)]
                 fn store(self, vector: $vector, to: &mut [f32]) {
                     let to = &mut to[..$lanes];
+                    // SAFETY: the token vouches for the features; the slice is as long as a register.
                     unsafe { $store(to.as_mut_ptr(), vector) }
                 }
 
                 #[inline(always)]
                 fn mul_add(self, a: $vector, b: $vector, c: $vector) -> $vector {
+                    // SAFETY: the token vouches for the features.
                     unsafe { $fma(a, b, c) }
                 }
 
                 #[inline(always)]
                 fn turn8(self, rows: [&[f32]; 8], to: &mut [f32], stride: usize) {
+                    // SAFETY: the token vouches for the features; `columns` checks the rows.
                     let columns = unsafe { columns(rows) };
                     for (c, column) in columns.into_iter().enumerate() {
                         let to = &mut to[c * stride..][..8];
+                        // SAFETY: as above; the slice has 8 numbers.
                         unsafe { _mm256_storeu_ps(to.as_mut_ptr(), column) };
                     }
                 }

@@ -11,6 +11,7 @@ use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::buffer::{BLOCK, build_one};
 use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::shapes::expect;
 use crate::simd::{Isa, Kernel, run};
 
 /// A matrix `[O, I]` of which most entries are 0. A clone shares the numbers.
@@ -135,12 +136,14 @@ impl SparseMap {
 ///
 /// # Panics
 /// If the samples do not have the map's number of rows.
+#[track_caller]
 pub fn sparse_map(x: Tensor<3>, map: &SparseMap) -> Tensor<3> {
     let [samples, inputs, width] = x.dims();
-    assert_eq!(
-        inputs,
-        map.inputs(),
-        "sparse_map: the samples have other rows than the map reads"
+    expect(
+        "sparse_map",
+        "x",
+        &[samples, inputs, width],
+        &[samples, map.inputs(), width],
     );
     if !supported(&x) {
         return reference(x, map);

@@ -126,7 +126,7 @@ fn reference_pooling_equals_pytorch() {
 
 fn check_linear(operation: fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, Activation) -> Tensor<2>) {
     let golden = Golden::read("linear");
-    assert_eq!(golden.cases().len(), 10);
+    assert_eq!(golden.cases().len(), 14);
     for name in golden.cases() {
         let case = Case::new(&golden, &name, TOLERANCE);
         let activation = match name.split('-').next() {
@@ -134,6 +134,8 @@ fn check_linear(operation: fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, Activatio
             Some("tanh") => Activation::Tanh,
             Some("sigmoid") => Activation::Sigmoid,
             Some("gelu") => Activation::Gelu,
+            Some("gelu_tanh") => Activation::GeluTanh,
+            Some("silu") => Activation::Silu,
             _ => Activation::None,
         };
         let (x, w, bias) = (case.leaf("x"), case.leaf("w"), case.optional::<1>("bias"));

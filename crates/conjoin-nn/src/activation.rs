@@ -1,8 +1,6 @@
 //! Functions applied element by element.
 
 use crate::init::Fill;
-use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
 use conjoin_kernels::linear;
 
 /// A function of each element.
@@ -35,23 +33,15 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The same function as the kernels name it; what they do not have comes afterwards
-    /// ([`Activation::afterwards`]).
+    /// The same function as the kernels name it.
     pub(crate) fn kernel(self) -> linear::Activation {
         match self {
-            Self::None | Self::Silu => linear::Activation::None,
+            Self::None => linear::Activation::None,
             Self::Tanh => linear::Activation::Tanh,
             Self::Relu => linear::Activation::Relu,
             Self::Gelu => linear::Activation::Gelu,
             Self::Sigmoid => linear::Activation::Sigmoid,
-        }
-    }
-
-    /// The part of the function that the kernels leave.
-    pub(crate) fn afterwards<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Silu => silu(x),
-            _ => x,
+            Self::Silu => linear::Activation::Silu,
         }
     }
 

@@ -4,7 +4,8 @@
 
 use crate::init::{Fill, Init};
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor, module::embedding};
+use burn::tensor::{Int, Tensor};
+use conjoin_kernels::embedding::embedding;
 
 /// A table of vectors (`torch.nn.Embedding`). The padding index stands for the zero vector and
 /// gets no gradient, whatever its row holds.
@@ -57,13 +58,20 @@ impl Embedding {
 
 /// Rows of a table `[vocabulary, size]` by index, multiplied by `scale`; the padding index gives
 /// zeros.
+///
+/// # Panics
+/// If an index is none of the table's rows.
 pub fn look_up(
     table: Tensor<2>,
     indices: Tensor<2, Int>,
     padding: Option<i64>,
     scale: f64,
 ) -> Tensor<3> {
-    let vectors = embedding(table, indices.clone());
+    // What is masked below has no gradient to scatter.
+    let masked = padding
+        .and_then(|padding| usize::try_from(padding).ok())
+        .filter(|padding| *padding < table.dims()[0]);
+    let vectors = embedding(table, indices.clone(), masked);
     let vectors = if scale == 1.0 {
         vectors
     } else {

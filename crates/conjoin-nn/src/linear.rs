@@ -68,8 +68,7 @@ impl Linear {
         let bias = self.bias.as_ref().map(Param::val);
         let x = x.reshape([rows, input]);
         let activation = self.activation.kernel();
-        let y = linear_prepared(x, weight, bias, activation, &self.prepared);
-        self.activation.afterwards(y).reshape(shape)
+        linear_prepared(x, weight, bias, activation, &self.prepared).reshape(shape)
     }
 
     /// The weight `[output, input]`, and the bias `[output]`, for operations that take them in.

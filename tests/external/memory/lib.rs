@@ -44,6 +44,7 @@ mod conv {
     mod depthwise;
     mod direct;
     pub mod finish;
+    pub mod folded;
     mod frame;
     mod input_grad;
     pub mod options;
@@ -58,6 +59,12 @@ mod conv {
     mod vector;
     mod weight_grad;
     mod winograd;
+}
+
+mod pool {
+    pub mod average;
+    pub mod max;
+    pub mod window;
 }
 
 mod rnn {

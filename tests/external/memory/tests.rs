@@ -4,8 +4,12 @@
 use crate::activation::Activation;
 use crate::attention::tiles::{Rows, multiply, pad};
 use crate::conv::finish::Finish;
+use crate::conv::folded::{convolve, fold};
 use crate::conv::rows::{multiply_rows, pack_rows};
 use crate::conv::{options::ConvOptions, paths, shape::ConvShape};
+use crate::pool::average::AvgPool;
+use crate::pool::max;
+use crate::pool::window::Window;
 use crate::precision::Precision;
 
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
@@ -103,6 +107,72 @@ fn convolutions_of_every_path() {
             &paths::forward(s, &x, &w, Some(&bias)),
             &y,
         );
+    }
+}
+
+#[test]
+fn convolutions_with_a_folded_normalisation() {
+    let options = ConvOptions::new;
+    for (x, w, options) in [
+        ([2, 7, 9, 16], [32, 3, 3, 16], options(1, 1)),
+        ([1, 1, 1, 1], [1, 1, 1, 1], options(1, 0)),
+        ([2, 9, 7, 3], [17, 3, 3, 3], options(2, 1)),
+        ([2, 5, 6, 12], [18, 3, 3, 4], options(1, 1).groups(3)),
+        ([1, 9, 10, 17], [17, 3, 3, 1], options(1, 1).groups(17)),
+    ] {
+        let s = ConvShape::new("conv2d", x, w, options);
+        let (x, w) = (
+            numbers(x.iter().product(), 1),
+            numbers(w.iter().product(), 2),
+        );
+        let [mean, gamma, beta] = [3, 4, 5].map(|seed| numbers(s.filters, seed));
+        let variance: Vec<f32> = numbers(s.filters, 6).iter().map(|v| v + 1.5).collect();
+        let residual = numbers(s.batch * s.out_image(), 7);
+        let folded = fold(s, [&w, &mean, &variance, &gamma, &beta], 1e-5);
+        let finish = Finish {
+            residual: Some(&residual),
+            activation: Activation::Relu,
+        };
+        let mut y = vec![0.0; residual.len()];
+        products(s, |at_x, at_w, at_y| y[at_y] += x[at_x] * w[at_w]);
+        for (i, y) in y.iter_mut().enumerate() {
+            let c = i % s.filters;
+            let normal = (*y - mean[c]) / (variance[c] + 1e-5).sqrt() * gamma[c] + beta[c];
+            *y = (normal + residual[i]).max(0.0);
+        }
+        close("folded", s, &convolve(s, &x, &folded, finish), &y);
+    }
+}
+
+#[test]
+fn pooling_of_every_window() {
+    for (dims, kernel, stride, padding) in [
+        ([1, 1, 1, 1], 1, 1, 0),
+        ([2, 4, 6, 16], 2, 2, 0),
+        ([3, 7, 5, 19], 3, 2, 1),
+        ([1, 9, 8, 33], 3, 1, 1),
+        ([2, 5, 5, 3], 2, 3, 1),
+        ([0, 5, 5, 3], 2, 2, 0),
+    ] {
+        let window = Window::new("test", dims, kernel, stride, padding);
+        let x = numbers(dims.iter().product(), 1);
+        let (y, taps) = max::forward(window, &x);
+        let dy = numbers(y.len(), 2);
+        let dx = max::backward(window, &taps, &dy);
+        let (found, wanted): (f32, f32) = (dx.iter().sum(), dy.iter().sum());
+        assert!((found - wanted).abs() < 1e-3, "{found} for {wanted}");
+        assert!(y.iter().all(|y| x.contains(y)));
+        for padding_counts in [true, false] {
+            let pool = AvgPool {
+                window,
+                padding_counts,
+            };
+            let (y, dx) = (pool.forward(&x), pool.backward(&dy));
+            // A linear map and its transpose.
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let (there, back) = (dot(&y, &dy), dot(&x, &dx));
+            assert!((there - back).abs() < 1e-3, "{there} and {back}");
+        }
     }
 }
 

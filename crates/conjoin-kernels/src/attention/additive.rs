@@ -2,6 +2,7 @@
 
 use super::reference;
 use crate::flex::{self, Dense, Fused};
+use crate::shapes::{expect, expect_lengths};
 use crate::simd::{self, Isa, Kernel, mul_add, tanh};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
@@ -10,26 +11,23 @@ use rayon::prelude::*;
 /// `v . tanh(q + k)` for every `query [B, U, A]` and every key among `keys [B, T, A]` within its row's
 /// length, with `v [A]`: `[B, U, T]`, 0 beyond the length.
 ///
+/// Source: Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and
+/// Translate" (2015), appendix A.1.2.
+///
 /// # Panics
 /// If shapes do not fit together or a length exceeds `T`.
+#[track_caller]
 pub fn additive_scores(
     query: Tensor<3>,
     keys: Tensor<3>,
     v: Tensor<1>,
     lengths: &[usize],
 ) -> Tensor<3> {
-    let ([batch, _, width], [key_batch, time, key_width]) = (query.dims(), keys.dims());
-    assert_eq!(
-        (key_batch, key_width),
-        (batch, width),
-        "queries and keys do not fit together"
-    );
-    assert_eq!(v.dims(), [width], "v is [A]");
-    assert_eq!(lengths.len(), batch, "one length a row");
-    assert!(
-        lengths.iter().all(|&length| length <= time),
-        "a length exceeds {time}"
-    );
+    const NAME: &str = "additive_scores";
+    let ([batch, _, width], [_, time, _]) = (query.dims(), keys.dims());
+    expect(NAME, "keys", &keys.dims(), &[batch, time, width]);
+    expect(NAME, "v", &v.dims(), &[width]);
+    expect_lengths(NAME, lengths, batch, time);
     if !flex::supported(&query) {
         return reference::additive_scores(query, keys, v, lengths);
     }

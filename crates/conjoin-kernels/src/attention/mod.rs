@@ -15,6 +15,7 @@ pub use heads::{MultiHead, multi_head_attention};
 pub use softmax::masked_softmax;
 pub(crate) use softmax::{Softmax, SoftmaxGradient};
 
+use crate::shapes::{expect, expect_lengths};
 use burn::tensor::Tensor;
 use product::product;
 
@@ -43,6 +44,7 @@ pub enum Score {
 ///
 /// # Panics
 /// If shapes do not fit together or a length exceeds `T`.
+#[track_caller]
 pub fn attention(
     score: Score,
     query: Tensor<3>,
@@ -50,6 +52,11 @@ pub fn attention(
     values: Tensor<3>,
     lengths: &[usize],
 ) -> (Tensor<3>, Tensor<3>) {
+    const NAME: &str = "attention";
+    let ([batch, _, width], [_, time, _], [.., size]) = (query.dims(), keys.dims(), values.dims());
+    expect(NAME, "keys", &keys.dims(), &[batch, time, width]);
+    expect(NAME, "values", &values.dims(), &[batch, time, size]);
+    expect_lengths(NAME, lengths, batch, time);
     let scores = match score {
         Score::Dot { scale } => dot_scores(query, keys, scale),
         Score::Additive { v } => additive_scores(query, keys, v, lengths),
@@ -59,7 +66,16 @@ pub fn attention(
 }
 
 /// `scale * (q . k)` for `query [B, U, D]` and `keys [B, T, D]`: `[B, U, T]`.
+///
+/// Sources: Luong et al., "Effective Approaches to Attention-based Neural Machine Translation" (2015);
+/// with `scale = 1 / sqrt(D)`, Vaswani et al., "Attention Is All You Need" (2017).
+///
+/// # Panics
+/// If the shapes do not fit together.
+#[track_caller]
 pub fn dot_scores(query: Tensor<3>, keys: Tensor<3>, scale: f64) -> Tensor<3> {
+    let ([batch, _, width], [_, time, _]) = (query.dims(), keys.dims());
+    expect("dot_scores", "keys", &keys.dims(), &[batch, time, width]);
     // The scale goes to the queries, which are fewer than the scores or about as many.
     let query = if scale == 1.0 { query } else { query * scale };
     product(query, keys, true)

@@ -4,7 +4,7 @@
 use super::MultiHead;
 use super::heads::Dropout;
 use burn::tensor::activation::{softmax, tanh};
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::tensor::{Bool, Shape, Tensor, TensorData};
 
 /// See [`additive_scores`](super::additive_scores).
 pub fn additive_scores(
@@ -53,7 +53,8 @@ pub fn multi_head_attention(
     if batch * queries * keys == 0 {
         // No weights: sums of nothing, which keep the graph.
         let nothing = (q.sum() + k.sum() + v.sum()) * 0.0;
-        return nothing.reshape([1, 1, 1]).expand([batch, queries, values]);
+        let dims = Shape::from([batch, queries, values]);
+        return nothing.reshape([1, 1, 1]).expand(dims);
     }
     let device = q.device();
     let split = |x: Tensor<3>| {

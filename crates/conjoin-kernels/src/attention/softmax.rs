@@ -3,6 +3,7 @@
 use super::reference;
 use crate::flex::{self, Dense, Fused};
 use crate::reduce;
+use crate::shapes::expect_lengths;
 use crate::simd::{self, Isa, Kernel, exp};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
@@ -13,13 +14,10 @@ use rayon::prelude::*;
 ///
 /// # Panics
 /// If there is not one length a row, or one exceeds `T`.
+#[track_caller]
 pub fn masked_softmax(scores: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
     let [batch, _, time] = scores.dims();
-    assert_eq!(lengths.len(), batch, "one length a row");
-    assert!(
-        lengths.iter().all(|&length| length <= time),
-        "a length exceeds {time}"
-    );
+    expect_lengths("masked_softmax", lengths, batch, time);
     if !flex::supported(&scores) {
         return reference::masked_softmax(scores, lengths);
     }

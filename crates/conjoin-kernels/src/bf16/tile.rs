@@ -42,6 +42,7 @@ impl Tile<'_> {
                 match (self.to.len(), self.columns > 16) {
                     // SAFETY: the sizes are those of the tile.
                     $(($rows, true) => unsafe { self.sized::<$rows, 2>() },
+                    // SAFETY: as above.
                     ($rows, false) => unsafe { self.sized::<$rows, 1>() },)*
                     _ => {}
                 }

@@ -6,6 +6,7 @@
 mod depthwise;
 mod direct;
 mod finish;
+mod folded;
 mod frame;
 mod input_grad;
 mod op;

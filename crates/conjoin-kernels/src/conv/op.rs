@@ -14,12 +14,16 @@ use crate::precision::Precision;
 /// and `bias [O]`, with `Ho = (H + 2 padding - dilation (kh - 1) - 1) / stride + 1` (rounded down) and
 /// `Wo` alike.
 ///
+/// `y[b, i, j, o] = bias[o] + Σ w[o, p, q, c] · x[b, i s - P + p d, j s - P + q d, g C / groups + c]`, summed
+/// over taps `p, q` and the channels `c` of the group `g` that filter `o` belongs to, with stride `s`,
+/// padding `P`, dilation `d` and zeros beyond the image.
+///
 /// As PyTorch's `conv2d` (a cross-correlation) with `padding_mode="zeros"`, but channels last. A
 /// PyTorch weight `[O, C / groups, kh, kw]` becomes this one by `permute(0, 2, 3, 1)`: the products of
 /// one kernel row then lie side by side, as the pixels do.
 ///
-/// On Flex: Winograd F(4x4, 3x3) for 3x3 kernels of stride 1 with channels that fill registers, a
-/// depthwise kernel where every group has one channel, else a direct kernel. The bits of every result
+/// On Flex: Winograd F(4x4, 3x3) for 3x3 kernels of stride 1 with channels that fill registers (Lavin
+/// and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016), a depthwise kernel where every group has one channel, else a direct kernel. The bits of every result
 /// are the same for any number of threads. Operands are rounded to the current [`Precision`].
 ///
 /// # Panics
@@ -73,7 +77,8 @@ pub fn conv1d(
 /// `Ho = (H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1` and `Wo` alike.
 ///
 /// As PyTorch's `conv_transpose2d`, but channels last; a PyTorch weight `[C, O / groups, kh, kw]` becomes
-/// this one by `permute(0, 2, 3, 1)`. It is the gradient of [`conv2d`]'s input, by the same kernels.
+/// this one by `permute(0, 2, 3, 1)`. It is the gradient of [`conv2d`]'s input, by the same kernels
+/// (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, chapter 4).
 ///
 /// # Panics
 /// If channels, groups, weight and `bias` do not fit together, a stride or dilation is 0, the output

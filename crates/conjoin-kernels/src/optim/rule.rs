@@ -8,7 +8,8 @@ use super::slices::{self, AdamStep, RmsPropStep, SgdStep};
 /// `g += decay · p`, as in PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// `torch.optim.SGD`.
+    /// `torch.optim.SGD`: Robbins and Monro (1951); momentum after Polyak (1964), Nesterov's as in Sutskever
+    /// et al. (2013): `b = momentum b + (1 - dampening) g`, `p -= lr b`, or `p -= lr (g + momentum b)`.
     Sgd {
         momentum: f64,
         dampening: f64,
@@ -27,7 +28,7 @@ pub enum Rule {
         eps: f64,
         weight_decay: f64,
     },
-    /// `torch.optim.RMSprop`, `centered` after Graves (2013).
+    /// `torch.optim.RMSprop`: Tieleman and Hinton (2012); `centered` after Graves (2013).
     RmsProp {
         alpha: f64,
         eps: f64,

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::shapes::expect;
 use crate::simd::{Isa, Kernel, mul_add, run};
 
 /// Values of a block: small parameters stay on the calling thread.
@@ -73,11 +74,11 @@ pub struct RmsPropStep {
 ///
 /// # Panics
 /// If the lengths differ.
+#[track_caller]
 pub fn adam(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: &AdamStep) {
-    assert!(
-        p.len() == g.len() && p.len() == m.len() && p.len() == v.len(),
-        "adam: the lengths differ"
-    );
+    for (argument, len) in [("g", g.len()), ("m", m.len()), ("v", v.len())] {
+        expect("adam", argument, &[len], &[p.len()]);
+    }
     p.par_chunks_mut(BLOCK)
         .zip(g.par_chunks(BLOCK))
         .zip(m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK)))
@@ -115,13 +116,14 @@ impl Kernel for Adam<'_> {
 ///
 /// # Panics
 /// If the lengths differ (the buffer may be empty).
+#[track_caller]
 pub fn sgd(p: &mut [f32], g: &[f32], buffer: &mut [f32], step: &SgdStep) {
-    assert_eq!(p.len(), g.len(), "sgd: the lengths differ");
+    expect("sgd", "g", &[g.len()], &[p.len()]);
     let blocks = p.par_chunks_mut(BLOCK).zip(g.par_chunks(BLOCK));
     if buffer.is_empty() {
         blocks.for_each(|(p, g)| run(Sgd { p, g, step }));
     } else {
-        assert_eq!(buffer.len(), g.len(), "sgd: the lengths differ");
+        expect("sgd", "buffer", &[buffer.len()], &[g.len()]);
         blocks
             .zip(buffer.par_chunks_mut(BLOCK))
             .for_each(|((p, g), buffer)| run(Momentum { p, g, buffer, step }));
@@ -179,6 +181,7 @@ impl Kernel for Momentum<'_> {
 ///
 /// # Panics
 /// If the lengths differ (`mean` and `buffer` may be empty).
+#[track_caller]
 pub fn rmsprop(
     p: &mut [f32],
     g: &[f32],
@@ -187,18 +190,14 @@ pub fn rmsprop(
     buffer: &mut [f32],
     step: &RmsPropStep,
 ) {
-    assert!(
-        p.len() == g.len() && p.len() == square.len(),
-        "rmsprop: the lengths differ"
-    );
-    assert!(
-        mean.is_empty() || mean.len() == p.len(),
-        "rmsprop: the lengths differ"
-    );
-    assert!(
-        buffer.is_empty() || buffer.len() == p.len(),
-        "rmsprop: the lengths differ"
-    );
+    for (argument, len) in [("g", g.len()), ("square", square.len())] {
+        expect("rmsprop", argument, &[len], &[p.len()]);
+    }
+    for (argument, slice) in [("mean", &*mean), ("buffer", &*buffer)] {
+        if !slice.is_empty() {
+            expect("rmsprop", argument, &[slice.len()], &[p.len()]);
+        }
+    }
     let count = p.len().div_ceil(BLOCK);
     let (means, buffers) = (blocks(mean, count), blocks(buffer, count));
     p.par_chunks_mut(BLOCK)
@@ -288,8 +287,9 @@ impl RmsProp<'_> {
 ///
 /// # Panics
 /// If the lengths differ.
+#[track_caller]
 pub fn average(average: &mut [f32], p: &[f32], decay: f32, rest: f32) {
-    assert_eq!(average.len(), p.len(), "average: the lengths differ");
+    expect("average", "p", &[p.len()], &[average.len()]);
     average
         .par_chunks_mut(BLOCK)
         .zip(p.par_chunks(BLOCK))

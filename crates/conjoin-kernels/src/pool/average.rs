@@ -2,13 +2,10 @@
 
 use std::mem::MaybeUninit;
 
-use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::rows_per_task;
-use super::window::Window;
+use super::window::{Window, rows_per_task};
 use crate::buffer::build_with;
-use crate::flex::{Dense, Fused, tensor};
 use crate::simd::{Isa, Kernel, run};
 
 #[derive(Clone, Debug)]
@@ -36,11 +33,11 @@ impl AvgPool {
     }
 }
 
-impl Fused<1> for AvgPool {
-    type Saved = ();
-
-    fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, ()) {
+impl AvgPool {
+    /// The outputs.
+    pub fn forward(&self, x: &[f32]) -> Vec<f32> {
         let (window, scales) = (self.window, self.scales());
+        assert!(x.len() == window.dims[0] * window.image());
         let (line, channels) = (window.line(), window.dims[3]);
         let pixels = |row: usize, column: usize| {
             let scale = scales[row * window.out[1] + column];
@@ -52,12 +49,13 @@ impl Fused<1> for AvgPool {
             })
         };
         let sizes = [window.image(), window.out[0], window.out[1], channels];
-        let y = sums(sizes, x.values(), window.dims[0], pixels);
-        (tensor(y, window.out_dims()), ())
+        sums(sizes, x, window.dims[0], pixels)
     }
 
-    fn backward(&self, (): (), dy: Dense, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+    /// The gradient of the input from that of the outputs.
+    pub fn backward(&self, dy: &[f32]) -> Vec<f32> {
         let (window, scales) = (self.window, self.scales());
+        assert!(dy.len() == window.dims[0] * window.out_image());
         let (columns, channels, scales) = (window.out[1], window.dims[3], &scales);
         let outputs = |row: usize, column: usize| {
             let (down, right) = (window.outputs(0, row), window.outputs(1, column));
@@ -65,8 +63,7 @@ impl Fused<1> for AvgPool {
             outputs.map(move |output| (output * channels, scales[output]))
         };
         let sizes = [window.out_image(), window.dims[1], window.dims[2], channels];
-        let dx = sums(sizes, dy.values(), window.dims[0], outputs);
-        [Some(tensor(dx, window.dims))]
+        sums(sizes, dy, window.dims[0], outputs)
     }
 }
 

@@ -2,86 +2,76 @@
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::sync::Arc;
 
-use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::rows_per_task;
-use super::window::Window;
+use super::window::{Window, rows_per_task};
 use crate::buffer::build_with;
-use crate::flex::{Dense, Fused, tensor};
 use crate::simd::{Isa, Kernel, run};
 
 /// Channels that are held in registers.
 const BLOCK: usize = 16;
 
-#[derive(Clone, Debug)]
-pub struct MaxPool(pub Window);
-
-impl Fused<1> for MaxPool {
-    /// For every output the tap of its window that won.
-    type Saved = Arc<Vec<u8>>;
-
-    fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, Self::Saved) {
-        let window = self.0;
-        let size = window.dims[0] * window.out_image();
-        let rows = rows_per_task(window.dims[0], window.out[0], 1);
-        let mut taps = Vec::new();
-        // SAFETY: the rows of all images are all outputs, and `MaxForward` writes all of its rows.
-        let y = unsafe {
-            build_with(size, |y| {
-                taps = build_with(size, |taps| {
-                    y.par_chunks_mut(window.out_image().max(1))
-                        .zip(taps.par_chunks_mut(window.out_image().max(1)))
-                        .zip(x.values().par_chunks(window.image().max(1)))
-                        .for_each(|((y, taps), x)| {
-                            y.par_chunks_mut(rows * window.out_line())
-                                .zip(taps.par_chunks_mut(rows * window.out_line()))
-                                .enumerate()
-                                .for_each(|(task, (y, taps))| {
-                                    let first = task * rows;
-                                    run(MaxForward {
-                                        window,
-                                        first,
-                                        x,
-                                        y,
-                                        taps,
-                                    });
-                                });
-                        });
-                });
-            })
-        };
-        (tensor(y, window.out_dims()), Arc::new(taps))
-    }
-
-    fn backward(&self, taps: Self::Saved, dy: Dense, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let window = self.0;
-        let rows = rows_per_task(window.dims[0], window.dims[1], 2);
-        // SAFETY: the rows of all images are all pixels, and `MaxBackward` writes all of its rows.
-        let dx = unsafe {
-            build_with(window.dims[0] * window.image(), |dx| {
-                dx.par_chunks_mut(window.image().max(1))
-                    .zip(taps.par_chunks(window.out_image().max(1)))
-                    .zip(dy.values().par_chunks(window.out_image().max(1)))
-                    .for_each(|((dx, taps), dy)| {
-                        dx.par_chunks_mut(rows * window.line())
+/// The outputs, and for each of them the tap of its window that won.
+pub fn forward(window: Window, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
+    let size = window.dims[0] * window.out_image();
+    assert!(x.len() == window.dims[0] * window.image());
+    let rows = rows_per_task(window.dims[0], window.out[0], 1);
+    let mut taps = Vec::new();
+    // SAFETY: the rows of all images are all outputs, and `MaxForward` writes all of its rows.
+    let y = unsafe {
+        build_with(size, |y| {
+            taps = build_with(size, |taps| {
+                y.par_chunks_mut(window.out_image().max(1))
+                    .zip(taps.par_chunks_mut(window.out_image().max(1)))
+                    .zip(x.par_chunks(window.image().max(1)))
+                    .for_each(|((y, taps), x)| {
+                        y.par_chunks_mut(rows * window.out_line())
+                            .zip(taps.par_chunks_mut(rows * window.out_line()))
                             .enumerate()
-                            .for_each(|(task, dx)| {
+                            .for_each(|(task, (y, taps))| {
                                 let first = task * rows;
-                                run(MaxBackward {
+                                run(MaxForward {
                                     window,
                                     first,
-                                    dy,
+                                    x,
+                                    y,
                                     taps,
-                                    dx,
                                 });
                             });
                     });
-            })
-        };
-        [Some(tensor(dx, window.dims))]
+            });
+        })
+    };
+    (y, taps)
+}
+
+/// The gradient of the input from that of the outputs and the taps that won.
+pub fn backward(window: Window, taps: &[u8], dy: &[f32]) -> Vec<f32> {
+    let size = window.dims[0] * window.out_image();
+    assert!(taps.len() == size && dy.len() == size);
+    let rows = rows_per_task(window.dims[0], window.dims[1], 2);
+    // SAFETY: the rows of all images are all pixels, and `MaxBackward` writes all of its rows.
+    unsafe {
+        build_with(window.dims[0] * window.image(), |dx| {
+            dx.par_chunks_mut(window.image().max(1))
+                .zip(taps.par_chunks(window.out_image().max(1)))
+                .zip(dy.par_chunks(window.out_image().max(1)))
+                .for_each(|((dx, taps), dy)| {
+                    dx.par_chunks_mut(rows * window.line())
+                        .enumerate()
+                        .for_each(|(task, dx)| {
+                            let first = task * rows;
+                            run(MaxBackward {
+                                window,
+                                first,
+                                dy,
+                                taps,
+                                dx,
+                            });
+                        });
+                });
+        })
     }
 }
 
@@ -224,10 +214,10 @@ impl Kernel for MaxBackward<'_> {
 fn share(tap: u8, dy: &[f32], taps: &[u8], dx: &mut [MaybeUninit<f32>], first: bool) {
     for ((dx, &winner), &dy) in dx.iter_mut().zip(taps).zip(dy) {
         let gain = if winner == tap { dy } else { 0.0 };
-        // SAFETY: what is added to has been written by the first window.
         let old = if first {
             0.0
         } else {
+            // SAFETY: what is added to has been written by the first window.
             unsafe { dx.assume_init() }
         };
         dx.write(old + gain);

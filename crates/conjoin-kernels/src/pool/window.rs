@@ -95,6 +95,14 @@ impl Window {
     }
 }
 
+/// Rows of a task, a multiple of `step`: a whole image, or less where there are few images. Every value
+/// is computed alike wherever the cut falls, so the choice may depend on the number of threads.
+pub fn rows_per_task(images: usize, rows: usize, step: usize) -> usize {
+    let wanted = 4 * rayon::current_num_threads();
+    let tasks = wanted.div_ceil(images.max(1));
+    rows.div_ceil(tasks).max(1).next_multiple_of(step)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

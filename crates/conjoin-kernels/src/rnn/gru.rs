@@ -27,7 +27,13 @@ pub(crate) enum Reset {
     Before,
 }
 
-/// A GRU over padded rows.
+/// A GRU over padded rows: `r, z = sigmoid(W x + b_ih + U h + b_hh)`, `h' = (1 - z) n + z h`, with the
+/// candidate `n = tanh(W x + b_ih + r (U h + b_hh))` where `reset_after` (PyTorch, cuDNN), else
+/// `n = tanh(W x + b_ih + U (r h) + b_hh)`. The rows of `W`, `U` and the biases are in PyTorch's order: reset
+/// gate `r`, update gate `z`, candidate `n`.
+///
+/// Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
+/// Translation" (2014), whose candidate is the second.
 ///
 /// `x [B, T, I]`, `h0 [B, H]`, `w_ih [3H, I]`, `w_hh [3H, H]`, `b_ih` and `b_hh [3H]`, `lengths` (`B`
 /// numbers up to `T`) gives the output at every step, `[B, T, H]`.
@@ -82,7 +88,8 @@ pub fn gru(
     flex::apply(operation, inputs)
 }
 
-/// One step of [`gru`] for all rows, as decoders need it: `x [B, I]` and `h [B, H]` give the new `h`.
+/// One step of [`gru`] for all rows, by its formula, as decoders need it: `x [B, I]`, `h [B, H]`,
+/// `w_ih [3H, I]`, `w_hh [3H, H]`, `b_ih` and `b_hh [3H]` give the new `h [B, H]`.
 ///
 /// # Panics
 /// If shapes do not fit together.

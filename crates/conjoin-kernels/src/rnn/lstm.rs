@@ -8,7 +8,7 @@ use super::gradient::Deltas;
 use super::lstm_task::{BackwardTask, ForwardTask};
 use super::panels::{Panels, Weights};
 use super::reference;
-use super::sizes::{Sizes, operand};
+use super::sizes::{Sizes, operand, part};
 use super::steps::{Steps, split};
 use crate::flex::{self, Dense, Fused};
 use crate::precision::Precision;
@@ -17,7 +17,12 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// An LSTM over padded rows.
+/// An LSTM over padded rows: `i, f, o = sigmoid(W x + U h + b)`, `g = tanh(W x + U h + b)`,
+/// `c' = f c + i g`, `h' = o tanh(c')`, with the rows of `W`, `U` and `b` in PyTorch's order: input gate `i`,
+/// forget gate `f`, cell `g`, output gate `o`.
+///
+/// Sources: Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997); the forget gate: Gers,
+/// Schmidhuber and Cummins, "Learning to Forget" (2000).
 ///
 /// `x [B, T, I]`, `h0` and `c0 [B, H]`, `w_ih [4H, I]`, `w_hh [4H, H]`, `bias [4H]` (the sum of
 /// PyTorch's two), `lengths` (`B` numbers up to `T`) gives the output at every step, `[B, T, H]`.
@@ -54,8 +59,8 @@ pub fn lstm(
     flex::apply(operation, inputs(x, h0, c0, w_ih, w_hh, bias))
 }
 
-/// One step of [`lstm`] for all rows, as decoders need it: `x [B, I]`, `h` and `c [B, H]` give the
-/// new `(h, c)`.
+/// One step of [`lstm`] for all rows, by its formula, as decoders need it: `x [B, I]`, `h` and
+/// `c [B, H]`, `w_ih [4H, I]`, `w_hh [4H, H]` and `bias [4H]` give the new `(h, c)`, `[B, H]` each.
 ///
 /// # Panics
 /// If shapes do not fit together.
@@ -83,10 +88,7 @@ pub fn lstm_step(
         operation,
         inputs(x.unsqueeze_dim(1), h, c, w_ih, w_hh, bias),
     );
-    (
-        state.clone().narrow(1, 0, hidden),
-        state.narrow(1, hidden, hidden),
-    )
+    (part(state.clone(), 0, hidden), part(state, hidden, hidden))
 }
 
 #[track_caller]

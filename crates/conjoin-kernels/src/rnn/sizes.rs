@@ -1,6 +1,6 @@
 //! Sizes of a recurrent layer, and the check that its operands have them.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Shape, Tensor};
 
 /// Sizes that every pass needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,19 @@ pub(crate) struct Sizes {
     pub time: usize,
     pub inputs: usize,
     pub hidden: usize,
+}
+
+/// Part of the last dimension of a result.
+///
+/// Burn's slice of an empty tensor leaves the graph, and a loss of nothing else could not go backward.
+pub(crate) fn part<const D: usize>(all: Tensor<D>, first: usize, size: usize) -> Tensor<D> {
+    let mut dims = all.dims();
+    dims[D - 1] = size;
+    if dims.contains(&0) {
+        // As a shape, because sizes in an array must be above 0.
+        return all.sum().reshape([1; D]).expand(Shape::from(dims));
+    }
+    all.narrow(D - 1, first, size)
 }
 
 /// A named operand and its sizes.

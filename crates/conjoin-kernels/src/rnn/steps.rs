@@ -81,6 +81,9 @@ impl Steps {
 
     /// Groups of rows with about the same number of steps, for tasks that run side by side.
     pub fn blocks(&self) -> Vec<Range<usize>> {
+        if self.batch() == 0 {
+            return Vec::new();
+        }
         let threads = rayon::current_num_threads();
         let count = self
             .batch()

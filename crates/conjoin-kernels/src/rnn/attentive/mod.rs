@@ -14,6 +14,7 @@ mod task;
 
 use crate::flex;
 use crate::precision::Precision;
+use crate::rnn::sizes::part;
 use burn::tensor::Tensor;
 use operation::{Attentive, Lengths, Sizes};
 
@@ -92,7 +93,8 @@ pub struct Attended {
     pub weights: Tensor<3>,
 }
 
-/// The layer over whole sequences: `pre [B, U, G H]`, `h0 [B, H]`, `c0 [B, H]` for an LSTM, and
+/// The layer over whole sequences, by the formulas of [`lstm`](super::lstm) and [`gru`](super::gru) (whose
+/// reset gate acts after the product) with `W [x; c]` in the place of `W x`: `pre [B, U, G H]`, `h0 [B, H]`, `c0 [B, H]` for an LSTM, and
 /// `lengths`, the valid steps of each row.
 ///
 /// A row whose memory is empty reads zeros. Gradients reach every tensor. Products are in the current
@@ -156,9 +158,9 @@ pub fn attentive(
         ..
     } = sizes;
     Attended {
-        states: all.clone().narrow(2, 0, hidden),
-        contexts: all.clone().narrow(2, hidden, values),
-        weights: all.narrow(2, hidden + values, time),
+        states: part(all.clone(), 0, hidden),
+        contexts: part(all.clone(), hidden, values),
+        weights: part(all, hidden + values, time),
     }
 }
 
