@@ -213,8 +213,11 @@ impl Safety {
         if smooth != allowed {
             reasons.insert(Reason::CurvatureRate);
         }
-        // The speed that may be reached while the input is held.
-        let fastest = held.speed + limits.throttle * (limits.age + limits.cycle) as f64 * 1e-6;
+        // The speed that may be reached: while the input is held, and then until a stop, which the jerk
+        // limit slows down, no longer accelerates.
+        let fastest = held.speed
+            + limits.throttle * (limits.age + limits.cycle) as f64 * 1e-6
+            + limits.throttle * limits.throttle / (2.0 * limits.jerk);
         let most = limits.lateral / (fastest * fastest);
         let safe = smooth.clamp(-most, most);
         if safe != smooth {

@@ -1,5 +1,5 @@
 //! What is seen and what may be hidden, with numbers worked out by hand and against a sweep of the
-//! footprint in steps of a millimetre.
+//! footprint in steps of half a centimetre.
 
 mod support;
 
@@ -87,8 +87,8 @@ fn wheels_roll_along_their_heading() {
     }
 }
 
-/// The least distance between a thing and the footprint on the way, in steps of a millimetre, and the
-/// distance now. The way is an exact arc.
+/// The least distance between a thing and the footprint on the way, in steps of half a centimetre, and
+/// the distance now. The way is an exact arc.
 fn sweep([x, y]: [f64; 2], curvature: f64, way: f64) -> (f64, f64) {
     let limits = Limits::default();
     let distance = |s: f64| {
@@ -103,8 +103,8 @@ fn sweep([x, y]: [f64; 2], curvature: f64, way: f64) -> (f64, f64) {
         let beyond = (along - limits.front).max(-limits.rear - along).max(0.0);
         beyond.hypot((across.abs() - limits.half_width).max(0.0))
     };
-    let steps = (way * 1000.0) as usize;
-    let along = (1..=steps).map(|step| distance(step as f64 * 0.001));
+    let steps = (way * 200.0) as usize;
+    let along = (1..=steps).map(|step| distance(step as f64 * 0.005));
     (along.fold(f64::INFINITY, f64::min), distance(0.0))
 }
 
@@ -116,13 +116,14 @@ fn the_footprint_is_moved_along_the_arc() {
     let (mut met, mut free, mut left_alone) = (0, 0, 0);
     for turn in -8..=8 {
         let curvature = 0.01 * f64::from(turn);
+        let (turning, _) = drive(60, |input| {
+            input.speed = 6.0;
+            input.curvature = curvature;
+        });
         for i in 0..26 {
             for j in 0..25 {
                 let position = [f64::from(i) * 0.6 - 2.0, f64::from(j) * 0.5 - 6.0];
-                let (mut safety, _) = drive(60, |input| {
-                    input.speed = 6.0;
-                    input.curvature = curvature;
-                });
+                let mut safety = turning.clone();
                 let things = [Detected {
                     position,
                     velocity: [0.0, 0.0],
