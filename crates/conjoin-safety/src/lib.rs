@@ -10,7 +10,8 @@
 //! Call [`Safety::step`] at least once a cycle ([`Limits::cycle`]), with a new input when there is one.
 //! Between inputs the newest is held until it is stale; with the default limits a minimal-risk stop
 //! begins within 100 ms of the last good input. The layer stays in that mode, standing or not, until
-//! it is restarted. Whatever the inputs, the command that leaves keeps every limit.
+//! it is restarted. Whatever the inputs, the command that leaves keeps every limit; that of the lateral
+//! acceleration holds at the speed told last and what the commands since can have added to it.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -279,6 +279,32 @@ fn what_may_be_hidden_is_not_hit() {
     assert!(brakes(0.001, 0.0, 2.0));
     assert!(!brakes(-1.0, 0.0, 2.0));
     assert!(!brakes(-1.5, 1.2, 9.0));
+    assert!(!brakes(-1.5, 1.7, 9.0));
+
+    // At 1 m/s the rear would have passed x = 4 after 5 s, but the vehicle stands after 0.4575 + 1 / 3.5 s: by
+    // then a walker of 2 m/s has covered 1.486 m. Who is slow may drive past a van.
+    let slow = |y: f64| {
+        let (mut safety, _) = drive(30, |input| input.speed = 1.0);
+        let edges = [Occlusion {
+            position: [4.0, y],
+            speed: 2.0,
+        }];
+        let input = Input {
+            speed: 1.0,
+            occlusions: &edges,
+            ..plain(600_000)
+        };
+        safety
+            .step(600_000, Some(&input))
+            .reasons
+            .has(Reason::Hidden)
+    };
+    // The corner of the vehicle comes beside the point.
+    let time: f64 = 0.4575 + 1.0 / 3.5;
+    for side in [1.0, -1.0] {
+        assert!(slow((1.5 + 2.0 * time - 0.001) * side));
+        assert!(!slow((1.5 + 2.0 * time + 0.001) * side));
+    }
 
     // At rest, with brakes on, there is no hazard; driving off towards an edge is one.
     let step = |acceleration: f64| {
