@@ -105,15 +105,12 @@ impl Motion {
     }
 
     /// Whether it could hit what may come from behind an edge: it cannot stop before the edge, and
-    /// cannot have passed it either before the fastest unseen thing is in its way.
+    /// neither has passed it nor stands by the time that the fastest unseen thing is in its way. What
+    /// comes out later is seen, and runs into a vehicle that stands.
     pub fn meets_hidden(&self, edge: &Occlusion, limits: &Limits) -> bool {
-        let passage = edge.position[0] + limits.rear;
-        // What stands comes nowhere; who is behind the vehicle does not meet it.
-        let comes = if edge.speed > 0.0 && passage > 0.0 {
-            edge.speed * passage / self.speed
-        } else {
-            0.0
-        };
+        let passage = (edge.position[0] + limits.rear) / self.speed;
+        // Who is behind the vehicle does not meet it.
+        let comes = edge.speed * self.time.min(passage).max(0.0);
         self.nears(edge.position, 0.0, self.distance, |_, _| comes, limits)
     }
 
@@ -153,5 +150,39 @@ impl Motion {
             }
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    #[test]
+    fn a_place_on_the_arc_turns_as_the_curvature_says() {
+        let near = |found: [f64; 2], expected: [f64; 2]| {
+            let off = (found[0] - expected[0]).abs() + (found[1] - expected[1]).abs();
+            assert!(off < 5e-9, "found {found:?}, expected {expected:?}");
+        };
+        for curvature in [-0.2, -0.03, 0.0, 0.1, 0.2] {
+            for way in [0.1, STRIDE] {
+                let (mut place, mut at, mut heading) = (Place::HERE, [0.0, 0.0], 0.0_f64);
+                for _ in 0..40 {
+                    place = place.further(way, curvature);
+                    // The chord has the heading of the middle of the step.
+                    let (sin, cos) = (heading + 0.5 * curvature * way).sin_cos();
+                    at = [at[0] + way * cos, at[1] + way * sin];
+                    heading += curvature * way;
+                    let (sin, cos) = heading.sin_cos();
+                    near(place.at, at);
+                    near(place.forward, [cos, sin]);
+                    // Two metres ahead and one to the left of that place.
+                    let point = [at[0] + 2.0 * cos - sin, at[1] + 2.0 * sin + cos];
+                    near(place.local(point), [2.0, 1.0]);
+                    near(place.turned([-sin, cos]), [0.0, 1.0]);
+                }
+            }
+        }
     }
 }

@@ -10,7 +10,8 @@
 //! Call [`Safety::step`] at least once a cycle ([`Limits::cycle`]), with a new input when there is one.
 //! Between inputs the newest is held until it is stale; with the default limits a minimal-risk stop
 //! begins within 100 ms of the last good input. The layer stays in that mode, standing or not, until
-//! it is restarted. Whatever the inputs, the command that leaves keeps every limit.
+//! it is restarted. Whatever the inputs, the command that leaves keeps every limit; that of the lateral
+//! acceleration holds at the speed told last and what the commands since can have added to it.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -213,8 +214,11 @@ impl Safety {
         if smooth != allowed {
             reasons.insert(Reason::CurvatureRate);
         }
-        // The speed that may be reached while the input is held.
-        let fastest = held.speed + limits.throttle * (limits.age + limits.cycle) as f64 * 1e-6;
+        // The speed that may be reached: while the input is held, and then until a stop, which the jerk
+        // limit slows down, no longer accelerates.
+        let fastest = held.speed
+            + limits.throttle * (limits.age + limits.cycle) as f64 * 1e-6
+            + limits.throttle * limits.throttle / (2.0 * limits.jerk);
         let most = limits.lateral / (fastest * fastest);
         let safe = smooth.clamp(-most, most);
         if safe != smooth {

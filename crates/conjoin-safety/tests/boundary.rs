@@ -38,6 +38,19 @@ fn on_the_very_boundary_space_suffices() {
     // Sideways 2.5 m, 2 / 2 * 0.25 m, and 2 * 0.5 m at 2 m/s.
     assert!(seen(7.5, 2.7499, 0.0) && !seen(7.5, 2.75, 0.0));
     assert!(seen(7.5, 3.7499, -2.0) && !seen(7.5, 3.75, -2.0));
+    // What has wheels and points along the way goes 0.5 m at 1 m/s and 2 / 2 * 0.25 m more until it can be
+    // in the way, and steers by 0.2 / 2 * 0.75^2 m on that.
+    let rolling = |y: f64, along: f64| {
+        let thing = Detected {
+            position: [7.5, y],
+            velocity: [along, 0.0],
+            radius: 1.0,
+            heading: Some([1.0, 0.0]),
+        };
+        step(&[thing], &[])
+    };
+    assert!(rolling(2.5562, 1.0) && !rolling(2.5563, 1.0));
+    assert!(rolling(2.5562, -1.0) && !rolling(2.5563, -1.0));
     let hidden = |x: f64| {
         let edge = Occlusion {
             position: [x, 0.0],

@@ -1,5 +1,5 @@
 //! What is seen and what may be hidden, with numbers worked out by hand and against a sweep of the
-//! footprint in steps of a millimetre.
+//! footprint in steps of half a centimetre.
 
 mod support;
 
@@ -87,8 +87,8 @@ fn wheels_roll_along_their_heading() {
     }
 }
 
-/// The least distance between a thing and the footprint on the way, in steps of a millimetre, and the
-/// distance now. The way is an exact arc.
+/// The least distance between a thing and the footprint on the way, in steps of half a centimetre, and
+/// the distance now. The way is an exact arc.
 fn sweep([x, y]: [f64; 2], curvature: f64, way: f64) -> (f64, f64) {
     let limits = Limits::default();
     let distance = |s: f64| {
@@ -103,8 +103,8 @@ fn sweep([x, y]: [f64; 2], curvature: f64, way: f64) -> (f64, f64) {
         let beyond = (along - limits.front).max(-limits.rear - along).max(0.0);
         beyond.hypot((across.abs() - limits.half_width).max(0.0))
     };
-    let steps = (way * 1000.0) as usize;
-    let along = (1..=steps).map(|step| distance(step as f64 * 0.001));
+    let steps = (way * 200.0) as usize;
+    let along = (1..=steps).map(|step| distance(step as f64 * 0.005));
     (along.fold(f64::INFINITY, f64::min), distance(0.0))
 }
 
@@ -116,13 +116,14 @@ fn the_footprint_is_moved_along_the_arc() {
     let (mut met, mut free, mut left_alone) = (0, 0, 0);
     for turn in -8..=8 {
         let curvature = 0.01 * f64::from(turn);
+        let (turning, _) = drive(60, |input| {
+            input.speed = 6.0;
+            input.curvature = curvature;
+        });
         for i in 0..26 {
             for j in 0..25 {
                 let position = [f64::from(i) * 0.6 - 2.0, f64::from(j) * 0.5 - 6.0];
-                let (mut safety, _) = drive(60, |input| {
-                    input.speed = 6.0;
-                    input.curvature = curvature;
-                });
+                let mut safety = turning.clone();
                 let things = [Detected {
                     position,
                     velocity: [0.0, 0.0],
@@ -278,6 +279,32 @@ fn what_may_be_hidden_is_not_hit() {
     assert!(brakes(0.001, 0.0, 2.0));
     assert!(!brakes(-1.0, 0.0, 2.0));
     assert!(!brakes(-1.5, 1.2, 9.0));
+    assert!(!brakes(-1.5, 1.7, 9.0));
+
+    // At 1 m/s the rear would have passed x = 4 after 5 s, but the vehicle stands after 0.4575 + 1 / 3.5 s: by
+    // then a walker of 2 m/s has covered 1.486 m. Who is slow may drive past a van.
+    let slow = |y: f64| {
+        let (mut safety, _) = drive(30, |input| input.speed = 1.0);
+        let edges = [Occlusion {
+            position: [4.0, y],
+            speed: 2.0,
+        }];
+        let input = Input {
+            speed: 1.0,
+            occlusions: &edges,
+            ..plain(600_000)
+        };
+        safety
+            .step(600_000, Some(&input))
+            .reasons
+            .has(Reason::Hidden)
+    };
+    // The corner of the vehicle comes beside the point.
+    let time: f64 = 0.4575 + 1.0 / 3.5;
+    for side in [1.0, -1.0] {
+        assert!(slow((1.5 + 2.0 * time - 0.001) * side));
+        assert!(!slow((1.5 + 2.0 * time + 0.001) * side));
+    }
 
     // At rest, with brakes on, there is no hazard; driving off towards an edge is one.
     let step = |acceleration: f64| {

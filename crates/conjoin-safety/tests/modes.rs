@@ -57,9 +57,9 @@ fn limits_are_kept_and_named() {
         });
         assert_eq!(command.curvature, 0.2 * sign);
         assert_eq!(reasons(&command), [Reason::Curvature]);
-        // 3 m/s^2 at 10 m/s and what 100 ms of 2 m/s^2 add to it.
+        // 3 m/s^2 at 10 m/s and what 100 ms of 2 m/s^2 add to it, and 0.25 s until that is taken back.
         let (_, command) = drive(60, |input| input.curvature = 0.1 * sign);
-        near(command.curvature, sign * 3.0 / (10.2 * 10.2));
+        near(command.curvature, sign * 3.0 / (10.45 * 10.45));
         assert!(command.reasons.has(Reason::Lateral));
         assert!(!command.reasons.has(Reason::Curvature));
     }

@@ -1,7 +1,11 @@
 //! Random sequences of inputs, good and bad: no limit is ever exceeded, and bad input is answered by a
-//! stop within 100 ms.
+//! stop within 100 ms. The lateral limit is checked at every step, with an input, without one and in a
+//! stop: at the speed last told and what the commands have added to it since.
 
 use conjoin_safety::{Detected, Input, Limits, Mode, Occlusion, Safety};
+
+/// Steps of a sequence.
+const STEPS: usize = 30;
 
 /// Marsaglia's xorshift64.
 struct Random(u64);
@@ -42,17 +46,50 @@ impl Random {
     }
 }
 
+/// The speed that was told last, and how it goes on from there under the commands since.
+#[derive(Default)]
+struct Speed {
+    /// Time and acceleration of each command, microseconds and m/s^2, since the first.
+    commands: Vec<(u64, f64)>,
+    /// The speed, and when it was measured; none while that is not known.
+    told: Option<(f64, u64)>,
+}
+
+impl Speed {
+    fn at(&self, now: u64) -> Option<f64> {
+        let (mut speed, mut from) = self.told?;
+        let ends = self.commands.iter().skip(1).map(|command| command.0);
+        for (&(begin, acceleration), end) in self.commands.iter().zip(ends.chain([now])) {
+            // Before the first command nothing accelerates.
+            from = from.max(begin);
+            if end > from {
+                speed = (speed + acceleration * (end - from) as f64 * 1e-6).max(0.0);
+                from = end;
+            }
+        }
+        Some(speed)
+    }
+}
+
 /// Drives one sequence of steps and gives how many steps were stopping, and how many passed unchanged.
-fn sequence(random: &mut Random, steps: usize) -> (u64, u64) {
+fn sequence(random: &mut Random, steps: usize) -> [u64; 4] {
     let limits = Limits::default();
     let mut safety = Safety::new(limits);
+    let mut vehicle = Speed::default();
     let mut now = random.next() % 1_000_000;
     let mut last = (0.0, 0.0, now);
     let (mut stopping, mut unchanged) = (0, 0);
+    // Steps without an input, and stopping, whose lateral acceleration was near to its limit.
+    let (mut held_near, mut stopping_near) = (0, 0);
     let mut good = now;
     let mut speed = random.uniform(0.0, 30.0);
-    // Half of the planners are reasonable.
+    // Half of the planners are reasonable; some of the others ask for all that there is, and fall silent.
     let calm = random.one_in(2);
+    let eager = !calm && random.one_in(3);
+    let side = if random.one_in(2) { 1.0 } else { -1.0 };
+    if eager {
+        speed = random.uniform(2.0, 12.0);
+    }
 
     for step in 0..steps {
         // The layer does not count the time before a restart.
@@ -83,6 +120,8 @@ fn sequence(random: &mut Random, steps: usize) -> (u64, u64) {
                 (last.0 + random.uniform(-0.001, 0.001)).clamp(-3.0, 1.5),
                 last.1,
             )
+        } else if eager {
+            (limits.throttle, 0.3 * side)
         } else {
             (random.number(-6.0, 4.0), random.number(-0.3, 0.3))
         };
@@ -92,14 +131,18 @@ fn sequence(random: &mut Random, steps: usize) -> (u64, u64) {
             speed: random.number(speed, speed + 0.1),
             acceleration: asked,
             curvature: turn,
-            detected: &detected[..if calm {
+            detected: &detected[..if calm || eager {
                 0
             } else {
                 (random.next() % 3) as usize
             }],
-            occlusions: &occlusions[..(random.next() % 2) as usize],
+            occlusions: &occlusions[..if eager {
+                0
+            } else {
+                (random.next() % 2) as usize
+            }],
         };
-        let given = !random.one_in(4);
+        let given = !random.one_in(4) && !(eager && step > steps / 2);
         let command = safety.step(now, given.then_some(&input));
 
         let (acceleration, curvature) = (command.acceleration, command.curvature);
@@ -121,14 +164,29 @@ fn sequence(random: &mut Random, steps: usize) -> (u64, u64) {
         );
         let trusted =
             given && command.mode == Mode::Driving && !command.reasons.iter().any(is_fault);
-        if trusted {
-            let lateral = input.speed.max(0.0).powi(2) * curvature;
+        // Of the time in a gap, or before the clock ran backward, the layer knows nothing.
+        let steady = step == 0 || (last.2..=last.2 + limits.cycle).contains(&now);
+        if restarted || !steady {
+            vehicle.told = None;
+            vehicle.commands.clear();
+        }
+        // The last curvature was kept until now, at the speed that there is now.
+        let until = vehicle.at(now).map(|speed| speed * speed * last.1);
+        if given && steady && !command.reasons.iter().any(is_fault) {
+            vehicle.told = Some((input.speed.max(0.0), input.time));
+        }
+        let from = vehicle.at(now).map(|speed| speed * speed * curvature);
+        for lateral in until.into_iter().chain(from) {
             assert!(
-                lateral.abs() <= limits.lateral,
-                "{command:?} at {}",
-                input.speed
+                lateral.abs() <= limits.lateral + 1e-9,
+                "{lateral} m/s^2: {command:?} after {last:?}, told {:?}",
+                vehicle.told
             );
         }
+        let is_near = from.is_some_and(|lateral| lateral.abs() > 0.8 * limits.lateral);
+        held_near += u64::from(is_near && !given);
+        stopping_near += u64::from(is_near && command.mode != Mode::Driving);
+        vehicle.commands.push((now, acceleration));
         let turned = (curvature - last.1).abs();
         let slack = limits.curvature_rate * passed + 1e-12;
         assert!(
@@ -159,7 +217,7 @@ fn sequence(random: &mut Random, steps: usize) -> (u64, u64) {
         }
         last = (acceleration, curvature, now);
     }
-    (stopping, unchanged)
+    [stopping, unchanged, held_near, stopping_near]
 }
 
 fn is_fault(reason: conjoin_safety::Reason) -> bool {
@@ -176,22 +234,30 @@ fn is_fault(reason: conjoin_safety::Reason) -> bool {
 
 fn sequences(count: u64) {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let (mut stopping, mut unchanged) = (0, 0);
+    let mut sum = [0; 4];
     for _ in 0..count {
-        let found = sequence(&mut random, 20);
-        stopping += found.0;
-        unchanged += found.1;
+        let found = sequence(&mut random, STEPS);
+        sum = [0, 1, 2, 3].map(|i| sum[i] + found[i]);
     }
-    // Both happen often, so that the assertions above have something to look at.
-    let steps = count * 20;
-    println!("{count} sequences: {stopping} of {steps} steps stopping, {unchanged} unchanged");
+    let [stopping, unchanged, held_near, stopping_near] = sum;
+    // All of it happens often, so that the assertions above have something to look at.
+    let steps = count * STEPS as u64;
+    println!(
+        "{count} sequences: {stopping} of {steps} steps stopping, {unchanged} unchanged; near the \
+         lateral limit {held_near} without an input and {stopping_near} stopping"
+    );
     assert!(stopping > steps / 20, "{stopping} of {steps}");
     assert!(unchanged > steps / 50, "{unchanged} of {steps}");
+    assert!(held_near > steps / 100, "{held_near} of {steps}");
+    assert!(stopping_near > steps / 100, "{stopping_near} of {steps}");
 }
 
 #[test]
 fn no_limit_is_exceeded_in_thirty_thousand_sequences() {
-    sequences(30_000);
+    let told = std::env::var("SEQUENCES")
+        .ok()
+        .and_then(|count| count.parse().ok());
+    sequences(told.unwrap_or(30_000));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::error::CliError;
 use crate::system::read_text;
 use conjoin_insight::{ArmResult, Outcomes};
 use conjoin_tasks::{EpisodeOutput, Outputs, Scored};
+use conjoin_world::driving::score::SubScores;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -56,21 +57,7 @@ fn metrics(scored: &Scored) -> BTreeMap<String, Outcomes> {
         Outcomes::Errors(counts.collect())
     };
     match &scored.outputs {
-        Outputs::Episodes(episodes) => {
-            let of = |value: fn(&EpisodeOutput) -> f64| {
-                Outcomes::Values(episodes.iter().map(value).collect())
-            };
-            let success = episodes.iter().map(|e| e.score.success).collect();
-            [
-                ("driving_score", of(|e| e.score.driving_score)),
-                ("success", Outcomes::Correct(success)),
-                ("completion", of(|e| e.score.completion)),
-                ("collisions_at_fault", of(|e| f64::from(e.is_at_fault()))),
-                ("intervention_rate", of(|e| e.interventions.share())),
-            ]
-            .map(|(name, outcomes)| (name.to_owned(), outcomes))
-            .into()
-        }
+        Outputs::Episodes(episodes) => of_episodes(episodes),
         Outputs::Classes { .. } => {
             let right = scored.items.iter().map(|item| item.errors == 0).collect();
             [("accuracy".to_owned(), Outcomes::Correct(right))].into()
@@ -92,6 +79,41 @@ fn metrics(scored: &Scored) -> BTreeMap<String, Outcomes> {
             .into()
         }
     }
+}
+
+/// What is compared of driven episodes, so that the totals are those of the task. Of NAVSIM's sub-scores an
+/// episode has none where it was too short for a stretch.
+fn of_episodes(episodes: &[EpisodeOutput]) -> BTreeMap<String, Outcomes> {
+    let values =
+        |value: fn(&EpisodeOutput) -> f64| Outcomes::Values(episodes.iter().map(value).collect());
+    let ratios = |ratio: &dyn Fn(&EpisodeOutput) -> (f64, f64)| {
+        Outcomes::Ratios(episodes.iter().map(ratio).collect())
+    };
+    let navsim = |score: fn(&SubScores) -> f64| {
+        ratios(&|e| e.score.pdm.as_ref().map_or((0.0, 0.0), |s| (score(s), 1.0)))
+    };
+    // Right or wrong an episode: arms are tested on it with McNemar's test.
+    let at_fault = episodes.iter().map(|e| (u32::from(e.is_at_fault()), 1));
+    let success = episodes.iter().map(|e| e.score.success);
+    [
+        ("driving_score", values(|e| e.score.driving_score)),
+        ("success", Outcomes::Correct(success.collect())),
+        ("completion", values(|e| e.score.completion)),
+        ("collisions_at_fault", Outcomes::Errors(at_fault.collect())),
+        (
+            "infractions_per_km",
+            ratios(&|e| (e.score.infractions.len() as f64, e.score.metres / 1000.0)),
+        ),
+        ("intervention_rate", values(|e| e.interventions.share())),
+        ("pdms", navsim(|s| s.pdms)),
+        ("nc", navsim(|s| s.nc)),
+        ("dac", navsim(|s| s.dac)),
+        ("ep", navsim(|s| s.ep)),
+        ("ttc", navsim(|s| s.ttc)),
+        ("comfort", navsim(|s| s.c)),
+    ]
+    .map(|(name, outcomes)| (name.to_owned(), outcomes))
+    .into()
 }
 
 /// Symbols of every source; of text its words, or its characters where it is written without spaces.
@@ -127,4 +149,117 @@ pub(crate) fn with_likelihoods(scored: &Scored) -> BTreeMap<String, Outcomes> {
         outcomes.insert("cross-entropy".to_owned(), values);
     }
     outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conjoin_insight::Comparison;
+    use conjoin_insight::statistics::Bootstrap;
+    use conjoin_tasks::ItemOutcome;
+    use conjoin_world::driving::guard::Interventions;
+    use conjoin_world::driving::score::closed_loop::{Ending, EpisodeScore, Infraction};
+
+    /// An episode of 100 m that a layer braked in for a tenth of its steps.
+    fn episode(number: usize, crashes: bool, pdms: Option<f64>) -> EpisodeOutput {
+        let infractions = vec![Infraction::VehicleCollision; usize::from(crashes)];
+        let pdm = |pdms| SubScores {
+            nc: 1.0,
+            dac: 1.0,
+            ep: pdms,
+            ttc: 1.0,
+            c: 0.5,
+            pdms,
+        };
+        EpisodeOutput {
+            key: format!("straight-0 seed {number}"),
+            score: EpisodeScore {
+                ending: if crashes {
+                    Ending::Collision { at_fault: true }
+                } else {
+                    Ending::Goal
+                },
+                completion: if crashes { 0.5 } else { 1.0 },
+                success: !crashes,
+                infractions,
+                off_road_share: 0.0,
+                driving_score: if crashes { 0.3 } else { 1.0 },
+                metres: 100.0,
+                seconds: 20.0,
+                pdm: pdms.map(pdm),
+            },
+            steps: 200,
+            interventions: Interventions {
+                steps: 200,
+                detected: 20,
+                ..Interventions::default()
+            },
+            fallbacks: 0,
+            film: None,
+        }
+    }
+
+    fn arm(name: &str, episodes: Vec<EpisodeOutput>) -> ArmResult {
+        let item = |episode: &EpisodeOutput| ItemOutcome {
+            key: episode.key.clone(),
+            errors: usize::from(!episode.score.success),
+            length: 1,
+        };
+        let scored = Scored {
+            scores: BTreeMap::new(),
+            items: episodes.iter().map(item).collect(),
+            outputs: Outputs::Episodes(episodes),
+        };
+        of(name, 7, &scored)
+    }
+
+    #[test]
+    fn arms_that_drive_are_compared_on_all_scores() {
+        let wild = (0..20).map(|i| episode(i, i % 2 == 0, (i != 3).then_some(0.4)));
+        let calm = (0..20).map(|i| episode(i, i == 0, Some(0.8)));
+        let arms = [arm("wild", wild.collect()), arm("calm", calm.collect())];
+        let bootstrap = Bootstrap {
+            replicates: 400,
+            ..Bootstrap::default()
+        };
+        let found = Comparison::new(&arms, &bootstrap).unwrap();
+        let row = |metric: &str, arm: usize| {
+            let table = found.metrics.iter().find(|table| table.metric == metric);
+            table.unwrap().arms[arm].clone()
+        };
+        assert_eq!(found.metrics.len(), 12);
+        for (metric, wild, calm) in [
+            ("success", 0.5, 0.95),
+            ("collisions_at_fault", 0.5, 0.05),
+            ("infractions_per_km", 5.0, 0.5),
+            ("intervention_rate", 0.1, 0.1),
+            ("pdms", 0.4, 0.8),
+            ("ep", 0.4, 0.8),
+            ("comfort", 0.5, 0.5),
+            ("nc", 1.0, 1.0),
+        ] {
+            let [first, second] = [row(metric, 0), row(metric, 1)];
+            assert!(
+                (first.score.value - wild).abs() < 1e-9,
+                "{metric} {first:?}"
+            );
+            assert!(
+                (second.score.value - calm).abs() < 1e-9,
+                "{metric} {second:?}"
+            );
+            let difference = second.difference.unwrap();
+            assert!((difference.value - (calm - wild)).abs() < 1e-9, "{metric}");
+            assert!(difference.low <= difference.value && difference.value <= difference.high);
+        }
+        for metric in ["success", "collisions_at_fault"] {
+            let test = row(metric, 1).mcnemar[0];
+            assert_eq!((test.only_first, test.only_second), (0, 9), "{metric}");
+            assert!(test.p < 0.01);
+        }
+        assert!(row("pdms", 1).mcnemar.is_empty());
+        // Without NAVSIM's sub-scores the others are left.
+        let plain = |name: &str| arm(name, (0..4).map(|i| episode(i, i == 0, None)).collect());
+        let found = Comparison::new(&[plain("a"), plain("b")], &bootstrap).unwrap();
+        assert_eq!(found.metrics.len(), 6);
+    }
 }

@@ -48,6 +48,9 @@ pub enum Outcomes {
     Bleu(Vec<[u32; BleuStatistics::COUNTS]>),
     /// A value of every item; the score is their mean (cross-entropy).
     Values(Vec<f64>),
+    /// A total and a size of every item, 0 and 0 where it has none; the score is the ratio of their sums
+    /// (infractions a kilometre).
+    Ratios(Vec<(f64, f64)>),
 }
 
 impl Outcomes {
@@ -57,7 +60,14 @@ impl Outcomes {
             Self::Correct(flags) => Items::flags(flags),
             Self::Bleu(counts) => Items::bleu(counts),
             Self::Values(values) => Items::values(values),
+            Self::Ratios(pairs) => Items::sums(pairs),
         }
+    }
+
+    /// Whether there are items, but none of them has anything to score.
+    pub(crate) fn is_blank(&self) -> bool {
+        let items = self.items();
+        !items.is_empty() && items.score().is_none()
     }
 
     /// Which items came out differently.
@@ -70,6 +80,7 @@ impl Outcomes {
             (Self::Correct(a), Self::Correct(b)) => differ(a, b),
             (Self::Values(a), Self::Values(b)) => differ(a, b),
             (Self::Bleu(a), Self::Bleu(b)) => differ(a, b),
+            (Self::Ratios(a), Self::Ratios(b)) => differ(a, b),
             (one, _) => vec![true; one.items().len()],
         }
     }
@@ -78,7 +89,7 @@ impl Outcomes {
     fn flags(&self) -> Option<Vec<bool>> {
         match self {
             Self::Correct(flags) => Some(flags.clone()),
-            Self::Values(_) | Self::Bleu(_) => None,
+            Self::Values(_) | Self::Bleu(_) | Self::Ratios(_) => None,
             Self::Errors(pairs) => pairs
                 .iter()
                 .map(|&(errors, length)| (length == 1 && errors <= 1).then_some(errors == 0))
@@ -160,7 +171,8 @@ impl ArmRow {
 }
 
 impl Comparison {
-    /// Compares all arms with the one that comes first in `results`.
+    /// Compares all arms with the one that comes first in `results`, under every metric that has something
+    /// to score in each of them.
     pub fn new(results: &[ArmResult], bootstrap: &Bootstrap) -> Result<Self, CompareError> {
         let arms = group(results)?;
         let (_, first) = arms.first().ok_or(CompareError::NoArm)?;
@@ -168,8 +180,8 @@ impl Comparison {
             .first()
             .map(|result| result.metrics.keys().collect())
             .unwrap_or_default();
-        let metrics = names
-            .iter()
+        let blank = |metric: &str| results.iter().any(|r| r.metrics[metric].is_blank());
+        let metrics = (names.iter().filter(|metric| !blank(metric)))
             .map(|metric| metric_table(metric, &arms, bootstrap))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
@@ -332,96 +344,4 @@ fn tests(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn result(arm: &str, seed: u64, flags: &[bool]) -> ArmResult {
-        ArmResult {
-            arm: arm.to_owned(),
-            seed,
-            metrics: [("accuracy".to_owned(), Outcomes::Correct(flags.to_vec()))].into(),
-            lengths: Vec::new(),
-            scored: String::new(),
-        }
-    }
-
-    fn quick() -> Bootstrap {
-        Bootstrap {
-            replicates: 300,
-            ..Bootstrap::default()
-        }
-    }
-
-    #[test]
-    fn arms_are_compared_with_the_first() {
-        let weak: Vec<bool> = (0..200).map(|i| i % 2 == 0).collect();
-        let strong: Vec<bool> = (0..200).map(|i| i % 4 != 1).collect();
-        let results = [
-            result("staged", 1, &weak),
-            result("joined", 2, &strong),
-            result("staged", 2, &weak),
-            result("joined", 1, &strong),
-        ];
-        let comparison = Comparison::new(&results, &quick()).unwrap();
-        assert_eq!(comparison.seeds, [1, 2]);
-        assert_eq!(comparison.items, 200);
-        let rows = &comparison.metrics[0].arms;
-        assert_eq!(
-            (rows[0].arm.as_str(), rows[1].arm.as_str()),
-            ("staged", "joined")
-        );
-        assert_eq!(rows[0].difference, None);
-        let difference = rows[1].difference.unwrap();
-        assert!((difference.value - 0.25).abs() < 1e-12);
-        assert!(
-            difference.low > 0.15 && difference.high < 0.35,
-            "{difference:?}"
-        );
-        assert_eq!(rows[1].mcnemar.len(), 2);
-        assert_eq!(rows[1].mcnemar[0].only_second, 50);
-        assert!(rows[1].largest_p().unwrap() < 1e-12);
-    }
-
-    #[test]
-    fn word_errors_are_tested_and_phoneme_errors_are_not() {
-        let word = Outcomes::Errors(vec![(0, 1), (1, 1)]);
-        assert_eq!(word.flags(), Some(vec![true, false]));
-        assert_eq!(Outcomes::Errors(vec![(0, 1), (2, 5)]).flags(), None);
-    }
-
-    #[test]
-    fn unlike_arms_are_named() {
-        let flags = [true, false];
-        let twice = [result("a", 1, &flags), result("a", 1, &flags)];
-        assert!(matches!(
-            Comparison::new(&twice, &quick()),
-            Err(CompareError::Twice { .. })
-        ));
-        let seeds = [result("a", 1, &flags), result("b", 2, &flags)];
-        assert!(matches!(
-            Comparison::new(&seeds, &quick()),
-            Err(CompareError::Seeds { .. })
-        ));
-        let items = [result("a", 1, &flags), result("b", 1, &flags[..1])];
-        assert!(matches!(
-            Comparison::new(&items, &quick()),
-            Err(CompareError::Statistics { .. })
-        ));
-        let mut moved = result("b", 1, &flags);
-        moved.scored = "elsewhere".to_owned();
-        assert!(matches!(
-            Comparison::new(&[result("a", 1, &flags), moved], &quick()),
-            Err(CompareError::Scored { .. })
-        ));
-        let mut other = result("b", 1, &flags);
-        other
-            .metrics
-            .insert("wer".to_owned(), Outcomes::Correct(flags.to_vec()));
-        let metrics = [result("a", 1, &flags), other];
-        assert!(matches!(
-            Comparison::new(&metrics, &quick()),
-            Err(CompareError::Metrics { .. })
-        ));
-        assert_eq!(Comparison::new(&[], &quick()), Err(CompareError::NoArm));
-    }
-}
+mod tests;

@@ -36,7 +36,8 @@ impl Effect {
     }
 }
 
-/// The metrics of the system as it is, those of `order` that the outcomes have.
+/// The metrics of the system as it is, those of `order` that the outcomes have and that have something to
+/// score in them.
 ///
 /// # Errors
 /// There are no items, or an outcome is not finite.
@@ -47,7 +48,8 @@ pub fn scores(
 ) -> Result<Vec<Score>, StatisticsError> {
     let known = order
         .iter()
-        .filter_map(|metric| Some((metric, base.get(metric)?)));
+        .filter_map(|metric| Some((metric, base.get(metric)?)))
+        .filter(|(_, outcomes)| !outcomes.is_blank());
     known
         .map(|(metric, outcomes)| {
             Ok(Score {
@@ -58,7 +60,8 @@ pub fn scores(
         .collect()
 }
 
-/// The effects of several changes on every metric in `order` that the outcomes have, in that order.
+/// The effects of several changes on every metric in `order` that the outcomes have and that has something
+/// to score in them, in that order.
 ///
 /// # Errors
 /// There are no items, an outcome is not finite, or a change was scored on other items.
@@ -70,7 +73,8 @@ pub fn effects(
 ) -> Result<Vec<Vec<Effect>>, StatisticsError> {
     let mut all: Vec<Vec<Effect>> = vec![Vec::new(); changed.len()];
     for metric in order {
-        let Some(first) = base.get(metric).map(Outcomes::items) else {
+        let known = base.get(metric).filter(|outcomes| !outcomes.is_blank());
+        let Some(first) = known.map(Outcomes::items) else {
             continue;
         };
         let others: Vec<Items> = changed
@@ -166,6 +170,24 @@ mod tests {
         assert!(!found[1][0].is_seen());
         assert_eq!(items_changed(&outcome(&base), &changed[0]), 50);
         assert_eq!(items_changed(&outcome(&base), &changed[1]), 0);
+    }
+
+    #[test]
+    fn a_metric_of_nothing_is_left_out() {
+        let with = |shares: Vec<(f64, f64)>| {
+            let mut outcome = outcome(&[true, false]);
+            outcome.insert("pdms".to_owned(), Outcomes::Ratios(shares));
+            outcome
+        };
+        let order = ["pdms".to_owned(), "wer".to_owned()];
+        let (blank, known) = (with(vec![(0.0, 0.0); 2]), with(vec![(0.5, 1.0); 2]));
+        let found = effects(&blank, std::slice::from_ref(&known), &order, &quick()).unwrap();
+        assert_eq!(found[0].len(), 1);
+        assert_eq!(scores(&blank, &order, &quick()).unwrap().len(), 1);
+        assert_eq!(
+            scores(&known, &order, &quick()).unwrap()[0].score.value,
+            0.5
+        );
     }
 
     #[test]
