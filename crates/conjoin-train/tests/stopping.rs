@@ -269,25 +269,32 @@ fn a_stage_may_go_unscored_but_for_the_last() {
 }
 
 #[test]
-fn a_scorer_that_fails_ends_the_run_with_its_words() {
+fn a_scorer_that_fails_ends_the_run_with_its_words_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options {
+    let root = dir.path().join("run");
+    let scored = |scores: &[f64]| Options {
         scorer: Some(Box::new(Told {
-            scores: vec![],
+            scores: scores.to_vec(),
             asked: Arc::default(),
         })),
         ..Options::default()
     };
-    let (outcome, _) = run_with(
-        &plan(7, 8, [fit(json!({}))]),
-        &dir.path().join("run"),
-        options,
-    );
+    let plan = plan(7, 8, [fit(json!({}))]);
+    let (outcome, recorder) = run_with(&plan, &root, scored(&[]));
     let error = outcome.unwrap_err().to_string();
     assert_eq!(
         error,
         "stage \"fit\": scores on data set \"test\": nothing left to say"
     );
+    let trained = steps(&recorder.events()).len();
+    assert!(trained > 0);
+    // Resumed, it scores what was trained.
+    let (outcome, recorder) = run_with(&plan, &root, scored(&[0.5]));
+    let global_step = trained as u64;
+    assert_eq!(outcome.unwrap(), Outcome::Finished { global_step });
+    let events = recorder.events();
+    assert_eq!(steps(&events).len(), 0);
+    assert_eq!(scores(&events).len(), 1);
 }
 
 #[test]

@@ -183,9 +183,17 @@ impl<'a> StageRun<'a> {
         if due && self.evaluated != Some(self.progress.step) {
             self.evaluate()?;
         }
+        let averaged = self.average.is_some();
         self.hand_on()?;
         self.check_gates()?;
-        self.score_task()?;
+        if let Err(error) = self.score_task() {
+            // Scores may fail for a reason that has nothing to do with what was trained, which is kept: resumed,
+            // the run scores again. An average, and the end of an early stop, are not written between two steps.
+            if !averaged && early.is_none() {
+                self.save_progress()?;
+            }
+            return Err(error);
+        }
         self.tell_interfaces()?;
         let name = self.stage.config.name.clone();
         let timing = self.clock.event(&name);
