@@ -190,6 +190,7 @@ wrong! {
     node_names_taken: "201-node-names-taken";
     arm_epochs: "202-arm-epochs";
     oracle_unused: "203-oracle-unused";
+    driving_task: "204-driving-task";
     lerobot: "300-lerobot";
     driving_nodes: "150-driving-nodes";
     driving_losses: "151-driving-losses";

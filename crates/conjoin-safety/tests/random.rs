@@ -142,7 +142,8 @@ fn sequence(random: &mut Random, steps: usize) -> [u64; 4] {
                 (random.next() % 2) as usize
             }],
         };
-        let given = !random.one_in(4) && !(eager && step > steps / 2);
+        let silent = eager && step > steps / 2;
+        let given = !random.one_in(4) && !silent;
         let command = safety.step(now, given.then_some(&input));
 
         let (acceleration, curvature) = (command.acceleration, command.curvature);

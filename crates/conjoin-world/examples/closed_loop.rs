@@ -3,7 +3,7 @@
 //! `cargo run --release -p conjoin-world --example closed_loop -- [EPISODES [DRIVER [FAMILY]]]`, where
 //! the driver is `expert`, `idm` or `constant-velocity`. `PDMS=1` scores stretches of 4 s too, `GUARD=1`
 //! puts the safety layer behind the driver and `GUARD=watch` only counts what it would have done,
-//! `HIDDEN=1.4` is the speed, m/s, of what it expects behind edges, `VERBOSE=1` names the episodes that
+//! `HIDDEN=1.4` is the speed, m/s, of what it expects behind edges (else as in a recipe), `VERBOSE=1` names the episodes that
 //! failed, and `SPLIT=held-out` leaves the families of training out.
 
 use conjoin_world::driving::baseline::Baseline;
@@ -48,7 +48,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => None,
         Some(mode) => Some(GuardConfig {
             on: mode != "watch",
-            hidden_speed: var("HIDDEN").map_or(Ok(0.0), |speed| speed.parse())?,
+            hidden_speed: match var("HIDDEN") {
+                Ok(speed) => speed.parse()?,
+                Err(_) => GuardConfig::default().hidden_speed,
+            },
             ..GuardConfig::default()
         }),
     };

@@ -55,6 +55,7 @@ pub(super) fn check(wires: &mut Wires<'_>, reader: &mut Reader) -> Resolution {
         };
         scoring.check(reader);
         scoring.is_a_recording(wires, reader);
+        scoring.comes_out(reader);
         scoring.has_text(wires, reader);
         scoring.steppable(wires, reader);
     }
@@ -221,6 +222,21 @@ impl Scoring<'_> {
             let help =
                 "a source of kind \"lerobot\" is a recording; `conjoin data drive` makes one";
             reader.report(Diagnostic::new("task", span, message).help(help));
+        }
+    }
+
+    /// The speed of what may come out from behind edges is one that the safety layer believes.
+    fn comes_out(&self, reader: &mut Reader) {
+        let TaskConfig::Driving(config) = self.task else {
+            return;
+        };
+        if !(0.0..=60.0).contains(&config.hidden_speed) {
+            let span = reader.tree.span_at(&place!["task", "hidden_speed"]);
+            let message = format!(
+                "the task's \"hidden_speed\" is {}: expected 0 to 60 m/s",
+                config.hidden_speed
+            );
+            reader.report(Diagnostic::new("task", span, message));
         }
     }
 

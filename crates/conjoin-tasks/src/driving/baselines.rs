@@ -14,7 +14,7 @@ impl DrivingConfig {
         let driver = Baseline::named(name)?;
         let config = GuardConfig {
             on: false,
-            ..GuardConfig::default()
+            ..self.guard()
         };
         let driven = table(&self.episodes(None), self.navsim, |_| Guarded {
             driver: driver.clone(),

@@ -3,16 +3,19 @@
 //! | key | holds |
 //! | --- | --- |
 //! | the name of a feature of the recording | its numbers, flat or nested in its shape; images as bytes, RGB row by row |
-//! | `reset` | true begins a new drive with this moment |
-//! | `safety` | what the safety layer's own sensors see: `{"detected": [{"position": [x, y], "velocity": [vx, vy], "size": [length, width], "heading": h, "wheels": true}, …]}`; without `wheels` a thing may step anywhere |
+//! | `reset` | true begins a new drive with this moment, and ends a stop |
+//! | `time` | when the oldest part of the moment was measured, seconds of any clock; moments are 0.1 s apart |
+//! | `safety` | what the safety layer's own sensors see: `{"detected": [{"position": [x, y], "velocity": [vx, vy], "size": [length, width], "heading": h, "wheels": true}, …], "edges": [{"position": [x, y], "speed": v}, …]}`; without `wheels` a thing may step anywhere |
 //!
 //! Everything is in the frame of the vehicle: x forward, y left, from the rear axle; metres, radians, m/s.
-//! `position` is the middle of a box, `velocity` is over the ground.
+//! `position` is the middle of a box, `velocity` is over the ground. `edges`, which may be left out, are points
+//! behind which something may be that comes out at `speed`, else at the task's `hidden_speed`; 0 is a point
+//! of a surface that stands.
 
 use crate::error::TaskError;
 use conjoin_data::DataError;
 use conjoin_data::lerobot::{Feature, FeatureKind, Frame, Image, Info};
-use conjoin_world::driving::guard::Around;
+use conjoin_world::driving::guard::{Around, GuardConfig};
 use conjoin_world::driving::vehicle::EgoState;
 use conjoin_world::geometry::{Obb, Pose, Vec2};
 use serde::Deserialize;
@@ -24,14 +27,15 @@ pub(super) const STATE: &str = "observation.state";
 /// What the layer is told of where a line has nothing of its own for it.
 const AGENTS: &str = "truth.agents";
 const RESET: &str = "reset";
+const TIME: &str = "time";
 const SAFETY: &str = "safety";
 
 /// What a moment is told as.
 #[derive(Debug)]
 pub(super) struct Form {
     features: Vec<Known>,
-    /// The score from which agents count for the safety layer.
-    threshold: f32,
+    /// The score from which agents count for the safety layer, and what it expects behind edges.
+    guard: GuardConfig,
 }
 
 /// A feature of the recording.
@@ -52,6 +56,8 @@ pub(super) struct Moment {
     pub around: Option<Around>,
     /// Whether a new drive begins.
     pub reset: bool,
+    /// When it was measured, seconds of a clock that is not ours.
+    pub time: Option<f64>,
 }
 
 /// A thing that the safety layer's sensors see.
@@ -65,6 +71,14 @@ struct Seen {
     /// Whether it rolls along its heading; else it may step in any direction.
     #[serde(default)]
     wheels: bool,
+}
+
+/// A point behind which something may be.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edge {
+    position: [f64; 2],
+    speed: Option<f64>,
 }
 
 fn wrong(place: String, found: impl Into<String>, expected: impl Into<String>) -> TaskError {
@@ -83,7 +97,7 @@ fn key(name: &str) -> String {
 impl Form {
     /// The features that the recording has, those that are `needed` required; none where the vehicle's
     /// state is not among them.
-    pub fn new(info: &Info, needed: &BTreeSet<String>, threshold: f32) -> Option<Self> {
+    pub fn new(info: &Info, needed: &BTreeSet<String>, guard: GuardConfig) -> Option<Self> {
         let features: Vec<Known> = (info.features.iter().cloned())
             .map(|feature| {
                 let noted = info.noted(&feature.name);
@@ -103,10 +117,10 @@ impl Form {
             })
             .collect();
         let has_state = |known: &Known| known.feature.name == STATE && known.shape == [4];
-        features.iter().any(has_state).then_some(Self {
-            features,
-            threshold,
-        })
+        features
+            .iter()
+            .any(has_state)
+            .then_some(Self { features, guard })
     }
 
     /// Reads a line.
@@ -147,6 +161,7 @@ impl Form {
         Ok(Moment {
             around: self.around(&told, &frame)?,
             reset: reset(&told)?,
+            time: time(&told)?,
             ego,
             frame,
         })
@@ -160,27 +175,66 @@ impl Form {
     ) -> Result<Option<Around>, TaskError> {
         let mut around = Around::default();
         if let Some(safety) = told.get(SAFETY) {
-            for (footprint, velocity, wheels) in detected(safety)? {
-                around.add(footprint, velocity, wheels);
-            }
+            self.sensors(safety, &mut around)?;
         } else if let Some(agents) = frame.values.get(AGENTS) {
-            around.add_rows(agents, self.threshold);
+            around.add_rows(agents, self.guard.threshold);
         } else {
             return Ok(None);
         }
         Ok(Some(around))
     }
 
+    /// Adds what the layer's own sensors see.
+    fn sensors(&self, safety: &Value, around: &mut Around) -> Result<(), TaskError> {
+        let expected = "an object with \"detected\", and perhaps \"edges\", that hold arrays";
+        let refuse = || wrong(key(SAFETY), kind(safety), expected);
+        let told = safety.as_object().ok_or_else(refuse)?;
+        let array = |name: &str| told.get(name).and_then(Value::as_array);
+        let detected = array("detected").ok_or_else(refuse)?;
+        let edges = array("edges");
+        if told.len() != 1 + usize::from(edges.is_some()) {
+            return Err(refuse());
+        }
+        for (index, thing) in detected.iter().enumerate() {
+            let place = || key(&format!("{SAFETY}.detected[{index}]"));
+            let seen = Seen::deserialize(thing).map_err(|error| {
+                let expected = "position, velocity and size, two numbers each, and heading";
+                wrong(place(), error.to_string(), expected)
+            })?;
+            let [length, width] = seen.size;
+            if length < 0.0 || width < 0.0 {
+                return Err(wrong(place(), format!("size {:?}", seen.size), "0 or more"));
+            }
+            let ([x, y], [vx, vy]) = (seen.position, seen.velocity);
+            let footprint = Obb::new(Pose::new(x, y, seen.heading), length, width);
+            around.add(footprint, Vec2::new(vx, vy), seen.wheels);
+        }
+        for (index, edge) in edges.into_iter().flatten().enumerate() {
+            let place = || key(&format!("{SAFETY}.edges[{index}]"));
+            let edge = Edge::deserialize(edge).map_err(|error| {
+                let expected = "position, two numbers, and perhaps speed";
+                wrong(place(), error.to_string(), expected)
+            })?;
+            let speed = edge.speed.unwrap_or(self.guard.hidden_speed);
+            if speed < 0.0 {
+                return Err(wrong(place(), format!("speed {speed}"), "0 or more"));
+            }
+            let [x, y] = edge.position;
+            around.stand(Vec2::new(x, y), speed);
+        }
+        Ok(())
+    }
+
     fn names(&self) -> String {
         let features = self.features.iter();
         let features = features.map(|known| known.feature.name.as_str());
-        let names: Vec<&str> = features.chain([RESET, SAFETY]).collect();
+        let names: Vec<&str> = features.chain([RESET, TIME, SAFETY]).collect();
         format!("one of {}", names.join(", "))
     }
 }
 
 fn is_command(name: &str) -> bool {
-    name == RESET || name == SAFETY
+    [RESET, TIME, SAFETY].contains(&name)
 }
 
 impl Known {
@@ -262,174 +316,16 @@ fn reset(told: &Map<String, Value>) -> Result<bool, TaskError> {
     }
 }
 
-/// The boxes that the safety layer's sensors see, with their velocities, and whether they have wheels.
-fn detected(safety: &Value) -> Result<Vec<(Obb, Vec2, bool)>, TaskError> {
-    let things = match safety.as_object() {
-        Some(safety) if safety.len() == 1 => safety.get("detected").and_then(Value::as_array),
-        _ => None,
+fn time(told: &Map<String, Value>) -> Result<Option<f64>, TaskError> {
+    let Some(found) = told.get(TIME) else {
+        return Ok(None);
     };
-    let Some(things) = things else {
-        let expected = "an object with one key, \"detected\", that holds an array";
-        return Err(wrong(key(SAFETY), kind(safety), expected));
-    };
-    let read = |(index, thing): (usize, &Value)| {
-        let place = || key(&format!("{SAFETY}.detected[{index}]"));
-        let seen = Seen::deserialize(thing).map_err(|error| {
-            let expected = "position, velocity and size, two numbers each, and heading";
-            wrong(place(), error.to_string(), expected)
-        })?;
-        let [length, width] = seen.size;
-        if length < 0.0 || width < 0.0 {
-            return Err(wrong(place(), format!("size {:?}", seen.size), "0 or more"));
-        }
-        let ([x, y], [vx, vy]) = (seen.position, seen.velocity);
-        let footprint = Obb::new(Pose::new(x, y, seen.heading), length, width);
-        Ok((footprint, Vec2::new(vx, vy), seen.wheels))
-    };
-    things.iter().enumerate().map(read).collect()
+    let seconds = found.as_f64().filter(|seconds| seconds.is_finite());
+    match seconds {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(wrong(key(TIME), kind(found), "a number of seconds")),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn form() -> Form {
-        let info = Info {
-            features: vec![
-                Feature::image("observation.images.front", 1, 2),
-                Feature::vector(STATE, 4),
-                Feature::vector("observation.route", 4),
-                Feature::vector(AGENTS, 24),
-                Feature::vector("truth.visible", 2),
-            ],
-            unread: Vec::new(),
-            extra: json!({"columns": {
-                "observation.route": {"shape": [2, 2]},
-                "truth.visible": {"range": [0, 1]},
-            }}),
-            episodes: 1,
-        };
-        let needed: BTreeSet<String> = ["observation.route".to_owned()].into();
-        Form::new(&info, &needed, 0.5).unwrap()
-    }
-
-    /// A moment with some keys more, or other ones.
-    fn line(more: Value) -> String {
-        let mut told = json!({STATE: [5.0, 0.5, 0.1, -0.2], "observation.route": [1, 0, 2, 0]});
-        if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {
-            told.extend(more);
-        }
-        told.to_string()
-    }
-
-    #[test]
-    fn a_moment_is_read_flat_or_nested() {
-        let moment = form().read(&line(json!({}))).unwrap();
-        assert_eq!(
-            (moment.ego.speed, moment.ego.pose),
-            (5.0, EgoState::default().pose)
-        );
-        assert!((moment.ego.yaw_rate + 0.2).abs() < 1e-6);
-        assert!(!moment.reset && moment.around.is_none());
-        let route = [1.0, 0.0, 2.0, 0.0];
-        assert_eq!(moment.frame.values["observation.route"], route);
-        let more = json!({
-            "observation.route": [[1, 0], [2, 0]],
-            "observation.images.front": [[[0, 1, 2], [3, 4, 255]]],
-            "reset": true,
-        });
-        let moment = form().read(&line(more)).unwrap();
-        assert!(moment.reset);
-        assert_eq!(moment.frame.values["observation.route"], route);
-        let image = &moment.frame.images["observation.images.front"];
-        assert_eq!((image.width, image.height), (2, 1));
-        assert_eq!(image.rgb, [0, 1, 2, 3, 4, 255]);
-    }
-
-    #[test]
-    fn the_safety_layer_has_its_own_inputs_or_the_agents() {
-        let mut agents = [0.0; 24];
-        agents[..9].copy_from_slice(&[1.0, 12.0, 0.0, 1.0, 0.0, 4.0, 2.0, 5.0, 0.0]);
-        let told = json!({AGENTS: agents.to_vec()});
-        let around = form().read(&line(told)).unwrap().around.unwrap();
-        assert!(!around.detected.is_empty());
-        assert!(around.detected.iter().all(|d| d.velocity == [5.0, 0.0]));
-        let thing = json!({"position": [8, 1], "velocity": [0, 2], "size": [2, 2], "heading": 0});
-        let told = json!({AGENTS: agents.to_vec(), SAFETY: {"detected": [thing]}});
-        let around = form().read(&line(told)).unwrap().around.unwrap();
-        assert!(around.detected.iter().all(|d| d.velocity == [0.0, 2.0]));
-        let told = json!({SAFETY: {"detected": []}});
-        assert_eq!(
-            form().read(&line(told)).unwrap().around,
-            Some(Around::default())
-        );
-    }
-
-    #[test]
-    fn mistakes_name_the_key_and_what_was_found() {
-        let refusal = |line: &str| form().read(line).unwrap_err();
-        let told = |more: Value| refusal(&line(more)).to_string();
-        assert!(refusal("{").is_an_inputs());
-        assert!(
-            refusal("")
-                .to_string()
-                .ends_with("expected a JSON object of named features")
-        );
-        assert_eq!(
-            refusal("[1]").to_string(),
-            "line: found an array of 1, expected a JSON object of named features"
-        );
-        assert_eq!(
-            refusal(&json!({STATE: [5, 0, 0, 0]}).to_string()).to_string(),
-            "key `observation.route`: found nothing, expected numbers in shape [2, 2], nested or flat"
-        );
-        assert_eq!(
-            told(json!({STATE: [5, 0, 0]})),
-            "key `observation.state`: found an array of 3, expected numbers in shape [4], nested or \
-             flat"
-        );
-        assert_eq!(
-            told(json!({"observation.route": [[1, 0, 2], [0]]})),
-            "key `observation.route`: found an array of 3, expected numbers in shape [2, 2], nested \
-             or flat"
-        );
-        assert!(told(json!({"observation.route": [1, 0, 2, "0"]})).contains("found an array of 4"));
-        assert!(told(json!({"observation.route": [1, 0, 2, 1e300]})).contains("found inf"));
-        assert_eq!(
-            told(json!({"truth.visible": [1, 2]})),
-            "key `truth.visible`: found 2, expected numbers from 0 to 1 in shape [2], nested or flat"
-        );
-        let found = told(json!({"observation.stat": []}));
-        assert!(
-            found.starts_with(
-                "key `observation.stat`: found a name that is not known, expected one"
-            )
-        );
-        assert!(found.ends_with("truth.visible, reset, safety"));
-        assert_eq!(
-            told(json!({"reset": 1})),
-            "key `reset`: found 1, expected true or false"
-        );
-        assert!(told(json!({SAFETY: {"seen": []}})).starts_with("key `safety`: found an object"));
-        let found = told(json!({SAFETY: {"detected": [{"position": [1, 2]}]}}));
-        assert!(found.starts_with("key `safety.detected[0]`: found missing field"));
-        let thing = json!({"position": [8, 1], "velocity": [0, 2], "size": [-2, 2], "heading": 0});
-        let found = told(json!({SAFETY: {"detected": [thing]}}));
-        assert_eq!(
-            found,
-            "key `safety.detected[0]`: found size [-2.0, 2.0], expected 0 or more"
-        );
-    }
-
-    #[test]
-    fn a_recording_without_the_vehicles_state_has_no_form() {
-        let info = Info {
-            features: vec![Feature::vector(AGENTS, 12)],
-            unread: Vec::new(),
-            extra: Value::Null,
-            episodes: 1,
-        };
-        assert!(Form::new(&info, &BTreeSet::new(), 0.5).is_none());
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
 //! The safety layer in the loop: between whoever drives and the vehicle, with inputs of its own.
 //!
 //! The layer is called five times a step of 0.1 s, as on a vehicle: once with a new input, then with
-//! none. What leaves over the step is averaged.
+//! none. What leaves over the step is averaged. In this world inputs are always as new as the step; where
+//! somebody else's world tells them they may be old, come late, or fail to come ([`Guard::step`]).
 
 mod around;
 mod scan;
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 /// Cycles of the layer a step, and microseconds a cycle.
 const CYCLES: u64 = 5;
 const CYCLE: u64 = 20_000;
+/// When a drive begins, microseconds: late enough that inputs can be older.
+const BEGIN: u64 = 1 << 50;
 
 /// Options of the safety layer in the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,7 +39,7 @@ impl Default for GuardConfig {
     fn default() -> Self {
         Self {
             on: true,
-            hidden_speed: 0.0,
+            hidden_speed: 0.5,
             threshold: 0.5,
         }
     }
@@ -115,12 +118,23 @@ impl Interventions {
     }
 }
 
+/// What the layer is told at a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    pub ego: &'a EgoState,
+    pub around: &'a Around,
+    /// What whoever drives asks for.
+    pub asked: Control,
+    /// Seconds since the oldest of it was measured; below 0 it comes from the future.
+    pub age: f64,
+}
+
 /// The safety layer of one vehicle.
 #[derive(Debug, Clone)]
 pub struct Guard {
     config: GuardConfig,
     layer: Safety,
-    /// Microseconds.
+    /// When the next step is due, microseconds.
     now: u64,
     brakes: bool,
     counts: Interventions,
@@ -131,7 +145,7 @@ impl Guard {
         Self {
             config,
             layer: Safety::new(limits()),
-            now: 0,
+            now: BEGIN,
             brakes: false,
             counts: Interventions::default(),
         }
@@ -156,21 +170,41 @@ impl Guard {
         self.layer.restart()
     }
 
-    /// The control that is safe to follow for the next 0.1 s in place of the one that is asked for.
+    /// The control that is safe to follow for the next 0.1 s in place of the one that is asked for, where
+    /// everything is as it was measured just now.
     pub fn filter(&mut self, ego: &EgoState, around: &Around, asked: Control) -> Control {
-        let input = Input {
-            time: self.now,
-            speed: ego.speed,
-            acceleration: asked.acceleration,
-            curvature: asked.steering.tan() / WHEELBASE,
-            detected: &around.detected,
-            occlusions: &around.occlusions,
-        };
+        let age = 0.0;
+        self.step(
+            0.0,
+            Some(Told {
+                ego,
+                around,
+                asked,
+                age,
+            }),
+        )
+    }
+
+    /// The control that is safe to follow for the next 0.1 s, by a step that comes `late` seconds after it
+    /// was due, with what it is told or with nothing new. What is late, too old, from the future, or no
+    /// number brings the vehicle to a stop, which lasts until [`Self::restart`]. Where the layer is off,
+    /// what was asked for is passed on; with nothing asked for, this is the layer's control all the same.
+    pub fn step(&mut self, late: f64, told: Option<Told>) -> Control {
+        self.now = self.now.saturating_add(micros(late).max(0) as u64);
+        let told = told.filter(|told| told.age.is_finite());
+        let input = told.map(|told| Input {
+            time: self.now.saturating_sub_signed(micros(told.age)),
+            speed: told.ego.speed,
+            acceleration: told.asked.acceleration,
+            curvature: told.asked.steering.tan() / WHEELBASE,
+            detected: &told.around.detected,
+            occlusions: &told.around.occlusions,
+        });
         let mut reasons = [Reasons::default(); CYCLES as usize];
         let (mut sum, mut curvature) = (0.0, 0.0);
         for (cycle, reason) in (0..CYCLES).zip(&mut reasons) {
             let now = self.now + cycle * CYCLE;
-            let command = self.layer.step(now, (cycle == 0).then_some(&input));
+            let command = self.layer.step(now, input.as_ref().filter(|_| cycle == 0));
             sum += command.acceleration;
             curvature = command.curvature;
             *reason = command.reasons;
@@ -180,15 +214,19 @@ impl Guard {
         let braked = self.brakes;
         self.brakes = self.counts.count(reasons);
         self.counts.times += u64::from(self.brakes && !braked);
-        if self.config.on {
-            Control {
+        match told {
+            Some(told) if !self.config.on => told.asked,
+            _ => Control {
                 acceleration: sum / CYCLES as f64,
                 steering: (curvature * WHEELBASE).atan(),
-            }
-        } else {
-            asked
+            },
         }
     }
+}
+
+/// Seconds as microseconds; of what is no number 0, and years at most.
+fn micros(seconds: f64) -> i64 {
+    (seconds.clamp(-1e8, 1e8) * 1e6).round() as i64
 }
 
 /// A driver with the safety layer behind it, which sees what [`scan`] sees.

@@ -164,3 +164,6 @@ fn ran_red_light(before: &World, now: &World) -> bool {
         from < s && s <= to && now.map().lights[light].state(now.time()) == LightState::Red
     })
 }
+
+#[cfg(test)]
+mod tests;

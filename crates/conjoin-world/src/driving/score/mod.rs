@@ -114,6 +114,8 @@ fn is_agent(kind: ActorKind) -> bool {
 }
 
 #[cfg(test)]
+mod comfort_tests;
+#[cfg(test)]
 pub(crate) mod scenes;
 #[cfg(test)]
 mod tests;

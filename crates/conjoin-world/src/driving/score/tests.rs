@@ -2,8 +2,9 @@
 
 use super::scenes::{driven, judge, moving, road, steady};
 use super::*;
+use crate::driving::map::MapBuilder;
 use crate::driving::vehicle::Control;
-use crate::geometry::Pose;
+use crate::geometry::{Pose, Tracer, Vec2};
 use serde::Deserialize;
 use std::f64::consts::FRAC_PI_2;
 
@@ -143,6 +144,55 @@ fn comfort_has_bounds_in_every_direction() {
         },
     }));
     assert!(!turn.yaw_acceleration);
+}
+
+/// A truck that stands across the way, 9 m long, its middle here.
+fn across(x: f64, y: f64) -> Vec<Vec<Body>> {
+    let mut frames = moving(ActorKind::Vehicle, Pose::new(x, y, FRAC_PI_2), 0.0);
+    for body in frames.iter_mut().flatten() {
+        body.footprint.length = 9.0;
+    }
+    frames
+}
+
+#[test]
+fn what_is_beside_counts_for_time_to_collision_only_where_the_ego_is_exposed() {
+    // The ego brakes from 5 m/s and stands with its front at x = 5.7 m; at its present velocity it would
+    // have met the truck, the middle of which is 33 degrees to the left: beside, not ahead.
+    let brakes = |y: f64| {
+        driven(y, 5.0, |_| Control {
+            acceleration: -6.0,
+            steering: 0.0,
+        })
+    };
+    let ttc = |map: &RoadMap, y: f64, x: f64, aside: f64| {
+        let found = judge(map, &brakes(y), &across(x, y + aside));
+        assert_eq!(found.nc, 1.0, "{found:?}");
+        found.ttc
+    };
+    let plain = road();
+    assert_eq!(ttc(&plain, 0.0, 6.95, 4.5), 1.0);
+    // In two lanes, and with a corner off the road.
+    assert_eq!(ttc(&plain, -1.75, 6.95, 4.5), 0.0);
+    assert_eq!(ttc(&plain, 0.9, 6.95, 4.5), 0.0);
+    // In an intersection, and behind one.
+    let crossing = |from: f64, to: f64| {
+        let mut build = MapBuilder::new();
+        let reference = Tracer::from(Pose::new(-50.0, 1.75, 0.0))
+            .straight(300.0)
+            .line();
+        build.carriageway(&reference, 2, 3.5, 15.0);
+        let ring = [(from, -6.0), (to, -6.0), (to, 6.0), (from, 6.0)];
+        build.intersection(ring.map(|(x, y)| Vec2::new(x, y)).to_vec());
+        build.finish()
+    };
+    assert_eq!(ttc(&crossing(-1.0, 20.0), 0.0, 6.95, 4.5), 0.0);
+    assert_eq!(ttc(&crossing(-20.0, -1.0), 0.0, 6.95, 4.5), 1.0);
+    // Ahead it counts wherever the ego is; whoever the ego would leave behind, nowhere.
+    assert_eq!(ttc(&plain, 0.0, 6.95, 3.9), 0.0);
+    let behind = moving(ActorKind::Vehicle, Pose::new(-3.2, -1.75, 0.0), 3.0);
+    let found = judge(&plain, &steady(-1.75, 1.0), &behind);
+    assert_eq!((found.nc, found.ttc), (1.0, 1.0), "{found:?}");
 }
 
 #[derive(Deserialize)]

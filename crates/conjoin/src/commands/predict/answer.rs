@@ -7,8 +7,9 @@ use crate::report;
 use crate::system::LoadedRun;
 use conjoin_graph::Graph;
 use conjoin_tasks::driving::{Drive, Pilot};
-use conjoin_tasks::{Prediction, TaskError, TaskScorer};
+use conjoin_tasks::{Prediction, SafeCommand, TaskError, TaskScorer};
 use conjoin_train::Plan;
+use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,8 +51,8 @@ pub(super) struct Stream {
 enum Outcome {
     /// It is empty.
     Blank,
-    /// Why there is no output.
-    Refused(String),
+    /// Why there is no output, and in a drive what is safe to do all the same.
+    Refused(String, Option<SafeCommand>),
     Found(Prediction),
 }
 
@@ -62,11 +63,12 @@ impl Stream {
     }
 
     /// Names an input that has no output, and why, on standard error.
-    fn refuse(&mut self, row: usize, why: &str) -> Outcome {
+    fn refuse(&mut self, row: usize, why: &str, pilot: Option<&Pilot>) -> Outcome {
         self.failed += 1;
         let why = format!("{}, input {}: {why}", self.place, self.number + row + 1);
         eprintln!("error: {why}");
-        Outcome::Refused(why)
+        let drive = pilot.zip(self.drive.as_mut());
+        Outcome::Refused(why, drive.and_then(|(pilot, drive)| pilot.miss(drive)))
     }
 }
 
@@ -135,7 +137,11 @@ impl Answerer {
                     self.longest,
                     input.text.len() + input.cut
                 );
-                found[row] = stream.refuse(row, &why);
+                // What came before it in a drive is answered before it.
+                if self.pilot.is_some() {
+                    self.fill(stream, inputs, &std::mem::take(&mut filled), &mut found)?;
+                }
+                found[row] = stream.refuse(row, &why, self.pilot.as_ref());
             } else if self.pilot.is_some() || !input.text.trim().is_empty() {
                 filled.push(row);
             }
@@ -173,7 +179,7 @@ impl Answerer {
                 self.fill(stream, inputs, second, found)
             }
             Err(error) if error.is_an_inputs() => {
-                found[rows[0]] = stream.refuse(rows[0], &error.to_string());
+                found[rows[0]] = stream.refuse(rows[0], &error.to_string(), self.pilot.as_ref());
                 Ok(())
             }
             Err(other) => Err(other.into()),
@@ -201,10 +207,14 @@ impl Answerer {
     fn text(&self, number: usize, input: &Line, outcome: Outcome) -> Result<String, CliError> {
         let mut prediction = match outcome {
             Outcome::Found(prediction) => prediction,
-            Outcome::Refused(why) if self.pilot.is_some() => {
-                return Ok(json!({ "error": why }).to_string());
+            Outcome::Refused(why, command) if self.pilot.is_some() => {
+                let refused = Unplanned {
+                    error: why,
+                    command,
+                };
+                return serde_json::to_string(&refused).map_err(unwritten);
             }
-            Outcome::Refused(why) if self.json => {
+            Outcome::Refused(why, _) if self.json => {
                 return Ok(json!({ "input": input.text, "error": why }).to_string());
             }
             _ if self.json => return Ok(json!({ "input": input.text }).to_string()),
@@ -217,8 +227,20 @@ impl Answerer {
             return Ok(prediction.line(self.count.unwrap_or(1)));
         }
         prediction.truncate(self.count.unwrap_or(usize::MAX));
-        serde_json::to_string(&prediction).map_err(|error| CliError::failed(error.to_string()))
+        serde_json::to_string(&prediction).map_err(unwritten)
     }
+}
+
+/// A moment of a drive that could not be read.
+#[derive(Serialize)]
+struct Unplanned {
+    error: String,
+    #[serde(flatten)]
+    command: Option<SafeCommand>,
+}
+
+fn unwritten(error: serde_json::Error) -> CliError {
+    CliError::failed(error.to_string())
 }
 
 /// Draws the best output's attention as `DIR/NUMBER.svg`, numbered as the inputs are.
