@@ -5,9 +5,10 @@ use crate::error::CliError;
 use crate::lines::Line;
 use crate::report;
 use crate::system::LoadedRun;
+use conjoin_data::Source;
 use conjoin_graph::Graph;
 use conjoin_tasks::driving::{Drive, Pilot};
-use conjoin_tasks::{Prediction, TaskError, TaskScorer};
+use conjoin_tasks::{Prediction, TaskConfig, TaskError, TaskScorer};
 use conjoin_train::Plan;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub(super) struct Answerer {
     /// Where inputs are moments of a drive.
     pilot: Option<Pilot>,
     json: bool,
+    /// Outputs without the inputs before them.
+    output_only: bool,
     /// Outputs an input; in text 1 and in JSON all where it is not said.
     count: Option<usize>,
     explain: Option<PathBuf>,
@@ -55,6 +58,9 @@ enum Outcome {
     Found(Prediction),
 }
 
+/// An output, and the length of the input in tokens before and after it was cut, where it was.
+type Answer = (Prediction, Option<(usize, usize)>);
+
 impl Stream {
     /// Inputs without an output.
     pub fn failed(&self) -> usize {
@@ -64,9 +70,18 @@ impl Stream {
     /// Names an input that has no output, and why, on standard error.
     fn refuse(&mut self, row: usize, why: &str) -> Outcome {
         self.failed += 1;
-        let why = format!("{}, input {}: {why}", self.place, self.number + row + 1);
+        let why = format!("{}: {why}", self.named(row));
         eprintln!("error: {why}");
         Outcome::Refused(why)
+    }
+
+    /// Says on standard error what became of an input that has an output.
+    fn warn(&self, row: usize, what: &str) {
+        eprintln!("warning: {}: {what}", self.named(row));
+    }
+
+    fn named(&self, row: usize) -> String {
+        format!("{}, input {}", self.place, self.number + row + 1)
     }
 }
 
@@ -77,6 +92,7 @@ impl Answerer {
         Ok(Self {
             pilot: scorer.pilot(&loaded.plan.score_ports())?,
             json: arguments.json,
+            output_only: arguments.output_only,
             count: arguments.n_best.map(usize::from),
             explain: arguments.explain.clone(),
             longest: arguments.longest.unwrap_or_else(|| task.longest_input()),
@@ -124,11 +140,15 @@ impl Answerer {
     }
 
     /// Says a line for every input. One that cannot be read is named on standard error and gets a line
-    /// without output, so that lines stay aligned.
+    /// without output, so that lines stay aligned; so is one that was read with bytes replaced.
     fn part(&self, stream: &mut Stream, inputs: &[Line], say: Say<'_>) -> Result<(), CliError> {
         let mut found: Vec<Outcome> = inputs.iter().map(|_| Outcome::Blank).collect();
         let mut filled = Vec::with_capacity(inputs.len());
         for (row, input) in inputs.iter().enumerate() {
+            if let Some(byte) = input.replaced {
+                let what = format!("what is no UTF-8 is replaced by U+FFFD, from byte {byte} on");
+                stream.warn(row, &what);
+            }
             if input.cut > 0 {
                 let why = format!(
                     "expected at most {} bytes (--longest), found {}",
@@ -162,8 +182,9 @@ impl Answerer {
         let texts = rows.iter().map(|&row| inputs[row].text.clone()).collect();
         match self.predict(stream, texts) {
             Ok(predictions) => {
-                for (&row, prediction) in rows.iter().zip(predictions) {
-                    found[row] = Outcome::Found(prediction);
+                for (&row, answer) in rows.iter().zip(predictions) {
+                    self.tell_cuts(stream, row, &answer);
+                    found[row] = Outcome::Found(answer.0);
                 }
                 Ok(())
             }
@@ -173,28 +194,50 @@ impl Answerer {
                 self.fill(stream, inputs, second, found)
             }
             Err(error) if error.is_an_inputs() => {
-                found[rows[0]] = stream.refuse(rows[0], &error.to_string());
+                let why = error.to_string();
+                // Alone it is the first line of what was read; the stream knows its number.
+                let alone = format!("{} line 1: ", stream.place);
+                let why = why.strip_prefix(&alone).unwrap_or(&why);
+                found[rows[0]] = stream.refuse(rows[0], why);
                 Ok(())
             }
             Err(other) => Err(other.into()),
         }
     }
 
-    fn predict(
-        &self,
-        stream: &mut Stream,
-        inputs: Vec<String>,
-    ) -> Result<Vec<Prediction>, TaskError> {
+    /// Says what of an input was not read, and which of the outputs that are shown do not end.
+    fn tell_cuts(&self, stream: &Stream, row: usize, (prediction, shortened): &Answer) {
+        if let Some((from, to)) = shortened {
+            stream.warn(row, &format!("the input is cut from {from} tokens to {to}"));
+        }
+        let shown = self.count.unwrap_or(if self.json { usize::MAX } else { 1 });
+        let cut = prediction.cut(shown);
+        let (Some(tokens), TaskConfig::Transduction(task)) = (cut.iter().max(), self.scorer.task())
+        else {
+            return;
+        };
+        let which = match cut.len() {
+            1 => "an output is".to_owned(),
+            count => format!("{count} outputs are"),
+        };
+        let limit = task.max_length;
+        let what = format!("{which} cut at {tokens} tokens (task.max_length = {limit})");
+        stream.warn(row, &what);
+    }
+
+    fn predict(&self, stream: &mut Stream, inputs: Vec<String>) -> Result<Vec<Answer>, TaskError> {
         if let (Some(pilot), Some(drive)) = (&self.pilot, &mut stream.drive) {
-            return pilot.answer(&self.graph, drive, &inputs);
+            let plans = pilot.answer(&self.graph, drive, &inputs)?;
+            return Ok(plans.into_iter().map(|plan| (plan, None)).collect());
         }
         let data = self.scorer.task().data();
         let config = self.plan.data.get(data);
         let config = config.ok_or_else(|| TaskError::DataSet(data.to_owned()))?;
-        let source = config.config.source.raw(&stream.place, inputs)?;
+        let source: Arc<dyn Source> = config.config.source.raw(&stream.place, inputs)?.into();
         let ports = self.plan.score_ports();
-        self.scorer
-            .predict(&self.graph, &ports, data, source.into())
+        let found = (self.scorer).predict(&self.graph, &ports, data, Arc::clone(&source))?;
+        let with_cut = |(index, prediction)| (prediction, source.shortened(index));
+        Ok(found.into_iter().enumerate().map(with_cut).collect())
     }
 
     /// The line for an input; its attention is drawn where that was asked for.
@@ -208,13 +251,19 @@ impl Answerer {
                 return Ok(json!({ "input": input.text, "error": why }).to_string());
             }
             _ if self.json => return Ok(json!({ "input": input.text }).to_string()),
+            _ if self.output_only => return Ok(String::new()),
             _ => return Ok(format!("{}\t", input.text)),
         };
         if let Some(dir) = &self.explain {
             draw(dir, number, &prediction)?;
         }
         if !self.json {
-            return Ok(prediction.line(self.count.unwrap_or(1)));
+            let count = self.count.unwrap_or(1);
+            return Ok(if self.output_only {
+                prediction.outputs(count)
+            } else {
+                prediction.line(count)
+            });
         }
         prediction.truncate(self.count.unwrap_or(usize::MAX));
         serde_json::to_string(&prediction).map_err(|error| CliError::failed(error.to_string()))
