@@ -2,9 +2,11 @@
 //! libreoffice-help-de debian-handbook`.
 
 use conjoin_data::corpus::{DEBIAN_HANDBOOK, Documents, LIBREOFFICE_HELP, Layout, Parts, distinct};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::Path;
+use unicode_normalization::UnicodeNormalization;
 
 /// The documents, or `None` with a line that the test harness does not capture.
 fn documents(test: &str, layout: &Layout, packages: &str) -> Option<Documents> {
@@ -50,7 +52,22 @@ fn the_help_gives_some_ten_thousands_of_pairs_without_leaks() {
             sources.contains(&fold(source)) || targets.contains(&fold(target))
         };
         assert_eq!(parts.train.iter().find(leak), None, "{name}");
+        for side in [0, 1] {
+            let of = |pair: &(String, String)| runs([&pair.0, &pair.1][side]);
+            let held_out: Vec<Vec<u64>> = held_out.iter().map(of).collect();
+            // A part of the training part: the others are filtered alike.
+            for pair in parts.train.iter().step_by(29) {
+                let runs = of(pair);
+                let near = held_out.iter().position(|other| is_near(&runs, other));
+                assert_eq!(near, None, "{name}: {pair:?}");
+            }
+        }
     }
+    let counts = parts.counts;
+    assert!(
+        counts.train_near > 1000 && counts.valid_near > 100,
+        "{counts:?}"
+    );
     // Translations are about as long as what they translate: nothing has slipped.
     let slipped = parts.train.iter().filter(|(source, target)| {
         let (a, b) = (source.chars().count() as f64, target.chars().count() as f64);
@@ -58,6 +75,36 @@ fn the_help_gives_some_ten_thousands_of_pairs_without_leaks() {
     });
     let slipped = slipped.count();
     assert!(slipped * 200 < parts.train.len(), "{slipped}");
+}
+
+/// Hashes of the different runs of five letters, sorted, by the definition that `conjoin data
+/// libreoffice-help --help` gives.
+fn runs(text: &str) -> Vec<u64> {
+    let folded = text.nfkc().flat_map(char::to_lowercase);
+    let letters: Vec<char> = folded.filter(|c| c.is_alphabetic()).collect();
+    let hash = |run: &[char]| {
+        let mut hasher = DefaultHasher::new();
+        run.hash(&mut hasher);
+        hasher.finish()
+    };
+    let runs: BTreeSet<u64> = letters.windows(5).map(hash).collect();
+    runs.into_iter().collect()
+}
+
+/// Whether seven tenths of all runs are shared, of segments that have enough of them.
+fn is_near(a: &[u64], b: &[u64]) -> bool {
+    let (fewer, more) = (a.len().min(b.len()), a.len().max(b.len()));
+    if fewer < 8 || (fewer as f64) < 0.7 * more as f64 {
+        return false; // compared for equality alone; or too unlike in size
+    }
+    let (mut i, mut j, mut shared) = (0, 0, 0);
+    while i < a.len() && j < b.len() {
+        shared += usize::from(a[i] == b[j]);
+        let (left, right) = (a[i], b[j]);
+        i += usize::from(left <= right);
+        j += usize::from(right <= left);
+    }
+    shared as f64 >= 0.7 * (a.len() + b.len() - shared) as f64
 }
 
 #[test]

@@ -133,6 +133,7 @@ fn hostile_names_stay_text() {
     report.command = hostile.to_owned();
     report.recipe = hostile.to_owned();
     report.headlines[0].value = hostile.to_owned();
+    report.headlines[0].printed = vec![hostile.to_owned()];
     report.sequences[0].input = hostile.to_owned();
     report.sequences[1].predicted = vec![hostile.to_owned()];
     report.attention[0].inputs[0] = hostile.to_owned();

@@ -118,6 +118,7 @@ fn summarise(names: Vec<String>, items: Vec<ClassOutput>, cross_entropy: f64) ->
         .collect();
     Scored {
         scores: scores.into(),
+        printed: Vec::new(),
         items: outcomes,
         outputs: Outputs::Classes { names, items },
     }

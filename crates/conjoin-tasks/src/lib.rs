@@ -24,6 +24,7 @@ pub use scored::{
     PredictedSequence, Prediction, SafeCommand, Scored, SequenceOutput, TextOutput,
 };
 pub use scorer::{LastScored, TaskScorer};
+pub use text_metrics::Printed;
 
 use conjoin_graph::PortRef;
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! What scoring leaves behind: totals, one outcome an item for statistics, outputs for people.
 
+use crate::text_metrics::Printed;
 use crate::text_metrics::bleu::BleuStatistics;
 use conjoin_world::driving::guard::Interventions;
 use conjoin_world::driving::score::closed_loop::{Ending, EpisodeScore};
@@ -93,6 +94,9 @@ pub enum Outputs {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
     pub scores: BTreeMap<String, f64>,
+    /// Scores as the tool of their field prints them, with a signature of how they came about; none
+    /// where there is no such tool.
+    pub printed: Vec<Printed>,
     pub items: Vec<ItemOutcome>,
     pub outputs: Outputs,
 }
@@ -160,14 +164,21 @@ pub struct PredictedSequence {
 }
 
 impl PredictedSequence {
-    /// The output for people: its text, or its symbols with spaces between them.
+    /// The output for people, on one line: its text, or its symbols with spaces between them. A tab or
+    /// an end of line, which vocabularies that spell in bytes can say, becomes a space.
     pub fn said(&self) -> String {
-        match &self.text {
+        let said = match &self.text {
             Some(text) => text.clone(),
             None => self.output.join(" "),
-        }
+        };
+        said.replace(BREAKS, " ")
     }
 }
+
+/// What would begin another column or line, for any reader of lines.
+const BREAKS: [char; 8] = [
+    '\t', '\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{2028}', '\u{2029}',
+];
 
 /// One class.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -177,24 +188,46 @@ pub struct PredictedClass {
 }
 
 impl Prediction {
-    /// The input, a tab and the best output; with `count` above 1 as many outputs, best first, each
-    /// behind a tab of its own. Classes come with their probability. A plan is a JSON object.
+    /// The input as it was given, a tab and the outputs (see [`Self::outputs`]). A plan has no input in
+    /// its line. An end of line within an input becomes a space.
     pub fn line(&self, count: usize) -> String {
-        let (input, outputs): (&str, Vec<String>) = match self {
-            Self::Sequence {
-                input, hypotheses, ..
-            } => {
-                let best = hypotheses.iter().take(count);
-                (input, best.map(PredictedSequence::said).collect())
+        let outputs = self.outputs(count);
+        match self {
+            Self::Sequence { input, .. } | Self::Class { input, .. } => {
+                format!("{}\t{outputs}", input.replace('\n', " "))
             }
-            Self::Class { input, classes } => {
+            Self::Plan(_) => outputs,
+        }
+    }
+
+    /// The best output; with `count` above 1 as many outputs, best first, with tabs between them. Classes
+    /// come with their probability, behind a tab. A plan is a JSON object.
+    pub fn outputs(&self, count: usize) -> String {
+        let outputs: Vec<String> = match self {
+            Self::Sequence { hypotheses, .. } => {
+                let best = hypotheses.iter().take(count);
+                best.map(PredictedSequence::said).collect()
+            }
+            Self::Class { classes, .. } => {
                 let best = classes.iter().take(count);
                 let text = |c: &PredictedClass| format!("{}\t{:.4}", c.class, c.probability);
-                (input, best.map(text).collect())
+                best.map(text).collect()
             }
             Self::Plan(plan) => return serde_json::to_string(plan).unwrap_or_default(),
         };
-        format!("{input}\t{}", outputs.join("\t"))
+        outputs.join("\t")
+    }
+
+    /// Of the `count` best outputs those that were cut before their end, as numbers of tokens.
+    pub fn cut(&self, count: usize) -> Vec<usize> {
+        match self {
+            Self::Sequence { hypotheses, .. } => {
+                let best = hypotheses.iter().take(count);
+                let cut = best.filter(|hypothesis| !hypothesis.finished);
+                cut.map(|hypothesis| hypothesis.output.len()).collect()
+            }
+            Self::Class { .. } | Self::Plan(_) => Vec::new(),
+        }
     }
 
     /// Keeps the `count` best outputs.
@@ -204,5 +237,53 @@ impl Prediction {
             Self::Class { classes, .. } => classes.truncate(count),
             Self::Plan(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conjoin_data::text::{TextForm, TextTokenizer, VocabularyConfig, VocabularyKind};
+
+    fn sequence(text: &str, finished: bool) -> PredictedSequence {
+        PredictedSequence {
+            output: vec!["▁x".to_owned(); 3],
+            text: Some(text.to_owned()),
+            log_probability: -1.0,
+            score: -1.0,
+            finished,
+            alignment: Vec::new(),
+        }
+    }
+
+    /// A vocabulary that spells in bytes can say an end of line.
+    #[test]
+    fn an_output_stays_in_its_line_and_column() {
+        let config = VocabularyConfig {
+            kind: VocabularyKind::Bpe,
+            size: 300,
+            form: TextForm::default(),
+            coverage: 1.0,
+            byte_fallback: true,
+        };
+        let trained = config.train(["a b", "a b"]).unwrap();
+        let tokenizer = TextTokenizer::parse("bytes", &trained.file, "bytes").unwrap();
+        let symbols = ["▁", "a", "<0x0A>", "b", "<0x09>", "b", "<0x0D>", "a"];
+        let index = |symbol: &str| tokenizer.vocabulary().index(symbol).unwrap();
+        let tokens: Vec<i64> = symbols.into_iter().map(index).collect();
+        let text = tokenizer.decode(&tokens).unwrap();
+        assert_eq!(text, "a\nb\tb\ra");
+        let prediction = Prediction::Sequence {
+            input: "an\tinput\nof two lines".to_owned(),
+            hypotheses: vec![sequence(&text, true), sequence("u\u{2028}v", false)],
+            source: Vec::new(),
+        };
+        assert_eq!(prediction.outputs(1), "a b b a");
+        assert_eq!(prediction.outputs(2), "a b b a\tu v");
+        assert_eq!(prediction.line(1), "an\tinput of two lines\ta b b a");
+        assert_eq!((prediction.cut(1), prediction.cut(2)), (vec![], vec![3]));
+        // As JSON nothing is lost.
+        let told = serde_json::to_value(&prediction).unwrap();
+        assert_eq!(told["hypotheses"][0]["text"], "a\nb\tb\ra");
     }
 }

@@ -239,6 +239,7 @@ impl TransductionConfig {
         }
         Ok(Scored {
             scores,
+            printed: Vec::new(),
             items: outcomes,
             outputs: Outputs::Sequences(outputs),
         })

@@ -2,10 +2,12 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-/// One line without its end. Bytes that are no UTF-8 are replaced.
+/// One line without its end. What is no UTF-8 is replaced by U+FFFD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     pub text: String,
+    /// Where the first byte is that is no UTF-8, from 1.
+    pub replaced: Option<usize>,
     /// Bytes behind the longest length, which are not in `text`.
     pub cut: usize,
 }
@@ -18,6 +20,7 @@ impl Line {
         }
         Self {
             text: text[..end].to_owned(),
+            replaced: None,
             cut: text.len() - end,
         }
     }
@@ -78,8 +81,12 @@ impl<R: Read> Lines<R> {
             bytes.pop();
         }
         let line = Line::new(&String::from_utf8_lossy(&bytes), self.longest);
+        let wrong = std::str::from_utf8(&bytes).err();
+        // Where the line was cut, its last character may be half of one.
+        let wrong = wrong.filter(|error| cut == 0 || error.error_len().is_some());
         Ok(Some(Line {
             cut: line.cut + cut,
+            replaced: wrong.map(|error| error.valid_up_to() + 1),
             ..line
         }))
     }
@@ -90,10 +97,16 @@ mod tests {
     use super::*;
 
     fn lines(bytes: &[u8], capacity: usize) -> Vec<Vec<(String, usize)>> {
+        let found = read(bytes, capacity).into_iter();
+        let of = |waiting: Vec<Line>| waiting.into_iter().map(|l| (l.text, l.cut)).collect();
+        found.map(of).collect()
+    }
+
+    fn read(bytes: &[u8], capacity: usize) -> Vec<Vec<Line>> {
         let mut lines = Lines::new(BufReader::with_capacity(capacity, bytes), 5);
         let mut found = Vec::new();
         while let Some(waiting) = lines.waiting(3).unwrap() {
-            found.push(waiting.into_iter().map(|l| (l.text, l.cut)).collect());
+            found.push(waiting);
         }
         found
     }
@@ -109,6 +122,11 @@ mod tests {
             let cut: Vec<usize> = found.iter().map(|(_, cut)| *cut).collect();
             assert_eq!(cut, [0, 0, 3, 0, 0], "{capacity}");
         }
+        let replaced = |bytes| read(bytes, 64).concat()[0].replaced;
+        assert_eq!(replaced(b"ab\xff\xfe\n"), Some(3));
+        assert_eq!(replaced("a\u{fffd}b\n".as_bytes()), None);
+        // A character that lies half beyond the longest line is not at fault.
+        assert_eq!(replaced("abcdeä\n".as_bytes()), None);
         // All that is there comes together, three at most; what has no end yet is not waited for.
         let sizes: Vec<usize> = lines(text, 64).iter().map(Vec::len).collect();
         assert_eq!(sizes, [3, 1, 1]);

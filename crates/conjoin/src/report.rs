@@ -19,6 +19,9 @@ use std::path::Path;
 /// Samples of a kind that a report shows.
 const SHOWN: usize = 24;
 
+/// Heat maps that a report shows.
+const MAPS: usize = 6;
+
 /// What a report is made of.
 pub(crate) struct Parts<'a> {
     pub checked: &'a Checked,
@@ -109,6 +112,9 @@ fn headline(parts: &Parts<'_>, data: &str) -> Headline {
             scores_text(&rest),
             parts.scored.items.len(),
         ),
+        printed: (parts.scored.printed.iter())
+            .map(|printed| printed.line.clone())
+            .collect(),
     }
 }
 
@@ -118,14 +124,25 @@ fn spread<T>(items: Vec<T>, count: usize) -> Vec<T> {
     items.into_iter().step_by(step).take(count).collect()
 }
 
-/// Heat maps of words of middling length, where there is something to see.
+/// Symbols of a source whose heat map shows something and fits.
+const EASY: std::ops::RangeInclusive<usize> = 7..=14;
+
+/// Heat maps of sources of an easy length; where there is none of it, of those nearest to the median
+/// length.
 fn attention(outputs: &[&SequenceOutput]) -> Vec<Attention> {
-    let fitting: Vec<&SequenceOutput> = outputs
-        .iter()
-        .copied()
-        .filter(|output| !output.alignment.is_empty() && (7..=14).contains(&output.source.len()))
-        .collect();
-    spread(fitting, 6)
+    let attended = outputs.iter().copied().filter(|o| !o.alignment.is_empty());
+    let attended: Vec<&SequenceOutput> = attended.collect();
+    let easy = |output: &&SequenceOutput| EASY.contains(&output.source.len());
+    let mut fitting: Vec<&SequenceOutput> = attended.iter().copied().filter(easy).collect();
+    if fitting.is_empty() {
+        let mut lengths: Vec<usize> = attended.iter().map(|o| o.source.len()).collect();
+        lengths.sort_unstable();
+        let median = lengths.get(lengths.len() / 2).copied().unwrap_or(0);
+        fitting = attended;
+        fitting.sort_by_key(|output| output.source.len().abs_diff(median)); // stable
+        fitting.truncate(MAPS);
+    }
+    spread(fitting, MAPS)
         .into_iter()
         .map(|output| {
             let SequenceOutput { key, source, .. } = output;
@@ -274,5 +291,38 @@ fn confusion(names: &[String], items: &[ClassOutput]) -> ClassResults {
     ClassResults {
         classes: names.to_vec(),
         confusion: counts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(length: usize) -> SequenceOutput {
+        SequenceOutput {
+            key: length.to_string(),
+            source: vec!["x".to_owned(); length],
+            output: vec!["y".to_owned()],
+            references: Vec::new(),
+            log_probability: 0.0,
+            alignment: vec![vec![1.0 / length as f32; length]],
+        }
+    }
+
+    fn mapped(lengths: &[usize]) -> Vec<String> {
+        let outputs: Vec<SequenceOutput> = lengths.iter().map(|&length| output(length)).collect();
+        let maps = attention(&outputs.iter().collect::<Vec<_>>());
+        maps.into_iter().map(|map| map.title).collect()
+    }
+
+    #[test]
+    fn heat_maps_are_of_easy_lengths_or_near_the_median() {
+        assert_eq!(mapped(&[3, 9, 40, 12]), ["9", "12"]);
+        let long = [60, 20, 31, 90, 30, 33, 28, 4, 29];
+        assert_eq!(mapped(&long), ["30", "31", "29", "28", "33", "20"]);
+        assert_eq!(mapped(&[2]), ["2"]);
+        let mut none = output(9);
+        none.alignment.clear();
+        assert!(attention(&[&none]).is_empty());
     }
 }

@@ -130,6 +130,36 @@ mod tests {
         );
     }
 
+    /// Not equal, but with most runs of letters in common, on either side.
+    #[test]
+    fn what_is_nearly_the_same_is_left_out_too() {
+        let right =
+            "The selected cells are moved to the right by one column, and all others follow.";
+        let left = "The selected cells are moved to the left by one column, and all others follow.";
+        let other = "Deletes the current record without asking; this cannot be undone later on.";
+        let reworded = "Moves the chosen cells one column to the right, with all of the others.";
+        let pages = [
+            (
+                page_of(Part::Train, 0),
+                vec![
+                    pair(left, "Eins"),
+                    pair("One", left),
+                    pair(other, "Zwei"),
+                    pair(reworded, "Drei"),
+                ],
+            ),
+            (
+                page_of(Part::Valid, 0),
+                vec![pair(left, "Vier"), pair("Five", "Fünf")],
+            ),
+            (page_of(Part::Test, 0), vec![pair(right, right)]),
+        ];
+        let parts = Parts::new(&pages);
+        assert_eq!(parts.valid, [pair("Five", "Fünf")]);
+        assert_eq!(parts.train, [pair(other, "Zwei"), pair(reworded, "Drei")]);
+        assert_eq!((parts.counts.train_near, parts.counts.valid_near), (2, 1));
+    }
+
     #[test]
     fn distinct_pairs_keep_their_order() {
         let pages = [

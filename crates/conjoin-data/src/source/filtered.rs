@@ -67,6 +67,10 @@ impl Source for Filtered {
         self.inner.detokenise(column, tokens)
     }
 
+    fn shortened(&self, index: usize) -> Option<(usize, usize)> {
+        self.inner.shortened(self.kept[index])
+    }
+
     fn notes(&self) -> Vec<String> {
         self.inner.notes()
     }

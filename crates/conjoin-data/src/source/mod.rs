@@ -82,6 +82,12 @@ pub trait Source: Send + Sync + Debug {
         None
     }
 
+    /// Entries of a sample before and after it was cut to the longest that is allowed; `None` where it is
+    /// whole, or nobody counts.
+    fn shortened(&self, _index: usize) -> Option<(usize, usize)> {
+        None
+    }
+
     /// What a person should know of how the data was read: how much was left out or cut, and why.
     fn notes(&self) -> Vec<String> {
         Vec::new()

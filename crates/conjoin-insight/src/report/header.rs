@@ -15,6 +15,9 @@ pub struct Headline {
     pub value: String,
     /// `after joint, best of 8 evaluations`; may be empty.
     pub note: String,
+    /// The score as the tool of its field prints it, with its signature; such lines of other scores
+    /// behind it. May be empty.
+    pub printed: Vec<String>,
 }
 
 pub(super) fn header(report: &Report) -> Element {
@@ -50,11 +53,14 @@ pub(super) fn header(report: &Report) -> Element {
             .set("class", "card")
             .with(el("p").set("class", "label").text(headline.label.as_str()))
             .with(el("p").set("class", "value").text(headline.value.as_str()));
-        if headline.note.is_empty() {
-            card
-        } else {
-            card.with(el("p").set("class", "note").text(headline.note.as_str()))
-        }
+        let lines = std::iter::once((headline.note.as_str(), "note")).chain(
+            headline
+                .printed
+                .iter()
+                .map(|line| (line.as_str(), "note printed")),
+        );
+        let lines = lines.filter(|(line, _)| !line.is_empty());
+        card.all(lines.map(|(line, class)| el("p").set("class", class).text(line)))
     });
     let mut header = el("header")
         .with(el("p").set("class", "eyebrow").text("conjoin report"))

@@ -253,6 +253,7 @@ pub fn report() -> Report {
         label: label.to_owned(),
         value: value.to_owned(),
         note: note.to_owned(),
+        printed: Vec::new(),
     };
     let log = log();
     Report {

@@ -299,6 +299,7 @@ fn added(before: &[f32], weights: &[f32]) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::decode::LengthNormaliser;
+    use conjoin_graph::PortRef;
 
     fn config(penalty: f64, search: SearchConfig) -> BeamConfig {
         BeamConfig {
@@ -320,6 +321,69 @@ mod tests {
         let expected = -3.0 / 2.0 + 0.2 * (0.5f64.ln() + 0.0);
         let found = config.score(-3.0, 7, &[0.5, 1.5, 0.0], 2);
         assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+    }
+
+    /// The two best hypotheses of a decoder that is given by hand: after `<bos>` (1) it says 3 or 4, then
+    /// `<eos>` (2); 3 is more probable, but whoever said it looks at the first of two source positions only.
+    fn searched(penalty: f64) -> Vec<(Vec<i64>, f64)> {
+        let search = SearchConfig {
+            coverage_penalty: penalty,
+            ..SearchConfig::default()
+        };
+        let config = config(0.0, search);
+        let setup = DecoderSetup {
+            tokens: "said".to_owned(),
+            logits: PortRef::new("output", "logits"),
+            alignment: Some(PortRef::new("decoder", "weights")),
+            bos: 1,
+            eos: 2,
+            banned: Vec::new(),
+            max_length: 3,
+        };
+        let step = |rows: &[[f64; 5]], weights: &[f32]| StepOutput {
+            log_probabilities: rows.iter().flatten().map(|p| p.ln() as f32).collect(),
+            vocabulary: 5,
+            alignment: Some((weights.to_vec(), 2)),
+        };
+        let mut row = Row {
+            tree: Tree::default(),
+            live: vec![Live {
+                prefix: None,
+                log_probability: 0.0,
+                coverage: Vec::new(),
+            }],
+            finished: Vec::new(),
+            valid: 2,
+        };
+        let guard = Guard::new(&config.search, setup.eos);
+        let mut first = step(&[[0.0, 0.0, 0.0, 0.6, 0.4]], &[0.9, 0.1]);
+        let kept = row.advance(&mut first, 0, 0, &setup, guard, &config);
+        assert_eq!(kept, [0, 0]);
+        let ends = [0.0, 0.0, 1.0, 0.0, 0.0];
+        let mut second = step(&[ends, ends], &[0.9, 0.1, 0.1, 0.9]);
+        row.advance(&mut second, 0, 1, &setup, guard, &config);
+        assert!(row.is_settled(&config, 2, 3));
+        let found = row.hypotheses(2).into_iter();
+        found.map(|h| (h.tokens, h.score)).collect()
+    }
+
+    /// Wu et al. 2016, equation 14: `log 0.6 + 0.5 (log 1 + log 0.2)` is less than `log 0.4 + 0.5 (log 1 +
+    /// log 1)`.
+    #[test]
+    fn coverage_turns_the_ranking_round() {
+        let tokens = |found: &[(Vec<i64>, f64)]| -> Vec<i64> {
+            found.iter().map(|(tokens, _)| tokens[0]).collect()
+        };
+        let plain = searched(0.0);
+        assert_eq!(tokens(&plain), [3, 4]);
+        assert!((plain[0].1 - 0.6f64.ln()).abs() < 1e-6);
+        let covering = searched(0.5);
+        assert_eq!(tokens(&covering), [4, 3]);
+        assert!((covering[0].1 - 0.4f64.ln()).abs() < 1e-6);
+        let expected = 0.6f64.ln() + 0.5 * 0.2f64.ln();
+        assert!((covering[1].1 - expected).abs() < 1e-6);
+        // Too small a penalty to make up for the probability.
+        assert_eq!(tokens(&searched(0.2)), [3, 4]);
     }
 
     #[test]

@@ -275,6 +275,7 @@ fn scored(driven: Vec<EpisodeOutput>) -> Scored {
     });
     Scored {
         scores: summary::summarise(&driven),
+        printed: Vec::new(),
         items: items.collect(),
         outputs: Outputs::Episodes(driven),
     }

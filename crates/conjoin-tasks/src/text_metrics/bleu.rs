@@ -28,8 +28,8 @@ pub struct BleuOptions {
 }
 
 impl BleuOptions {
-    /// sacreBLEU's account of how a score came about; the version is ours.
-    pub fn signature<R>(&self, references: &[Vec<R>]) -> String {
+    /// sacreBLEU's account of how a score came about; `references` is how many each sentence has.
+    pub fn signature(&self, references: impl IntoIterator<Item = usize>) -> String {
         format!(
             "{}|case:{}|eff:{}|tok:{}|smooth:exp|{VERSION}",
             reference_count(references),

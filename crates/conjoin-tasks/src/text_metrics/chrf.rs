@@ -64,8 +64,8 @@ impl ChrfOptions {
         format!("chrF{}{}", self.beta, "+".repeat(self.word_order))
     }
 
-    /// sacreBLEU's account of how a score came about; the version is ours.
-    pub fn signature<R>(&self, references: &[Vec<R>]) -> String {
+    /// sacreBLEU's account of how a score came about; `references` is how many each sentence has.
+    pub fn signature(&self, references: impl IntoIterator<Item = usize>) -> String {
         format!(
             "{}|case:{}|eff:yes|nc:{}|nw:{}|space:{}|{VERSION}",
             reference_count(references),

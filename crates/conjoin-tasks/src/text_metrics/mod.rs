@@ -13,6 +13,7 @@ mod tokenise;
 pub use tokenise::BleuTokeniser;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 
 /// Hypotheses and references that do not fit together.
@@ -41,18 +42,47 @@ fn check<H, R>(hypotheses: &[H], references: &[Vec<R>]) -> Result<(), TextMetric
     }
 }
 
-/// The first part of a signature: the number of references, `var` where it varies.
-fn reference_count<R>(references: &[Vec<R>]) -> String {
-    let first = references.first().map_or(1, Vec::len);
-    if references.iter().all(|all| all.len() == first) {
+/// The first part of a signature: the number of references of each sentence, `var` where it varies.
+fn reference_count(references: impl IntoIterator<Item = usize>) -> String {
+    let mut counts = references.into_iter();
+    let first = counts.next().unwrap_or(1);
+    if counts.all(|count| count == first) {
         format!("nrefs:{first}")
     } else {
         "nrefs:var".to_owned()
     }
 }
 
-/// The last part of a signature: who computed the score.
-const VERSION: &str = concat!("version:conjoin-", env!("CARGO_PKG_VERSION"));
+/// The last part of a signature: the release of sacreBLEU whose definitions are followed, and whose
+/// scores and lines the golden files hold. Ours is not named, so that signatures compare.
+const VERSION: &str = "version:2.6.0";
+
+/// A score as sacreBLEU prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Printed {
+    /// The score's name among those of the task: `bleu`.
+    pub metric: &'static str,
+    /// How the score came about: `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0`.
+    pub signature: String,
+    /// The whole line: `BLEU|nrefs:1|… = 31.42 62.1/37.2/25.0/17.3 (BP = 1.000 ratio = …)`.
+    pub line: String,
+}
+
+impl Printed {
+    /// `score` is displayed as `NAME = …`; the signature goes behind the name.
+    pub fn new(metric: &'static str, score: &impl fmt::Display, signature: String) -> Self {
+        let text = score.to_string();
+        let line = match text.split_once(" = ") {
+            Some((name, rest)) => format!("{name}|{signature} = {rest}"),
+            None => text,
+        };
+        Self {
+            metric,
+            signature,
+            line,
+        }
+    }
+}
 
 /// What Python's `str.split` splits at: Unicode white space and the four separators of ASCII.
 fn is_space(c: char) -> bool {

@@ -19,8 +19,8 @@ pub struct TerOptions {
 }
 
 impl TerOptions {
-    /// sacreBLEU's account of how a score came about; the version is ours.
-    pub fn signature<R>(&self, references: &[Vec<R>]) -> String {
+    /// sacreBLEU's account of how a score came about; `references` is how many each sentence has.
+    pub fn signature(&self, references: impl IntoIterator<Item = usize>) -> String {
         format!(
             "{}|case:{}|tok:tercom|norm:no|punct:yes|asian:no|{VERSION}",
             reference_count(references),

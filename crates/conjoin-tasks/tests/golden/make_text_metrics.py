@@ -85,6 +85,11 @@ def line(language):
     return glue.join(corrupt(cut, rate)), reference, second
 
 
+def printed(score, metric):
+    signature = str(metric.get_signature())
+    return [score.score, score.format(signature=signature), signature]
+
+
 def scores(language, hypotheses, streams):
     tokenisers = ["13a", "none", "char"] + (["zh"] if language == "zh" else [])
     found = {}
@@ -92,11 +97,7 @@ def scores(language, hypotheses, streams):
         for lowercase in [False, True]:
             metric = BLEU(tokenize=name, lowercase=lowercase)
             score = metric.corpus_score(hypotheses, streams)
-            found[f"bleu {name}{' lc' if lowercase else ''}"] = [
-                score.score,
-                str(score),
-                str(metric.get_signature()),
-            ]
+            found[f"bleu {name}{' lc' if lowercase else ''}"] = printed(score, metric)
     for name, metric in {
         "chrf": CHRF(),
         "chrf lc": CHRF(lowercase=True),
@@ -106,7 +107,7 @@ def scores(language, hypotheses, streams):
         "ter case": TER(case_sensitive=True),
     }.items():
         score = metric.corpus_score(hypotheses, streams)
-        found[name] = [score.score, str(score), str(metric.get_signature())]
+        found[name] = printed(score, metric)
     return found
 
 

@@ -79,6 +79,12 @@ impl Source for TextsSource {
         (column == "source").then(|| self.tokens(index).len() + 1)
     }
 
+    /// Tokens of the text, the end symbol counted as in `max_length`.
+    fn shortened(&self, index: usize) -> Option<(usize, usize)> {
+        let (all, kept) = (self.texts[index].1.len(), self.tokens(index).len());
+        (kept < all).then_some((all + 1, kept + 1))
+    }
+
     fn text(&self, index: usize) -> String {
         self.texts[index].0.clone()
     }

@@ -5,9 +5,10 @@ use crate::error::CliError;
 use crate::lines::Line;
 use crate::report;
 use crate::system::LoadedRun;
+use conjoin_data::Source;
 use conjoin_graph::Graph;
 use conjoin_tasks::driving::{Drive, Pilot};
-use conjoin_tasks::{Prediction, SafeCommand, TaskError, TaskScorer};
+use conjoin_tasks::{Prediction, SafeCommand, TaskConfig, TaskError, TaskScorer};
 use conjoin_train::Plan;
 use serde::Serialize;
 use serde_json::json;
@@ -32,6 +33,8 @@ pub(super) struct Answerer {
     /// Where inputs are moments of a drive.
     pilot: Option<Pilot>,
     json: bool,
+    /// Outputs without the inputs before them.
+    output_only: bool,
     /// Outputs an input; in text 1 and in JSON all where it is not said.
     count: Option<usize>,
     explain: Option<PathBuf>,
@@ -56,6 +59,9 @@ enum Outcome {
     Found(Prediction),
 }
 
+/// An output, and the length of the input in tokens before and after it was cut, where it was.
+type Answer = (Prediction, Option<(usize, usize)>);
+
 impl Stream {
     /// Inputs without an output.
     pub fn failed(&self) -> usize {
@@ -65,10 +71,19 @@ impl Stream {
     /// Names an input that has no output, and why, on standard error.
     fn refuse(&mut self, row: usize, why: &str, pilot: Option<&Pilot>) -> Outcome {
         self.failed += 1;
-        let why = format!("{}, input {}: {why}", self.place, self.number + row + 1);
+        let why = format!("{}: {why}", self.named(row));
         eprintln!("error: {why}");
         let drive = pilot.zip(self.drive.as_mut());
         Outcome::Refused(why, drive.and_then(|(pilot, drive)| pilot.miss(drive)))
+    }
+
+    /// Says on standard error what became of an input that has an output.
+    fn warn(&self, row: usize, what: &str) {
+        eprintln!("warning: {}: {what}", self.named(row));
+    }
+
+    fn named(&self, row: usize) -> String {
+        format!("{}, input {}", self.place, self.number + row + 1)
     }
 }
 
@@ -79,6 +94,7 @@ impl Answerer {
         Ok(Self {
             pilot: scorer.pilot(&loaded.plan.score_ports())?,
             json: arguments.json,
+            output_only: arguments.output_only,
             count: arguments.n_best.map(usize::from),
             explain: arguments.explain.clone(),
             longest: arguments.longest.unwrap_or_else(|| task.longest_input()),
@@ -126,11 +142,15 @@ impl Answerer {
     }
 
     /// Says a line for every input. One that cannot be read is named on standard error and gets a line
-    /// without output, so that lines stay aligned.
+    /// without output, so that lines stay aligned; so is one that was read with bytes replaced.
     fn part(&self, stream: &mut Stream, inputs: &[Line], say: Say<'_>) -> Result<(), CliError> {
         let mut found: Vec<Outcome> = inputs.iter().map(|_| Outcome::Blank).collect();
         let mut filled = Vec::with_capacity(inputs.len());
         for (row, input) in inputs.iter().enumerate() {
+            if let Some(byte) = input.replaced {
+                let what = format!("what is no UTF-8 is replaced by U+FFFD, from byte {byte} on");
+                stream.warn(row, &what);
+            }
             if input.cut > 0 {
                 let why = format!(
                     "expected at most {} bytes (--longest), found {}",
@@ -168,8 +188,9 @@ impl Answerer {
         let texts = rows.iter().map(|&row| inputs[row].text.clone()).collect();
         match self.predict(stream, texts) {
             Ok(predictions) => {
-                for (&row, prediction) in rows.iter().zip(predictions) {
-                    found[row] = Outcome::Found(prediction);
+                for (&row, answer) in rows.iter().zip(predictions) {
+                    self.tell_cuts(stream, row, &answer);
+                    found[row] = Outcome::Found(answer.0);
                 }
                 Ok(())
             }
@@ -179,28 +200,50 @@ impl Answerer {
                 self.fill(stream, inputs, second, found)
             }
             Err(error) if error.is_an_inputs() => {
-                found[rows[0]] = stream.refuse(rows[0], &error.to_string(), self.pilot.as_ref());
+                let why = error.to_string();
+                // Alone it is the first line of what was read; the stream knows its number.
+                let alone = format!("{} line 1: ", stream.place);
+                let why = why.strip_prefix(&alone).unwrap_or(&why);
+                found[rows[0]] = stream.refuse(rows[0], why, self.pilot.as_ref());
                 Ok(())
             }
             Err(other) => Err(other.into()),
         }
     }
 
-    fn predict(
-        &self,
-        stream: &mut Stream,
-        inputs: Vec<String>,
-    ) -> Result<Vec<Prediction>, TaskError> {
+    /// Says what of an input was not read, and which of the outputs that are shown do not end.
+    fn tell_cuts(&self, stream: &Stream, row: usize, (prediction, shortened): &Answer) {
+        if let Some((from, to)) = shortened {
+            stream.warn(row, &format!("the input is cut from {from} tokens to {to}"));
+        }
+        let shown = self.count.unwrap_or(if self.json { usize::MAX } else { 1 });
+        let cut = prediction.cut(shown);
+        let (Some(tokens), TaskConfig::Transduction(task)) = (cut.iter().max(), self.scorer.task())
+        else {
+            return;
+        };
+        let which = match cut.len() {
+            1 => "an output is".to_owned(),
+            count => format!("{count} outputs are"),
+        };
+        let limit = task.max_length;
+        let what = format!("{which} cut at {tokens} tokens (task.max_length = {limit})");
+        stream.warn(row, &what);
+    }
+
+    fn predict(&self, stream: &mut Stream, inputs: Vec<String>) -> Result<Vec<Answer>, TaskError> {
         if let (Some(pilot), Some(drive)) = (&self.pilot, &mut stream.drive) {
-            return pilot.answer(&self.graph, drive, &inputs);
+            let plans = pilot.answer(&self.graph, drive, &inputs)?;
+            return Ok(plans.into_iter().map(|plan| (plan, None)).collect());
         }
         let data = self.scorer.task().data();
         let config = self.plan.data.get(data);
         let config = config.ok_or_else(|| TaskError::DataSet(data.to_owned()))?;
-        let source = config.config.source.raw(&stream.place, inputs)?;
+        let source: Arc<dyn Source> = config.config.source.raw(&stream.place, inputs)?.into();
         let ports = self.plan.score_ports();
-        self.scorer
-            .predict(&self.graph, &ports, data, source.into())
+        let found = (self.scorer).predict(&self.graph, &ports, data, Arc::clone(&source))?;
+        let with_cut = |(index, prediction)| (prediction, source.shortened(index));
+        Ok(found.into_iter().enumerate().map(with_cut).collect())
     }
 
     /// The line for an input; its attention is drawn where that was asked for.
@@ -218,13 +261,19 @@ impl Answerer {
                 return Ok(json!({ "input": input.text, "error": why }).to_string());
             }
             _ if self.json => return Ok(json!({ "input": input.text }).to_string()),
+            _ if self.output_only => return Ok(String::new()),
             _ => return Ok(format!("{}\t", input.text)),
         };
         if let Some(dir) = &self.explain {
             draw(dir, number, &prediction)?;
         }
         if !self.json {
-            return Ok(prediction.line(self.count.unwrap_or(1)));
+            let count = self.count.unwrap_or(1);
+            return Ok(if self.output_only {
+                prediction.outputs(count)
+            } else {
+                prediction.line(count)
+            });
         }
         prediction.truncate(self.count.unwrap_or(usize::MAX));
         serde_json::to_string(&prediction).map_err(unwritten)

@@ -1,5 +1,7 @@
 //! Parallel text from files to batches: columns, forms, lengths, what is left out and what is told.
 
+mod formats;
+
 use conjoin_data::source::{ParallelConfig, SourceConfig};
 use conjoin_data::text::{TextForm, VocabularyConfig, VocabularyKind};
 use conjoin_data::{DataSetConfig, Field, Sample, Source};
@@ -286,6 +288,42 @@ fn raw_inputs_are_read_like_the_source() {
         "standard input line 2: found a text of 52 tokens, expected at most 12, or the option \
          `too_long = \"truncate\"`"
     );
+    assert_eq!((source.shortened(0), source.shortened(1)), (None, None));
+}
+
+#[test]
+fn raw_inputs_that_are_cut_say_from_where_to_where() {
+    let folder = Folder::new();
+    // Subwords of bytes, so that nothing is unknown.
+    let vocabulary = VocabularyConfig {
+        kind: VocabularyKind::Bpe,
+        size: 300,
+        form: TextForm::default(),
+        coverage: 1.0,
+        byte_fallback: true,
+    };
+    let trained = vocabulary.train([ENGLISH, GERMAN]).unwrap();
+    folder.write("bpe.json", &trained.file);
+    let options = json!({"max_length": 12, "too_long": "truncate", "tokenizer": "bpe.json"});
+    let config = SourceConfig::Parallel(folder.config(options));
+    // One word of 100,000 characters; as many words.
+    let texts = [
+        "x".repeat(100_000),
+        "words ".repeat(100_000),
+        "The cell.".to_owned(),
+    ];
+    let source = config.raw("standard input", texts.into()).unwrap();
+    let (from, to) = source.shortened(0).unwrap();
+    assert!(from > 50_000 && to == 12, "{from} {to}");
+    let (from, to) = source.shortened(1).unwrap();
+    assert!(from >= 100_001 && to == 12, "{from} {to}");
+    assert_eq!(source.shortened(2), None);
+    for index in 0..2 {
+        let sample = source.sample(index).unwrap();
+        let tokens = tokens(&sample, "source");
+        assert_eq!((tokens.len(), tokens.last()), (12, Some(&2)));
+        assert_eq!(source.length(index, "source"), Some(12));
+    }
 }
 
 #[test]
