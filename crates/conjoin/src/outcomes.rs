@@ -207,6 +207,7 @@ mod tests {
         };
         let scored = Scored {
             scores: BTreeMap::new(),
+            printed: Vec::new(),
             items: episodes.iter().map(item).collect(),
             outputs: Outputs::Episodes(episodes),
         };
