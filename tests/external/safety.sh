@@ -9,6 +9,9 @@
 #
 # cargo-mutants changes one thing of the crate at a time (an operator, a value that is returned, a branch) and
 # runs the tests: a change that no test notices has survived. It works on a copy of the crate.
+#
+# Seen with cargo-mutants 27.1 and Rust 1.95: 428 of 428 lines; of 294 changes 284 are noticed, one never ends
+# and 9 do not compile; half an hour on a busy machine.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -42,7 +45,10 @@ printf '%s\n' "$lines"
 [[ $lines == *'"percent":100'* ]] || { printf 'FAILED: some line is not run\n' >&2; exit 1; }
 
 printf '== mutants\n'
-SEQUENCES=1500 cargo mutants --jobs 1 --timeout 120 --output "$scratch" --no-shuffle --colors never
+# Exit code 3 says that a change never ends, and no more: the layer's loop goes on forever with `rest >= 0.0`.
+SEQUENCES=1500 cargo mutants --jobs 1 --timeout 120 --output "$scratch" --no-shuffle --colors never \
+  || (( $? == 3 ))
+[[ ! -s $scratch/mutants.out/missed.txt ]]
 
 if (( $# > 0 )); then
   printf '== random sequences\n'
