@@ -61,7 +61,9 @@ fn pairs(count: usize, seed: u64) -> String {
         let side = |of: fn(&(&'static str, &'static str)) -> &'static str| {
             parts.iter().map(of).collect::<Vec<_>>().join(" ")
         };
-        text += &format!("{}.\t{}.\n", side(|part| part.0), side(|part| part.1));
+        let sides = [side(|part| part.0), side(|part| part.1)];
+        text.push_str(&sides.join(".\t"));
+        text.push_str(".\n");
     }
     text
 }
