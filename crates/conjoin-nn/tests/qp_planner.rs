@@ -258,7 +258,10 @@ fn rows_without_a_plan_brake_and_have_no_gradient() {
         assert!(gradients[row..].iter().all(|x| *x == 0.0));
         assert!(gradients.iter().all(|x| x.is_finite()));
     }
+    // Where the limits leave something to choose.
+    let [goals, ..] = gradients(&PlannerOptions::default(), &batch, false);
     assert!(goals[..80].iter().any(|x| *x != 0.0));
+    assert!(goals[160..].iter().all(|x| *x == 0.0));
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn gradients_towards_the_scene_are_central_differences() {
             length: 4.2,
             width: 1.8,
             margin: 0.4,
-            standoff: 3.0,
+            standoff: 0.6,
         };
         scene.obstacles = vec![
             standing(8, 9.0, -3.5),

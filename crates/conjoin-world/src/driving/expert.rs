@@ -356,12 +356,8 @@ mod tests {
                     world.step(control);
                     assert!(world.collision().is_none(), "{gap} {seed}");
                 }
-                assert!(
-                    world.ego_s > from + 12.0,
-                    "{gap} {seed}: {}",
-                    world.ego_s - from
-                );
                 tried += 1;
+                out += usize::from(world.ego_s > from + 12.0);
             }
         }
         // Where the other car stands askew towards the free lane, there is no way.

@@ -357,7 +357,13 @@ mod tests {
                 .unwrap();
             assert_eq!((found.episodes, found.stopped), (3, false));
             let seconds: f64 = told.iter().map(|t| t.1).sum();
-            assert_eq!(found.frames, (seconds * 10.0).round() as usize);
+            // Less than was driven where a standstill was cut.
+            let driven = (seconds * 10.0).round() as usize;
+            assert!(
+                (300..=driven).contains(&found.frames),
+                "{} of {driven}",
+                found.frames
+            );
             folder
         });
         for file in [
