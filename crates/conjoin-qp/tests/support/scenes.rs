@@ -56,7 +56,7 @@ pub fn crowded(seed: u64) -> Scene {
             length: rng.random_range(0.5..6.0),
             width: rng.random_range(0.5..2.2),
             margin: rng.random_range(0.0..0.8),
-            standoff: if seed % 2 == 0 { 4.0 } else { 0.0 },
+            standoff: if seed.is_multiple_of(2) { 4.0 } else { 0.0 },
         });
     }
     scene.reference = follow(
