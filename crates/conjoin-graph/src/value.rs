@@ -271,12 +271,17 @@ impl Value {
 
     /// Elements on the host in row-major order.
     pub fn to_f32(&self) -> Vec<f32> {
-        self.payload.to_data().iter::<f32>().collect()
+        let data = self.payload.to_data();
+        // One copy where the numbers are of this type already; else one by one.
+        data.try_to_vec()
+            .unwrap_or_else(|_| data.iter::<f32>().collect())
     }
 
     /// Integer elements on the host in row-major order.
     pub fn to_i64(&self) -> Vec<i64> {
-        self.payload.to_data().iter::<i64>().collect()
+        let data = self.payload.to_data();
+        data.try_to_vec()
+            .unwrap_or_else(|_| data.iter::<i64>().collect())
     }
 }
 

@@ -84,13 +84,7 @@ impl<const D: usize> Fused<1> for Pointwise<D> {
     type Saved = Dense;
 
     fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, Dense) {
-        let y = build_from(x.values(), 1, |_, values| {
-            run(Activate {
-                values,
-                activation: self.activation,
-            });
-        });
-        let y = tensor(y, self.dims);
+        let y = tensor(activated(x, self.activation), self.dims);
         let saved = if self.activation.slope_is_of_input() {
             x.clone()
         } else {
@@ -105,6 +99,13 @@ impl<const D: usize> Fused<1> for Pointwise<D> {
             tensor(dx, self.dims)
         })]
     }
+}
+
+/// The activations of `x`.
+pub(crate) fn activated(x: &Dense, activation: Activation) -> Vec<f32> {
+    build_from(x.values(), 1, |_, values| {
+        run(Activate { values, activation });
+    })
 }
 
 /// The gradient `dy` times the slope at `of` (see [`Activation::slope_is_of_input`]).

@@ -9,7 +9,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::activation::{self, times_slope};
+use crate::activation::{self, activated, times_slope};
 use crate::blas::{Mat, Threads, product};
 use crate::conv::{Finish, Packed, column_sums, multiply_rows, pack_rows};
 use crate::flex::{Dense, Fused, apply, host, supported, tensor};
@@ -160,30 +160,28 @@ impl Linear {
             Threads::All,
         );
         let dims = [self.rows, self.outputs];
-        let activation = self.activation;
-        let block = self.block();
-        let mut before = Vec::new();
-        if activation.slope_is_of_input() {
-            before = vec![0.0f32; y.len()];
-        }
-        let befores: Vec<&mut [f32]> = blocks(&mut before, block, y.len().div_ceil(block));
-        let bias = bias.map(Dense::values);
-        y.par_chunks_mut(block)
-            .zip(befores)
-            .for_each(|(values, before)| {
-                run(Activate {
-                    values,
-                    before,
-                    bias,
-                    activation,
-                    outputs: self.outputs,
-                });
+        let (bias, of_input) = (bias.map(Dense::values), self.activation.slope_is_of_input());
+        let activation = if of_input {
+            Activation::None
+        } else {
+            self.activation
+        };
+        y.par_chunks_mut(self.block()).for_each(|values| {
+            run(Finished {
+                values,
+                bias,
+                activation,
+                outputs: self.outputs,
             });
-        let y = tensor(y, dims);
-        let slope_of = match activation {
-            Activation::None => None,
-            _ if activation.slope_is_of_input() => Some(Dense::from_vec(before, dims)),
-            _ => Some(Dense::new(y.clone())),
+        });
+        let (y, slope_of) = if of_input {
+            let before = Dense::from_vec(y, dims);
+            let y = activated(&before, self.activation);
+            (tensor(y, dims), Some(before))
+        } else {
+            let y = tensor(y, dims);
+            let after = (activation != Activation::None).then(|| Dense::new(y.clone()));
+            (y, after)
         };
         let (x, w) = (x.clone(), w.clone());
         (y, Saved { x, w, slope_of })
@@ -255,25 +253,15 @@ impl Fused<3> for Linear {
     }
 }
 
-/// The blocks of a slice, or `count` empty ones if it is empty.
-fn blocks(slice: &mut [f32], block: usize, count: usize) -> Vec<&mut [f32]> {
-    if slice.is_empty() {
-        (0..count).map(|_| Default::default()).collect()
-    } else {
-        slice.chunks_mut(block).collect()
-    }
-}
-
-/// Adds the bias to whole rows, keeps the sum where `before` is not empty, and activates.
-struct Activate<'a> {
+/// Adds the bias to whole rows and activates.
+struct Finished<'a> {
     values: &'a mut [f32],
-    before: &'a mut [f32],
     bias: Option<&'a [f32]>,
     activation: Activation,
     outputs: usize,
 }
 
-impl Kernel for Activate<'_> {
+impl Kernel for Finished<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -284,9 +272,6 @@ impl Kernel for Activate<'_> {
                     *value += bias;
                 }
             }
-        }
-        if !self.before.is_empty() {
-            self.before.copy_from_slice(self.values);
         }
         self.activation.apply(isa, self.values);
     }

@@ -6,8 +6,9 @@
 use crate::init::{Fill, Init};
 use crate::transformer::TransformerOptions;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use conjoin_kernels::rotary::rotary;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest wavelength of sinusoids and rotations, divided by 2 pi.
 const BASE: f64 = 10_000.0;
@@ -48,6 +49,8 @@ pub struct Positions {
     weight: Option<Param<Tensor<2>>>,
     #[module(skip)]
     kind: PositionKind,
+    #[module(skip)]
+    sinusoids: Sinusoids,
     heads: usize,
 }
 
@@ -63,6 +66,7 @@ impl Positions {
         Self {
             weight: (kind == PositionKind::Learned).then(table),
             kind,
+            sinusoids: Sinusoids::default(),
             heads: options.heads,
         }
     }
@@ -78,8 +82,9 @@ impl Positions {
         match (self.kind, &self.weight) {
             (PositionKind::Sinusoidal | PositionKind::SinusoidalHalves, _) => {
                 let halves = self.kind == PositionKind::SinusoidalHalves;
-                let table = sinusoids(first, time, size, halves, &x.device());
-                x + table.unsqueeze()
+                let rows = self.sinusoids.rows(first, time, size, halves);
+                let rows = Tensor::<2>::from_data(rows, &x.device());
+                x + rows.unsqueeze()
             }
             (PositionKind::Learned, Some(weight)) => {
                 x + weight.val().narrow(0, first, time).unsqueeze()
@@ -97,13 +102,21 @@ impl Positions {
     }
 }
 
-/// `[T, D]`: `sin(t / 10000^(2i / D))` at feature 2i, and the cosine at 2i + 1 (Vaswani et al. 2017,
-/// section 3.5). In `halves` the even features of this come first, then the odd ones.
-fn sinusoids(first: usize, time: usize, size: usize, halves: bool, device: &Device) -> Tensor<2> {
-    let even = size.div_ceil(2);
-    let values: Vec<f32> = (first..first + time)
-        .flat_map(|t| {
-            (0..size).map(move |i| {
+/// Positions computed so far, from the first on, each once: sines of all of them at every step would cost
+/// as much as a layer where a batch is small.
+#[derive(Debug, Clone, Default)]
+struct Sinusoids(Arc<Mutex<Vec<f32>>>);
+
+impl Sinusoids {
+    /// `[T, D]` from position `first`: `sin(t / 10000^(2i / D))` at feature 2i, and the cosine at 2i + 1
+    /// (Vaswani et al. 2017, section 3.5). In `halves` the even features of this come first, then the odd
+    /// ones.
+    fn rows(&self, first: usize, time: usize, size: usize, halves: bool) -> TensorData {
+        let even = size.div_ceil(2);
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = first + time;
+        for t in table.len() / size.max(1)..end {
+            table.extend((0..size).map(|i| {
                 let i = match (halves, i < even) {
                     (false, _) => i,
                     (true, true) => 2 * i,
@@ -111,10 +124,10 @@ fn sinusoids(first: usize, time: usize, size: usize, halves: bool, device: &Devi
                 };
                 let angle = angle(t, i / 2, size);
                 (if i % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
-            })
-        })
-        .collect();
-    Tensor::from_data(TensorData::new(values, [time, size]), device)
+            }));
+        }
+        TensorData::new(table[first * size..end * size].to_vec(), [time, size])
+    }
 }
 
 /// `t / 10000^(2 pair / size)`.

@@ -208,7 +208,10 @@ impl Pass<'_> {
                 (0, None) => Start::Zeros,
                 _ => Start::Output,
             };
+            let size = taps.count[0] * taps.count[1] * taps.len * width;
             for (row, count) in pieces(rows.len(), engine.rows) {
+                // The next weights lie behind these: they come from memory with the last of the rows.
+                let ahead = (row > 0 && row + count == rows.len()).then_some(size);
                 // SAFETY: the caller's check bounds the farthest value read and written, and the
                 // blocks of taps cut both operands alike; the panels and the bias fill whole
                 // registers.
@@ -221,6 +224,7 @@ impl Pass<'_> {
                         b: panel.weights.as_ptr().add(taps.products * width),
                         b_k: width,
                         b_seg: taps.len * width,
+                        ahead,
                         len: taps.len,
                         segs: taps.count,
                         start,

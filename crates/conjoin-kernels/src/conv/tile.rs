@@ -42,6 +42,8 @@ pub struct Tile<'a> {
     pub b: *const f32,
     pub b_k: usize,
     pub b_seg: usize,
+    /// How far behind each line of `B` another one lies that is needed soon, and is fetched meanwhile.
+    pub ahead: Option<usize>,
     /// Steps `k` in a segment, and segments of both levels.
     pub len: usize,
     pub segs: [usize; 2],
@@ -252,10 +254,15 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile) {
             for inner in 0..t.segs[1] {
                 let a = t.a.add(outer * t.a_segs[0] + inner * t.a_segs[1]);
                 let lines: [*const f32; M] = std::array::from_fn(|i| a.add(rows[i].from));
-                if t.a_k == 1 {
-                    products::<V, M, N>(&mut acc, lines, 1, b, t.b_k, t.len);
-                } else {
-                    products::<V, M, N>(&mut acc, lines, t.a_k, b, t.b_k, t.len);
+                match t.ahead {
+                    Some(ahead) => {
+                        let fetch = |line: *const f32| V::prefetch(line.wrapping_add(ahead));
+                        products::<V, M, N>(&mut acc, lines, t.a_k, b, t.b_k, t.len, fetch);
+                    }
+                    None if t.a_k == 1 => {
+                        products::<V, M, N>(&mut acc, lines, 1, b, t.b_k, t.len, |_| {});
+                    }
+                    None => products::<V, M, N>(&mut acc, lines, t.a_k, b, t.b_k, t.len, |_| {}),
                 }
                 b = b.add(t.b_seg);
             }
@@ -280,7 +287,10 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile) {
     }
 }
 
-/// Adds the products of one segment.
+/// Values of a line of the cache.
+const LINE: usize = 16;
+
+/// Adds the products of one segment; `fetch` hears of each line of `B`.
 #[inline(always)]
 unsafe fn products<V: Vector, const M: usize, const N: usize>(
     acc: &mut [[V; N]; M],
@@ -289,11 +299,15 @@ unsafe fn products<V: Vector, const M: usize, const N: usize>(
     mut b: *const f32,
     b_k: usize,
     len: usize,
+    fetch: impl Fn(*const f32),
 ) {
     // SAFETY: by the caller.
     unsafe {
         let mut at = 0;
         for _ in 0..len {
+            for column in (0..N * V::N).step_by(LINE) {
+                fetch(b.wrapping_add(column));
+            }
             let columns: [V; N] = std::array::from_fn(|j| V::load(b.add(j * V::N)));
             for (line, sums) in lines.iter().zip(acc.iter_mut()) {
                 let x = V::splat(*line.add(at));

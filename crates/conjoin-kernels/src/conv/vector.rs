@@ -49,6 +49,13 @@ pub trait Vector: Copy {
     /// # Safety
     /// As for [`Vector::zero`].
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+
+    /// Asks for the memory at `p`, any address, to be brought near; nothing where there is no such
+    /// instruction.
+    ///
+    /// # Safety
+    /// As for [`Vector::zero`].
+    unsafe fn prefetch(_p: *const f32) {}
 }
 
 /// The portable register: four lanes, which every target's baseline vectorises.
@@ -149,6 +156,13 @@ macro_rules! x86_vector {
             unsafe fn mul_add(self, a: Self, b: Self) -> Self {
                 // SAFETY: see the trait.
                 Self(unsafe { std::arch::x86_64::$fma(self.0, a.0, b.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn prefetch(p: *const f32) {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                // SAFETY: any address may be asked for; none is read.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
             }
         }
     };

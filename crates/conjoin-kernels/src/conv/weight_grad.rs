@@ -318,6 +318,7 @@ impl Plan {
                         b: dy.as_ptr().add(first),
                         b_k: padded,
                         b_seg: 0,
+                        ahead: None,
                         len: pixels,
                         segs: [1, 1],
                         start: Start::Output,

@@ -161,6 +161,7 @@ pub fn convolve(
                                     b: kernel.as_ptr().add(panel),
                                     b_k: width,
                                     b_seg: 0,
+                                    ahead: None,
                                     len: channels,
                                     segs: [1, 1],
                                     start: Start::Zeros,

@@ -68,6 +68,7 @@ pub fn weight_gradient(shape: ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
                                     b: gradients.as_ptr().add(point * filters + filter),
                                     b_k: out_len,
                                     b_seg: 0,
+                                    ahead: None,
                                     len: count,
                                     segs: [1, 1],
                                     start: if first == 0 {
