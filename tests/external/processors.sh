@@ -4,7 +4,7 @@
 #
 #   tests/external/processors.sh [emulated]      (only the second part)
 #
-# Needs `qemu-x86_64` (Debian and Ubuntu: apt-get install qemu-user). Some minutes.
+# Needs `qemu-x86_64` (Debian and Ubuntu: apt-get install qemu-user). A minute after the tests are built.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 conjoin="${CARGO_TARGET_DIR:-$PWD/target}/release/conjoin"
