@@ -91,6 +91,7 @@ impl Row<'_> {
         let states = roll_out(start, &reference, options.vehicle.dt);
         let route: Vec<[f64; 2]> = wide(self.route).as_chunks().0.to_vec();
         let chosen = self.nearest(options, &states);
+        let turn = options.vehicle.curvature.recip();
         let scene = Scene {
             start,
             current,
@@ -114,7 +115,7 @@ impl Row<'_> {
                     }
                 })
                 .collect(),
-            corridor: corridor(&states, &route, options.corridor),
+            corridor: corridor(start, &states, &route, options.corridor, turn),
             reference,
         };
         (scene, chosen)

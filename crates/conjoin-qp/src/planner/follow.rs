@@ -54,10 +54,23 @@ fn within(value: f64, [least, most]: [f64; 2]) -> f64 {
     value.max(least).min(most)
 }
 
+/// A place of a route: the point, and the unit vector along the route there.
+type Place = ([f64; 2], [f64; 2]);
+
 /// Walls at a distance to both sides of a route, at the place of the route nearest to each position. The
 /// route goes on straight behind its last point and before its first. Empty where no two points of it
 /// differ.
-pub fn corridor(positions: &[State], route: &[[f64; 2]], distance: f64) -> Vec<[Wall; 2]> {
+///
+/// A wall stands back from a vehicle that starts beyond it, or that will be before it can have turned round:
+/// one on a circle of radius `turn` gets `turn (1 - cos angle)` further out than it is. It could not move
+/// otherwise, not even to come back.
+pub fn corridor(
+    start: State,
+    positions: &[State],
+    route: &[[f64; 2]],
+    distance: f64,
+    turn: f64,
+) -> Vec<[Wall; 2]> {
     let segments: Vec<([f64; 2], [f64; 2], f64)> = (route.windows(2))
         .filter_map(|pair| {
             let [from, to] = [pair[0], pair[1]];
@@ -67,34 +80,49 @@ pub fn corridor(positions: &[State], route: &[[f64; 2]], distance: f64) -> Vec<[
         })
         .collect();
     let last = segments.len().saturating_sub(1);
+    let nearest = |x: f64, y: f64| -> Option<Place> {
+        let mut best: Option<(f64, Place)> = None;
+        for (i, (from, along, length)) in segments.iter().enumerate() {
+            let (dx, dy) = (x - from[0], y - from[1]);
+            let mut at = dx * along[0] + dy * along[1];
+            if i > 0 {
+                at = at.max(0.0);
+            }
+            if i < last {
+                at = at.min(*length);
+            }
+            let foot = [from[0] + at * along[0], from[1] + at * along[1]];
+            let distance = (x - foot[0]).hypot(y - foot[1]);
+            if best.is_none_or(|(least, _)| distance < least) {
+                best = Some((distance, (foot, *along)));
+            }
+        }
+        best.map(|(_, place)| place)
+    };
+    let normals = |along: [f64; 2]| [[-along[1], along[0]], [along[1], -along[0]]];
+    let [x, y, heading, _] = start;
+    let Some((foot, along)) = nearest(x, y) else {
+        return Vec::new();
+    };
+    let (sin, cos) = heading.sin_cos();
+    let distances = normals(along).map(|normal| {
+        let out = normal[0] * (x - foot[0]) + normal[1] * (y - foot[1]);
+        let outwards = normal[0] * cos + normal[1] * sin > 0.0;
+        let ahead = along[0] * cos + along[1] * sin;
+        let more = if outwards { turn * (1.0 - ahead) } else { 0.0 };
+        distance.max(out + more)
+    });
     (positions.iter())
         .filter_map(|[x, y, ..]| {
-            let mut best: Option<(f64, [f64; 2], [f64; 2])> = None;
-            for (i, (from, along, length)) in segments.iter().enumerate() {
-                let (dx, dy) = (x - from[0], y - from[1]);
-                let mut at = dx * along[0] + dy * along[1];
-                if i > 0 {
-                    at = at.max(0.0);
-                }
-                if i < last {
-                    at = at.min(*length);
-                }
-                let foot = [from[0] + at * along[0], from[1] + at * along[1]];
-                let distance = (x - foot[0]).hypot(y - foot[1]);
-                if best.is_none_or(|(least, ..)| distance < least) {
-                    best = Some((distance, foot, *along));
-                }
-            }
-            let (_, foot, along) = best?;
-            let left = [-along[1], along[0]];
-            Some([1.0, -1.0].map(|side| {
-                let normal = left.map(|n| side * n);
-                Wall {
+            let (foot, along) = nearest(*x, *y)?;
+            let [left, right] = normals(along);
+            Some(
+                [(left, distances[0]), (right, distances[1])].map(|(normal, distance)| Wall {
                     normal,
                     offset: normal[0] * foot[0] + normal[1] * foot[1] + distance,
                     margin: 0.0,
-                }
-            }))
+                }),
+            )
         })
         .collect()
 }
@@ -141,7 +169,7 @@ mod tests {
             [4.0, -1.0, 0.0, 0.0],
             [12.0, 14.0, 0.0, 0.0],
         ];
-        let walls = corridor(&at, &route, 2.0);
+        let walls = corridor([0.0; 4], &at, &route, 2.0, 4.0);
         for (side, y) in [(0, 2.0), (1, -2.0)] {
             for walls in &walls[..2] {
                 assert!((walls[side].normal[1] * y - walls[side].offset).abs() < 1e-12);
@@ -152,6 +180,40 @@ mod tests {
         assert_eq!(walls[2][0].normal, [-1.0, 0.0]);
         assert!((walls[2][0].offset + 8.0).abs() < 1e-12);
         assert!((walls[2][1].offset - 12.0).abs() < 1e-12);
-        assert!(corridor(&at, &route[..2], 2.0).is_empty());
+        assert!(corridor([0.0; 4], &at, &route[..2], 2.0, 4.0).is_empty());
+    }
+
+    #[test]
+    fn walls_stand_back_from_who_is_beyond_them_until_he_has_turned() {
+        let route = [[0.0, 0.0], [20.0, 0.0]];
+        let at = [[1.0, 0.0, 0.0, 0.0]];
+        let offsets = |y: f64, degrees: f64| {
+            let start = [0.0, y, degrees.to_radians(), 0.0];
+            corridor(start, &at, &route, 3.0, 4.0)[0].map(|wall| wall.offset)
+        };
+        let near = |found: [f64; 2], left: f64, right: f64| {
+            assert!(
+                (found[0] - left).abs() + (found[1] - right).abs() < 1e-9,
+                "{found:?}"
+            );
+        };
+        near(offsets(2.0, 0.0), 3.0, 3.0);
+        near(offsets(2.0, 60.0), 4.0, 3.0);
+        near(offsets(2.0, -60.0), 3.0, 3.0);
+        near(offsets(5.0, 60.0), 7.0, 3.0);
+        near(offsets(5.0, -60.0), 5.0, 3.0);
+        near(offsets(-5.0, -90.0), 3.0, 9.0);
+        // A circle of that radius stays within: its farthest point is just there.
+        let vehicle = Vehicle {
+            curvature: 0.25,
+            ..Vehicle::default()
+        };
+        let circle = roll_out(
+            [0.0, 5.0, 60_f64.to_radians(), 2.0],
+            &[[0.0, -vehicle.curvature]; 60],
+            0.1,
+        );
+        let farthest = circle.iter().map(|state| state[1]).fold(0.0, f64::max);
+        assert!((farthest - 7.0).abs() < 0.05, "{farthest}");
     }
 }
