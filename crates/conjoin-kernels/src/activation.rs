@@ -13,11 +13,13 @@ pub enum Activation {
     /// Nothing.
     #[default]
     None,
-    /// `max(z, 0)`.
+    /// `max(z, 0)`; Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines" (2010).
     Relu,
-    /// `tanh z`.
+    /// `tanh z = (e^z - e^-z) / (e^z + e^-z)`; LeCun, Bottou, Orr and Müller, "Efficient BackProp" (1998),
+    /// section 4.4.
     Tanh,
-    /// `1 / (1 + e^-z)`.
+    /// `1 / (1 + e^-z)`; Rumelhart, Hinton and Williams, "Learning Representations by Back-Propagating
+    /// Errors" (1986).
     Sigmoid,
     /// `z Φ(z)` with the normal distribution function Φ, as PyTorch's default; Hendrycks and Gimpel
     /// (2016).
@@ -29,7 +31,9 @@ pub enum Activation {
     Silu,
 }
 
-/// `max(x, 0)` of every element, any shape; the gradient at 0 is 0. NaN stays NaN.
+/// `max(x, 0)` of every element, any shape, as PyTorch's `relu`; the gradient at 0 is 0. NaN stays NaN.
+///
+/// Source: Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines" (2010).
 pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activate(x, Activation::Relu)
 }
@@ -48,7 +52,7 @@ pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activate(x, Activation::Silu)
 }
 
-/// Any [`Activation`] of every element, any shape.
+/// `y = f(x)` of every element, any shape, for any [`Activation`] `f`: formulas and sources stand beside them.
 pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
     if activation == Activation::None {
         x

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
 
-use crate::flex::{Dense, Fused, apply, host, supported, tensor};
+use crate::flex::{Dense, Fused, all_supported, apply, host, tensor};
 use crate::shapes::expect;
 use kernels::{backward_sums, input_gradient, normalise, rectified, statistics};
 
@@ -24,6 +24,10 @@ use kernels::{backward_sums, input_gradient, normalise, rectified, statistics};
 /// Returns `y`, the batch mean `[C]` and the unbiased variance `[C]` (divided by `N - 1`; by 1 where
 /// `N = 1`), which is what PyTorch's running statistics take up. Both carry no gradient; normalising
 /// itself uses the biased variance, and the gradient of `y` goes through the statistics.
+///
+/// Source: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+/// Covariate Shift" (2015), algorithm 1; the residual sum inside: He et al., "Deep Residual Learning for
+/// Image Recognition" (2016).
 ///
 /// # Panics
 /// If `gamma`, `beta` or `residual` do not fit `x`.
@@ -38,7 +42,7 @@ pub fn batch_norm<const D: usize>(
 ) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
     let lines = [("gamma", &gamma), ("beta", &beta)];
     check("batch_norm", &x, &lines, residual.as_ref());
-    if !supported(&x) {
+    if !all_supported(&[&x, &gamma, &beta, &residual]) {
         return reference(x, gamma, beta, eps, residual, relu);
     }
     let device = x.clone().inner().device();
@@ -74,7 +78,10 @@ pub fn batch_norm<const D: usize>(
 }
 
 /// Normalises `x [..., C]` by given statistics `mean [C]` and `variance [C]`, which count as
-/// constants: evaluation, or training with frozen statistics. Otherwise as [`batch_norm`].
+/// constants: evaluation, or training with frozen statistics. Otherwise as [`batch_norm`]:
+/// `y = relu?((x - mean) / sqrt(variance + eps) * gamma + beta + residual?)`.
+///
+/// Source: Ioffe and Szegedy, "Batch Normalization" (2015), algorithm 2.
 ///
 /// # Panics
 /// If `mean`, `variance`, `gamma`, `beta` or `residual` do not fit `x`.
@@ -97,7 +104,7 @@ pub fn batch_norm_eval<const D: usize>(
         ("beta", &beta),
     ];
     check("batch_norm_eval", &x, &lines, residual.as_ref());
-    if !(supported(&x) && supported(&mean) && supported(&variance)) {
+    if !all_supported(&[&x, &mean, &variance, &gamma, &beta, &residual]) {
         return eval_reference(x, mean, variance, gamma, beta, eps, residual, relu);
     }
     let inverse = host(variance)

@@ -11,7 +11,7 @@ use burn::tensor::activation::{sigmoid, softplus};
 use rayon::prelude::*;
 
 use crate::buffer::BLOCK;
-use crate::flex::{Dense, Fused, apply, host, supported, tensor};
+use crate::flex::{Dense, Fused, all_supported, apply, host, tensor};
 use crate::reduce;
 use crate::shapes::expect;
 use crate::simd::{Isa, Kernel, exp_down, run};
@@ -66,9 +66,7 @@ pub fn binary_loss(
     if let Some(weights) = &weights {
         expect("binary_loss", "weights", &weights.dims(), &sizes);
     }
-    let all_supported =
-        supported(&logits) && supported(&targets) && weights.as_ref().is_none_or(supported);
-    if !all_supported {
+    if !all_supported(&[&logits, &targets, &weights]) {
         return reference(logits, targets, weights, loss);
     }
     let operation = Sum {

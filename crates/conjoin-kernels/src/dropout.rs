@@ -40,7 +40,7 @@ pub fn dropout<const D: usize>(x: Tensor<D>, p: f64, seed: u64) -> Tensor<D> {
 pub fn reference<const D: usize>(x: Tensor<D>, p: f64, seed: u64) -> Tensor<D> {
     let mut mask = vec![1.0f32; x.shape().num_elements()];
     Dropout::<D>::new(p, seed).scale(&mut mask);
-    let mask = Tensor::from_data(TensorData::new(mask, x.dims()), &x.device());
+    let mask = Tensor::from_data(TensorData::new(mask, x.dims()), (&x.device(), x.dtype()));
     x * mask
 }
 

@@ -14,7 +14,8 @@ use crate::simd::{Isa, Kernel, run};
 /// The rows `weight [V, D]` of `indices [B, T]`: `[B, T, D]`, as PyTorch's `embedding`.
 ///
 /// The gradient of a row of `weight` is the sum of the gradients of its occurrences, in their order;
-/// the row `padding` gets none (PyTorch's `padding_idx`), though it is looked up like any other.
+/// the row `padding` gets none (PyTorch's `padding_idx`), though it is looked up like any other. The
+/// indices are checked on the host: on a device with memory of its own that costs reading them back.
 ///
 /// Source: Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (2003).
 ///
@@ -29,29 +30,25 @@ pub fn embedding(weight: Tensor<2>, indices: Tensor<2, Int>, padding: Option<usi
             "embedding: padding {padding} is none of the {rows} rows of weight"
         );
     }
+    let mut checked = Vec::with_capacity(batch * time);
+    for (at, index) in indices.clone().into_data().iter::<i64>().enumerate() {
+        let row = u32::try_from(index).ok();
+        let row = row.filter(|row| (*row as usize) < rows);
+        assert!(
+            row.is_some(),
+            "embedding: index {index} at [{}, {}] is none of the {rows} rows of weight",
+            at / time,
+            at % time
+        );
+        checked.extend(row);
+    }
     if !supported(&weight) {
         return reference(weight, indices, padding);
     }
-    let indices: Vec<u32> = indices
-        .into_data()
-        .iter::<i64>()
-        .enumerate()
-        .map(|(at, index)| {
-            let row = u32::try_from(index).ok();
-            let row = row.filter(|row| (*row as usize) < rows);
-            assert!(
-                row.is_some(),
-                "embedding: index {index} at [{}, {}] is none of the {rows} rows of weight",
-                at / time,
-                at % time
-            );
-            row.unwrap_or_default()
-        })
-        .collect();
     let operation = Embedding {
         dims: [batch, time, width],
         rows,
-        indices: Arc::new(indices),
+        indices: Arc::new(checked),
         padding,
     };
     apply(operation, [weight.into_dispatch()])

@@ -2,7 +2,7 @@
 //!
 //! An operation implements [`Fused`] on raw Flex tensors: a forward pass that may keep something, and
 //! a backward pass that uses it. [`apply`] runs it on Burn tensors and enters it in Burn's graph.
-//! Operations ask [`supported`] first and run Burn's own operations elsewhere.
+//! Operations ask for [`supported`] operands first and run Burn's own operations elsewhere.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::{
@@ -122,6 +122,35 @@ pub trait Fused<const N: usize>: Clone + Debug + Send + 'static {
 /// own: what the fused ones are measured against, and a way to tell whether a fault is theirs.
 pub fn supported<const D: usize>(tensor: &Tensor<D>) -> bool {
     fused() && on_flex(tensor)
+}
+
+/// What an operation computes with: a tensor, or one that may be left out.
+pub(crate) trait Operand {
+    /// Whether it is [`supported`]; what is left out stands in nobody's way.
+    fn is_supported(&self) -> bool;
+}
+
+impl<const D: usize> Operand for Tensor<D> {
+    fn is_supported(&self) -> bool {
+        supported(self)
+    }
+}
+
+impl<T: Operand> Operand for &T {
+    fn is_supported(&self) -> bool {
+        T::is_supported(self)
+    }
+}
+
+impl<T: Operand> Operand for Option<T> {
+    fn is_supported(&self) -> bool {
+        self.as_ref().is_none_or(T::is_supported)
+    }
+}
+
+/// Whether all operands are [`supported`]: one of another precision or device leaves the operation to Burn.
+pub(crate) fn all_supported(operands: &[&dyn Operand]) -> bool {
+    operands.iter().all(|operand| operand.is_supported())
 }
 
 /// Whether a tensor is in single precision on the Flex device, whose numbers are at hand.
@@ -264,5 +293,23 @@ impl<F: Fused<N>, const N: usize> Backward<Flex, N> for Step<F> {
                 gradients.register::<Flex>(parent.id, gradient);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{all_supported, fused};
+    use burn::tensor::{DType, Device, Tensor};
+
+    #[test]
+    fn one_operand_of_another_precision_leaves_all_to_burn() {
+        let single = Tensor::<2>::zeros([2, 3], &Device::flex());
+        let tracked = Tensor::<1>::zeros([3], &Device::flex().autodiff());
+        let double = single.clone().cast(DType::F64);
+        let (some, none) = (Some(double.clone()), None::<Tensor<2>>);
+        assert_eq!(all_supported(&[&single, &tracked, &none]), fused());
+        assert!(!all_supported(&[&single, &double]));
+        assert!(!all_supported(&[&single, &tracked, &some]));
+        assert!(!all_supported(&[&single, &some.as_ref()]));
     }
 }

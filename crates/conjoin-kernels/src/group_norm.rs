@@ -15,12 +15,15 @@ use rayon::prelude::*;
 
 use crate::batch_norm::kernels::{InputGradient, Normalise, Sums, block_len};
 use crate::buffer::{build, pieces};
-use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::flex::{Dense, Fused, all_supported, apply, tensor};
+use crate::shapes::expect;
 use crate::simd::run;
 
 /// Normalises every group of `C / groups` neighbouring channels of each `x[b]`, for `x [B, ..., C]`
 /// (for images `[B, H, W, C]`): `y = (x - mean) / sqrt(variance + eps) · weight [C] + bias [C]` with the
 /// biased variance, as PyTorch's `group_norm` does on `[B, C, ...]`.
+///
+/// Source: Wu and He, "Group Normalization" (2018).
 ///
 /// # Panics
 /// If `groups` does not divide `C`, `weight` or `bias` is not `[C]`, or `D < 2`.
@@ -43,13 +46,9 @@ pub fn group_norm<const D: usize>(
         "group_norm: {groups} groups do not divide the {channels} channels of x {dims:?}"
     );
     for (argument, line) in [("weight", &weight), ("bias", &bias)] {
-        assert_eq!(
-            line.dims(),
-            [channels],
-            "group_norm: {argument} has not one value a channel of x {dims:?} (found, then expected)"
-        );
+        expect("group_norm", argument, &line.dims(), &[channels]);
     }
-    if !(supported(&x) && supported(&weight) && supported(&bias)) {
+    if !all_supported(&[&x, &weight, &bias]) {
         return reference(x, groups, weight, bias, eps);
     }
     let inputs = [

@@ -13,11 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
-use crate::flex::{Dense, Fused, apply, host, supported, tensor};
+use crate::flex::{Dense, Fused, all_supported, apply, host, tensor};
+use crate::shapes::expect;
 use kernels::{Normalised, gradients, normalise};
 
 /// Normalises every row of `x [..., C]`: `y = (x - mean) / sqrt(variance + eps) · weight [C] + bias [C]`
 /// with the row's mean and biased variance, as PyTorch's `layer_norm` over the last dimension.
+///
+/// Source: Ba, Kiros and Hinton, "Layer Normalization" (2016).
 ///
 /// # Panics
 /// If `weight` or `bias` is not `[C]`, or `C` is 0.
@@ -29,7 +32,7 @@ pub fn layer_norm<const D: usize>(
     eps: f64,
 ) -> Tensor<D> {
     check("layer_norm", &x.dims(), &weight, &bias);
-    if !(supported(&x) && supported(&weight) && supported(&bias)) {
+    if !all_supported(&[&x, &weight, &bias]) {
         return reference(x, weight, bias, eps);
     }
     let operation = LayerNorm {
@@ -51,6 +54,9 @@ pub fn layer_norm<const D: usize>(
 /// from `normalised` and hands `s` on as the residual stream. The sum's gradient reaches `x` and
 /// `residual` as one shared buffer.
 ///
+/// Sources: Ba, Kiros and Hinton, "Layer Normalization" (2016); of the two kinds of block, Xiong et al., "On
+/// Layer Normalization in the Transformer Architecture" (2020).
+///
 /// # Panics
 /// If `residual` has another shape than `x`, `weight` or `bias` is not `[C]`, or `C` is 0.
 #[track_caller]
@@ -64,13 +70,8 @@ pub fn layer_norm_residual<const D: usize>(
     const NAME: &str = "layer_norm_residual";
     check(NAME, &x.dims(), &weight, &bias);
     let dims = x.dims();
-    assert_eq!(
-        residual.dims(),
-        dims,
-        "{NAME}: residual has another shape than x (found, then expected)"
-    );
-    let fits = supported(&x) && supported(&residual) && supported(&weight) && supported(&bias);
-    if !fits {
+    expect(NAME, "residual", &residual.dims(), &dims);
+    if !all_supported(&[&x, &residual, &weight, &bias]) {
         return residual_reference(x, residual, weight, bias, eps);
     }
     let (line, offset) = (host(weight.clone()), host(bias.clone()));
@@ -129,12 +130,7 @@ fn check(name: &str, dims: &[usize], weight: &Tensor<1>, bias: &Tensor<1>) {
     let size = dims.last().copied().unwrap_or(0);
     assert!(size > 0, "{name}: rows of x have no elements: {dims:?}");
     for (argument, line) in [("weight", weight), ("bias", bias)] {
-        assert_eq!(
-            line.dims(),
-            [size],
-            "{name}: {argument} has not one value an element of the rows of {dims:?} (found, then \
-             expected)"
-        );
+        expect(name, argument, &line.dims(), &[size]);
     }
 }
 

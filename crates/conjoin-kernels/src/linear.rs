@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::activation::{self, activated, times_slope};
 use crate::blas::{Mat, Threads, product};
 use crate::conv::{Finish, Packed, column_sums, multiply_rows, pack_rows};
-use crate::flex::{Dense, Fused, apply, host, supported, tensor};
+use crate::flex::{Dense, Fused, all_supported, apply, host, tensor};
 use crate::precision::Precision;
 use crate::prepared::Prepared;
 use crate::shapes::expect;
@@ -24,7 +24,10 @@ pub use crate::activation::Activation;
 /// the current [`Precision`].
 ///
 /// As PyTorch's `linear` with one of its activations, forward and backward in one pass over the result
-/// after the product; sources of the activations beside them in [`Activation`].
+/// after the product.
+///
+/// Sources: Rosenblatt, "The Perceptron" (1958); Rumelhart, Hinton and Williams, "Learning Representations
+/// by Back-Propagating Errors" (1986); of the activations, beside them in [`Activation`].
 ///
 /// # Panics
 /// If the sizes do not fit together.
@@ -41,7 +44,7 @@ pub fn linear(
     if let Some(bias) = &bias {
         expect("linear", "bias", &bias.dims(), &[outputs]);
     }
-    if !(supported(&x) && supported(&w)) {
+    if !all_supported(&[&x, &w, &bias]) {
         return reference(x, w, bias, activation);
     }
     let linear = Linear {
@@ -88,11 +91,8 @@ pub fn linear_prepared(
         x.is_autodiff() || w.is_autodiff() || bias.as_ref().is_some_and(Tensor::is_autodiff);
     let fits = inputs == weight_inputs
         && inputs * outputs > 0
-        && bias
-            .as_ref()
-            .is_none_or(|bias| bias.dims() == [outputs] && supported(bias))
-        && supported(&x)
-        && supported(&w);
+        && bias.as_ref().is_none_or(|bias| bias.dims() == [outputs])
+        && all_supported(&[&x, &w, &bias]);
     if tracked || !fits || rows > FEW || Precision::current() != Precision::F32 {
         if tracked {
             // Whoever trains changes the weights: nothing is kept of them.

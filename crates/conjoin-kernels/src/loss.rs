@@ -3,8 +3,9 @@
 //! Shapes: `N` rows (positions of all sequences), `V` classes (the vocabulary).
 
 use crate::buffer::build_one;
-use crate::flex::{self, Dense, Fused};
+use crate::flex::{self, Dense, Fused, all_supported};
 use crate::reduce;
+use crate::shapes::expect;
 use crate::simd::{self, Isa, Kernel, exp};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::activation::log_softmax;
@@ -15,14 +16,19 @@ use std::sync::Arc;
 /// Numbers of logits that a task takes at least.
 const TASK: usize = 1 << 14;
 
-/// The mean cross-entropy, in nats, between `softmax(logits [N, V])` and `targets [N]`.
+/// The mean cross-entropy, in nats, between `softmax(logits [N, V])` and `targets [N]`, `[1]`: of a row with
+/// `log p = logits - log Σ_c e^logits_c` and target `y` it is `(1 - e) (-log p_y) + e / V Σ_c (-log p_c)`.
 ///
-/// Rows whose target is `ignore` do not count; where none counts, the loss and its gradient are 0.
-/// With `smoothing` `e`, the wanted distribution is `1 - e` on the target plus `e / V` on every class
-/// (Szegedy et al. 2016), as in PyTorch. The result is `[1]`.
+/// As PyTorch's `cross_entropy` with `label_smoothing` `e` (`smoothing`) and `ignore_index`: rows whose
+/// target is `ignore` do not count; where none counts, the loss and its gradient are 0. The targets are
+/// checked on the host: on a device with memory of its own that costs reading them back.
+///
+/// Sources: Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs" (1990);
+/// smoothing: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (2016), section 7.
 ///
 /// # Panics
-/// If a target that counts is not a class.
+/// If there is not one target a row, or one that counts is not a class.
+#[track_caller]
 pub fn softmax_cross_entropy(
     logits: Tensor<2>,
     targets: Tensor<1, Int>,
@@ -39,12 +45,15 @@ pub fn softmax_cross_entropy(
     )
 }
 
-/// [`softmax_cross_entropy`] with a weight for each class, `weights [V]`, as PyTorch's: the loss of a row
-/// is `(1 - e) w_y (-log p_y) + e / V Σ_c w_c (-log p_c)`, and the result the sum of losses over the sum of
-/// `w_y`, of the rows that count. The weights get no gradient. Where they sum to 0 the loss is 0.
+/// [`softmax_cross_entropy`] of `logits [N, V]` and `targets [N]` with a weight for each class, `weights [V]`:
+/// the loss of a row is `(1 - e) w_y (-log p_y) + e / V Σ_c w_c (-log p_c)`, and the result, `[1]`, the sum
+/// of losses over the sum of `w_y`, of the rows that count. The weights get no gradient. Where they sum to
+/// 0 the loss is 0.
+///
+/// Source: the weighted mean as PyTorch defines it, `cross_entropy` with `weight` and `reduction="mean"`.
 ///
 /// # Panics
-/// If a target that counts is not a class, or there is not one weight a class.
+/// As [`softmax_cross_entropy`], and if there is not one weight a class.
 #[track_caller]
 pub fn weighted_softmax_cross_entropy(
     logits: Tensor<2>,
@@ -73,41 +82,31 @@ fn cross_entropy(
     smoothing: f64,
 ) -> Tensor<1> {
     let [rows, classes] = logits.dims();
-    assert_eq!(
-        targets.dims(),
-        [rows],
-        "{name}: targets has not one target a row (found, then expected)"
-    );
+    expect(name, "targets", &targets.dims(), &[rows]);
     if let Some(weights) = &weights {
-        assert_eq!(
-            weights.dims(),
-            [classes],
-            "{name}: weights has not one weight a class (found, then expected)"
-        );
+        expect(name, "weights", &weights.dims(), &[classes]);
     }
-    if !(flex::supported(&logits) && weights.as_ref().is_none_or(flex::supported)) {
+    let mut checked = Vec::with_capacity(rows);
+    for target in targets.clone().into_data().iter::<i64>() {
+        if ignore == Some(target) {
+            checked.push(None);
+            continue;
+        }
+        let class = usize::try_from(target).ok();
+        let class = class.filter(|class| *class < classes);
+        assert!(
+            class.is_some(),
+            "{name}: target {target} is none of {classes} classes"
+        );
+        checked.push(class);
+    }
+    if !all_supported(&[&logits, &weights]) {
         return match weights {
             Some(weights) => weighted_reference(logits, targets, weights, ignore, smoothing),
             None => reference(logits, targets, ignore, smoothing),
         };
     }
-    let targets: Vec<Option<usize>> = targets
-        .into_data()
-        .iter::<i64>()
-        .map(|target| {
-            if ignore == Some(target) {
-                return None;
-            }
-            let class = usize::try_from(target)
-                .ok()
-                .filter(|class| *class < classes);
-            assert!(
-                class.is_some(),
-                "{name}: target {target} is none of {classes} classes"
-            );
-            class
-        })
-        .collect();
+    let targets = checked;
     let weights = weights.map(|weights| Arc::new(flex::host(weights).values().to_vec()));
     let counted = targets.iter().flatten();
     let total: f64 = match &weights {
@@ -133,13 +132,13 @@ pub fn reference(
     ignore: Option<i64>,
     smoothing: f64,
 ) -> Tensor<1> {
-    let [rows, classes] = logits.dims();
+    let ([rows, classes], dtype) = (logits.dims(), logits.dtype());
     let ignored = match ignore {
         Some(ignore) => targets.clone().equal_elem(ignore),
         None => targets.clone().not_equal(targets.clone()),
     };
     let targets = targets.mask_fill(ignored.clone(), 0).reshape([rows, 1]);
-    let counted = ignored.clone().bool_not().float().sum();
+    let counted = ignored.clone().bool_not().float().sum().cast(dtype);
     let log_p = log_softmax(logits, 1);
     let on_target = log_p.clone().gather(1, targets).reshape([rows]);
     let spread = log_p.sum_dim(1).reshape([rows]) * (smoothing / classes as f64);

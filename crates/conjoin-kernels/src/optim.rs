@@ -25,11 +25,12 @@ pub use slices::{AdamStep, RmsPropStep, SgdStep};
 pub use state::{State, StateError};
 pub use sums::{absolute_sum, squared_norm, squared_norm_of_slices};
 
-use crate::flex::{raw, supported};
+use crate::flex::{all_supported, raw, supported};
 use crate::shapes::expect;
 
-/// One step of `rule` for one parameter: `param` and `grad` of one shape, the gradient multiplied by
-/// `clip` first (1 for no clipping).
+/// One step of `rule` for one parameter: `param` and `grad` of one shape, any; every tensor of `state` has as
+/// many numbers. The gradient `g` is first multiplied by `clip` (1 for no clipping; see [`squared_norm`]);
+/// the formulas and their sources are those of the [`Rule`], with the learning rate `lr`.
 ///
 /// The parameter comes back on its device, requiring a gradient if it did. On Flex it is updated in
 /// place, without a copy if no other handle to it exists; elsewhere by Burn's own operations.
@@ -59,7 +60,8 @@ pub fn update<const D: usize>(
     state.step += 1;
     let (tracked, autodiff) = (param.is_require_grad(), param.is_autodiff());
     let (param, grad) = (param.inner(), grad.inner());
-    let param = if supported(&param) && supported(&grad) {
+    let slots = state.slots.iter().all(supported);
+    let param = if slots && all_supported(&[&param, &grad]) {
         let mut param = Owned::new(param);
         let grad = Owned::new(grad);
         let mut slots: Vec<Owned> = state.slots.drain(..).map(Owned::new).collect();
@@ -90,7 +92,7 @@ pub fn update<const D: usize>(
 pub fn average<const D: usize>(average: Tensor<D>, param: Tensor<D>, decay: f64) -> Tensor<D> {
     expect("average", "param", &param.dims(), &average.dims());
     let (average, param) = (average.inner(), param.inner());
-    if supported(&average) && supported(&param) {
+    if all_supported(&[&average, &param]) {
         let mut average = Owned::new(average);
         slices::average(
             average.values_mut(),

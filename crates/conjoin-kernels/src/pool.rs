@@ -161,8 +161,11 @@ pub fn global_avg_pool_reference(x: Tensor<4>) -> Tensor<2> {
         .reshape([batch, channels])
 }
 
-/// Repeats every pixel `factor` times in both directions, `[B, H, W, C] -> [B, H·f, W·f, C]`, as
-/// PyTorch's `interpolate(mode="nearest")`.
+/// Repeats every pixel `factor` times in both directions, `[B, H, W, C] -> [B, H·f, W·f, C]`:
+/// `y[b, i, j, c] = x[b, i / f, j / f, c]` (rounded down). The gradient of a pixel is the sum of its copies'.
+///
+/// Source: PyTorch's `interpolate(mode="nearest")`; in networks, Odena, Dumoulin and Olah, "Deconvolution and
+/// Checkerboard Artifacts" (2016).
 ///
 /// # Panics
 /// If the factor is 0.

@@ -14,7 +14,11 @@ use crate::flex::{Dense, Fused, apply, supported, tensor};
 use crate::simd::{Isa, Kernel, mul_add, run};
 
 /// Turns every pair `(x[2i], x[2i + 1])` of a head of `x [B, T, H·W]` by `t / base^(2i / W)`, the first
-/// step standing at position `t = first`: equation 34 of the paper, where `base` is 10,000.
+/// step standing at position `t = first`:
+/// `y[2i] = x[2i] cos a - x[2i + 1] sin a`, `y[2i + 1] = x[2i] sin a + x[2i + 1] cos a` with that angle `a`.
+///
+/// Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (2021), equation 34,
+/// where `base` is 10,000.
 ///
 /// # Panics
 /// Unless the heads share the numbers of a step evenly and each has an even number of them.
@@ -42,12 +46,12 @@ pub fn rotary(x: Tensor<3>, heads: usize, first: usize, base: f64) -> Tensor<3> 
 pub fn reference(x: Tensor<3>, heads: usize, first: usize, base: f64) -> Tensor<3> {
     let [rows, time, size] = x.dims();
     let width = size / heads;
-    let device = x.device();
+    let (device, dtype) = (x.device(), x.dtype());
     let turns = turns(first, time, width, base);
     let table = |part: usize| {
         let values: Vec<f32> = turns.iter().map(|turn| turn[part]).collect();
         let data = TensorData::new(values, [1, time, 1, width / 2, 1]);
-        Tensor::<5>::from_data(data, &device)
+        Tensor::<5>::from_data(data, (&device, dtype))
     };
     let (cos, sin) = (table(0), table(1));
     let x = x.reshape([rows, time, heads, width / 2, 2]);

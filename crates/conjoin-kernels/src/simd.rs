@@ -206,11 +206,19 @@ mod x86 {
         }
     }
 
+    /// Runs a kernel with AVX2 and FMA.
+    ///
+    /// # Safety
+    /// The processor must have both.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx2(()))
     }
 
+    /// Runs a kernel with AVX-512 (F, VL, DQ, BW), AVX2 and FMA.
+    ///
+    /// # Safety
+    /// The processor must have all of them.
     #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
     pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx512(()))

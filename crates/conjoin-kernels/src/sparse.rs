@@ -33,15 +33,18 @@ struct Rows {
 }
 
 impl Rows {
+    /// # Panics
+    /// If an entry names a column that is none of the inputs.
+    #[track_caller]
     fn new<'a>(inputs: usize, rows: impl ExactSizeIterator<Item = &'a [(usize, f32)]>) -> Self {
         let mut starts = Vec::with_capacity(rows.len() + 1);
         let (mut columns, mut weights) = (Vec::new(), Vec::new());
         starts.push(0);
-        for row in rows {
+        for (output, row) in rows.enumerate() {
             for &(column, weight) in row {
                 assert!(
                     column < inputs,
-                    "a sparse map's row names row {column} of {inputs}"
+                    "SparseMap::new: rows[{output}] names input {column}, expected one below {inputs}"
                 );
                 columns.push(column as u32);
                 weights.push(weight);
@@ -100,6 +103,7 @@ impl SparseMap {
     ///
     /// # Panics
     /// If a row is named that is none of the inputs.
+    #[track_caller]
     pub fn new(inputs: usize, rows: &[Vec<(usize, f32)>]) -> Self {
         let there = Rows::new(inputs, rows.iter().map(Vec::as_slice));
         Self {
@@ -132,7 +136,11 @@ impl SparseMap {
     }
 }
 
-/// `[B, I, C]` to `[B, O, C]`: row `o` of a sample is the sum of its rows `i` times the map's `[o, i]`.
+/// `y [B, O, C]` from `x [B, I, C]` and a map `[O, I]`: `y[b, o, c] = Σ_i map[o, i] · x[b, i, c]`, summed over
+/// the map's entries alone. The map gets no gradient.
+///
+/// As PyTorch's `torch.sparse.mm` of each sample. Source: Saad, "Iterative Methods for Sparse Linear
+/// Systems" (2003), section 3.4, of matrices in compressed rows.
 ///
 /// # Panics
 /// If the samples do not have the map's number of rows.
@@ -158,8 +166,8 @@ pub fn sparse_map(x: Tensor<3>, map: &SparseMap) -> Tensor<3> {
 
 /// [`sparse_map`] by Burn's own operations, for any device.
 pub fn reference(x: Tensor<3>, map: &SparseMap) -> Tensor<3> {
-    let ([samples, _, width], device) = (x.dims(), x.device());
-    let zeros = Tensor::zeros([samples, map.outputs(), width], &device);
+    let ([samples, _, width], device, dtype) = (x.dims(), x.device(), x.dtype());
+    let zeros = Tensor::zeros([samples, map.outputs(), width], (&device, dtype));
     let terms = map.terms();
     if terms == 0 {
         return zeros;
@@ -170,7 +178,8 @@ pub fn reference(x: Tensor<3>, map: &SparseMap) -> Tensor<3> {
     let from = map.there.columns.iter().map(|column| i64::from(*column));
     let to = (0..map.outputs()).flat_map(|row| map.row(row).map(move |_| row as i64));
     let weights = TensorData::new(map.there.weights.clone(), [1, terms, 1]);
-    let parts = x.select(1, integers(from.collect())) * Tensor::from_data(weights, &device);
+    let parts =
+        x.select(1, integers(from.collect())) * Tensor::from_data(weights, (&device, dtype));
     zeros.select_assign(1, integers(to.collect()), parts, IndexingUpdateOp::Add)
 }
 

@@ -7,8 +7,8 @@ use crate::node::{
 };
 use crate::port::{Bound, InputPort, OutputPort, Want};
 use burn::module::Module;
-use burn::tensor::activation::sigmoid;
 use conjoin_data::{Contract, Meaning};
+use conjoin_kernels::activation::{Activation, activate};
 use conjoin_nn::{GridHead, GridHeadOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -112,7 +112,7 @@ impl Forward for GridHeadNode {
         let mut mode = mode(context);
         let values = self.head.forward(inputs.tensor("features")?, &mut mode);
         record(mode, context);
-        let probability = sigmoid(values.clone());
+        let probability = activate(values.clone(), Activation::Sigmoid);
         Ok(Outputs::one("values", values).and("probability", probability))
     }
 }

@@ -1,7 +1,7 @@
 //! Additive scores, fused: the `[B, U, T, A]` sums never exist, each is made where it is used.
 
 use super::reference;
-use crate::flex::{self, Dense, Fused};
+use crate::flex::{self, Dense, Fused, all_supported};
 use crate::shapes::{expect, expect_lengths};
 use crate::simd::{self, Isa, Kernel, mul_add, tanh};
 use burn::backend::flex::FlexTensor;
@@ -28,7 +28,7 @@ pub fn additive_scores(
     expect(NAME, "keys", &keys.dims(), &[batch, time, width]);
     expect(NAME, "v", &v.dims(), &[width]);
     expect_lengths(NAME, lengths, batch, time);
-    if !flex::supported(&query) {
+    if !all_supported(&[&query, &keys, &v]) {
         return reference::additive_scores(query, keys, v, lengths);
     }
     let inputs = [
@@ -129,6 +129,10 @@ impl Kernel for Scores<'_> {
     fn run<S: Isa>(self, isa: S) {
         const LANES: usize = 16;
         let width = self.v.len();
+        if width == 0 {
+            self.output.fill(0.0);
+            return;
+        }
         let whole = width - width % LANES;
         let rows = self
             .query
@@ -175,7 +179,10 @@ impl Kernel for ScoresGradient<'_> {
     #[inline(always)]
     fn run<S: Isa>(self, isa: S) {
         let width = self.v.len();
-        let queries = self.query.len() / width.max(1);
+        if width == 0 {
+            return;
+        }
+        let queries = self.query.len() / width;
         let time = self.d_scores.len() / queries.max(1);
         let (v, d_v) = (&self.v[..width], &mut self.d_v[..width]);
         for u in 0..queries {

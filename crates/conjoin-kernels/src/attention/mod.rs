@@ -37,10 +37,15 @@ pub enum Score {
 }
 
 /// Attends from `query [B, U, D]` over `keys [B, T, D]` to `values [B, T, E]`; each row over its first
-/// `lengths[row]` steps only. Gives the context `[B, U, E]` and the weights `[B, U, T]`.
+/// `lengths[row]` steps only. Gives the context `[B, U, E]` and the weights `[B, U, T]`:
+/// `weights[b, u, t] = softmax_t score(query[b, u], keys[b, t])`,
+/// `context[b, u] = Σ_t weights[b, u, t] values[b, t]`, with the formula of the [`Score`].
 ///
 /// The weights of a row sum to 1 over its valid steps and are 0 beyond; all 0 in a row of length 0.
 /// Matrix products are in the current [`crate::Precision`].
+///
+/// Sources: Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and Translate"
+/// (2015), equations 5 and 6; of the scores, beside them.
 ///
 /// # Panics
 /// If shapes do not fit together or a length exceeds `T`.

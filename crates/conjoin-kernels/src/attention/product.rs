@@ -3,7 +3,7 @@
 //! Shapes: `B` rows, `M` and `N` sides of the result, `K` summed.
 
 use crate::blas::{Mat, MatMut, Threads, gemm};
-use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::flex::{Dense, Fused, all_supported, apply, tensor};
 use crate::precision::Precision;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
@@ -15,7 +15,7 @@ pub fn product(a: Tensor<3>, b: Tensor<3>, turned: bool) -> Tensor<3> {
     let precision = Precision::current();
     let ([batch, m, k], [b_batch, rows, cols]) = (a.dims(), b.dims());
     let (b_k, n) = if turned { (cols, rows) } else { (rows, cols) };
-    let fits = (b_batch, b_k) == (batch, k) && supported(&a) && supported(&b);
+    let fits = (b_batch, b_k) == (batch, k) && all_supported(&[&a, &b]);
     if precision == Precision::F32 || !fits {
         return a.matmul(if turned { b.swap_dims(1, 2) } else { b });
     }

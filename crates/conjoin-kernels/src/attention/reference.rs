@@ -56,7 +56,7 @@ pub fn multi_head_attention(
         let dims = Shape::from([batch, queries, values]);
         return nothing.reshape([1, 1, 1]).expand(dims);
     }
-    let device = q.device();
+    let (device, dtype) = (q.device(), q.dtype());
     let split = |x: Tensor<3>| {
         let [batch, time, size] = x.dims();
         x.reshape([batch, time, heads, size / heads])
@@ -94,7 +94,7 @@ pub fn multi_head_attention(
                     (0..keys).map(move |key| dropout.factor(row, key))
                 })
                 .collect();
-            weights * Tensor::from_data(TensorData::new(factors, full), &device)
+            weights * Tensor::from_data(TensorData::new(factors, full), (&device, dtype))
         }
     };
     weights

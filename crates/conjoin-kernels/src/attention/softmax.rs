@@ -9,8 +9,13 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-/// The softmax of `scores [B, U, T]` over `T`, where row `b` has `lengths[b]` valid steps; 0 beyond
-/// them, and everywhere in a row that has none.
+/// The softmax of `scores [B, U, T]` over the valid steps of each row, `lengths[b]` of row `b`: `[B, U, T]`,
+/// `w[b, u, t] = e^scores[b, u, t] / Σ_s e^scores[b, u, s]` with `t` and `s` below the length; 0 beyond it, and
+/// everywhere in a row that has none.
+///
+/// Sources: Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs" (1990); over
+/// positions, Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and
+/// Translate" (2015), equation 6.
 ///
 /// # Panics
 /// If there is not one length a row, or one exceeds `T`.

@@ -7,7 +7,7 @@ use super::options::ConvOptions;
 use super::shape::ConvShape;
 use super::{paths, reference, weight_grad};
 use crate::bf16::rounded;
-use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::flex::{Dense, Fused, all_supported, apply, tensor};
 use crate::precision::Precision;
 
 /// 2-D convolution of NHWC images: `y [B, Ho, Wo, O]` from `x [B, H, W, C]`, `w [O, kh, kw, C / groups]`
@@ -23,8 +23,9 @@ use crate::precision::Precision;
 /// one kernel row then lie side by side, as the pixels do.
 ///
 /// On Flex: Winograd F(4x4, 3x3) for 3x3 kernels of stride 1 with channels that fill registers (Lavin
-/// and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016), a depthwise kernel where every group has one channel, else a direct kernel. The bits of every result
-/// are the same for any number of threads. Operands are rounded to the current [`Precision`].
+/// and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016), a depthwise kernel where every
+/// group has one channel, else a direct kernel. The bits of every result are the same for any number of
+/// threads. Operands are rounded to the current [`Precision`].
 ///
 /// # Panics
 /// If channels, groups, weight and `bias` do not fit together, a stride or dilation is 0 or the kernel
@@ -38,7 +39,7 @@ pub fn conv2d(
 ) -> Tensor<4> {
     let shape = ConvShape::new("conv2d", x.dims(), w.dims(), options);
     check_bias("conv2d", bias.as_ref(), shape.filters);
-    if !(supported(&x) && supported(&w)) {
+    if !all_supported(&[&x, &w, &bias]) {
         return reference::conv2d(x, w, bias, options);
     }
     run(Conv(shape, Precision::current()), x, w, bias)
@@ -59,7 +60,7 @@ pub fn conv1d(
     let (image, kernel) = (row(x.dims()), row(w.dims()));
     let shape = ConvShape::new("conv1d", image, kernel, options.in_two());
     check_bias("conv1d", bias.as_ref(), shape.filters);
-    if !(supported(&x) && supported(&w)) {
+    if !all_supported(&[&x, &w, &bias]) {
         return reference::conv1d(x, w, bias, options);
     }
     let y = run(
@@ -75,6 +76,10 @@ pub fn conv1d(
 /// Transposed 2-D convolution of NHWC images: `y [B, Ho, Wo, O]` from `x [B, H, W, C]`,
 /// `w [C, kh, kw, O / groups]` and `bias [O]`, with
 /// `Ho = (H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1` and `Wo` alike.
+///
+/// `y[b, u, v, o] = bias[o] + Σ w[c, p, q, o'] · x[b, i, j, c]`, summed over pixels `i, j` and taps `p, q` with
+/// `i s - P + p d = u` and `j s - P + q d = v`, and over the channels `c` of the group `g` that output channel
+/// `o = g O / groups + o'` belongs to, with stride `s`, padding `P` and dilation `d`.
 ///
 /// As PyTorch's `conv_transpose2d`, but channels last; a PyTorch weight `[C, O / groups, kh, kw]` becomes
 /// this one by `permute(0, 2, 3, 1)`. It is the gradient of [`conv2d`]'s input, by the same kernels
@@ -94,7 +99,7 @@ pub fn conv_transpose2d(
     let name = "conv_transpose2d";
     let shape = ConvShape::transposed(name, x.dims(), w.dims(), options, output_padding);
     check_bias(name, bias.as_ref(), shape.channels);
-    if !(supported(&x) && supported(&w)) {
+    if !all_supported(&[&x, &w, &bias]) {
         return reference::conv_transpose2d(x, w, bias, options, output_padding);
     }
     run(Transposed(shape, Precision::current()), x, w, bias)
@@ -118,7 +123,7 @@ pub fn conv_transpose1d(
     let padding = [0, output_padding];
     let shape = ConvShape::transposed(name, image, kernel, options.in_two(), padding);
     check_bias(name, bias.as_ref(), shape.channels);
-    if !(supported(&x) && supported(&w)) {
+    if !all_supported(&[&x, &w, &bias]) {
         return reference::conv_transpose1d(x, w, bias, options, output_padding);
     }
     let y = run(

@@ -37,7 +37,11 @@ pub struct Norm {
 pub struct PreparedConv(Prepared<Folded>);
 
 /// `relu?(norm(conv2d(x, w)) + residual?)` by given statistics: [`conv2d`] without bias, then
-/// [`batch_norm_eval`].
+/// [`batch_norm_eval`], for `x [B, H, W, C]`, `w [O, kh, kw, C / groups]` and `residual [B, Ho, Wo, O]`, which
+/// is the shape of the result, too.
+///
+/// Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+/// Integer-Arithmetic-Only Inference" (2018), section 3.2, of folding the normalisation into the weights.
 ///
 /// Where nothing is tracked for a gradient, both are one pass in single precision over weights that are
 /// `prepared` at the first call; the results then differ from those of two passes by rounding. `prepared`

@@ -4,31 +4,40 @@ use super::slices::{self, AdamStep, RmsPropStep, SgdStep};
 
 /// An optimiser and its constants; the learning rate comes with every step, for schedules.
 ///
-/// Weight decay of [`Rule::AdamW`] is decoupled (`p -= lr · decay · p`); elsewhere it is the L2 term
-/// `g += decay · p`, as in PyTorch.
+/// With parameter `p`, gradient `g` (clipped) and step `t`, counted from 1. Weight decay of [`Rule::AdamW`]
+/// is decoupled (`p -= lr · decay · p`); elsewhere it is the L2 term `g += decay · p` before all else, as in
+/// PyTorch. What is remembered begins with 0; Sgd's `b` with the first `g`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// `torch.optim.SGD`: Robbins and Monro (1951); momentum after Polyak (1964), Nesterov's as in Sutskever
-    /// et al. (2013): `b = momentum b + (1 - dampening) g`, `p -= lr b`, or `p -= lr (g + momentum b)`.
+    /// et al. (2013): `b = momentum b + (1 - dampening) g`, `p -= lr b`, or `p -= lr (g + momentum b)` with
+    /// `nesterov`; `p -= lr g` without momentum.
     Sgd {
         momentum: f64,
         dampening: f64,
         nesterov: bool,
         weight_decay: f64,
     },
-    /// `torch.optim.Adam`: Kingma and Ba (2015).
+    /// `torch.optim.Adam`: Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1:
+    /// `m = β1 m + (1 - β1) g`, `v = β2 v + (1 - β2) g²`,
+    /// `p -= lr · m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + eps)`.
     Adam {
         betas: [f64; 2],
         eps: f64,
         weight_decay: f64,
     },
-    /// `torch.optim.AdamW`: Loshchilov and Hutter (2019).
+    /// `torch.optim.AdamW`: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019): first
+    /// `p -= lr · decay · p`, then as [`Rule::Adam`] without the L2 term.
     AdamW {
         betas: [f64; 2],
         eps: f64,
         weight_decay: f64,
     },
-    /// `torch.optim.RMSprop`: Tieleman and Hinton (2012); `centered` after Graves (2013).
+    /// `torch.optim.RMSprop`: Tieleman and Hinton, lecture 6.5 of "Neural Networks for Machine Learning"
+    /// (2012): `s = α s + (1 - α) g²`, `p -= lr · g / (sqrt(s) + eps)`; with momentum
+    /// `b = momentum b + g / (sqrt(s) + eps)`, `p -= lr b`. `centered` after Graves, "Generating Sequences
+    /// With Recurrent Neural Networks" (2013): `a = α a + (1 - α) g`, and `s - a²` in the place of `s` in the
+    /// root.
     RmsProp {
         alpha: f64,
         eps: f64,

@@ -11,15 +11,21 @@ use crate::simd::{Isa, Kernel, run};
 const BLOCK: usize = 1 << 14;
 const LANES: usize = 32;
 
-/// The sum of the squares of a tensor's values, in double precision. The global norm of several
-/// gradients is the root of their sum: add them in a fixed order.
+/// `Σ x²` over a tensor of any shape, in double precision.
+///
+/// For clipping by the global norm: the norm of several gradients is the root of the sum of theirs, added
+/// in a fixed order, and each is multiplied by `min(1, c / norm)`, with `c` the largest norm (the `clip` of
+/// [`update`](super::update)).
+///
+/// Source: Pascanu, Mikolov and Bengio, "On the Difficulty of Training Recurrent Neural Networks" (2013),
+/// algorithm 1.
 ///
 /// The bits do not depend on threads or instruction set on Flex; elsewhere the device's sum decides.
 pub fn squared_norm<const D: usize>(values: &Tensor<D>) -> f64 {
     total(values, true)
 }
 
-/// The sum of the absolute values of a tensor, in double precision, as [`squared_norm`].
+/// `Σ |x|` over a tensor of any shape, in double precision, as [`squared_norm`].
 pub fn absolute_sum<const D: usize>(values: &Tensor<D>) -> f64 {
     total(values, false)
 }

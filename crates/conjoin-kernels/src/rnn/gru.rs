@@ -11,7 +11,7 @@ use super::panels::{Panels, Weights};
 use super::reference;
 use super::sizes::{Sizes, operand};
 use super::steps::{Steps, split};
-use crate::flex::{self, Dense, Fused};
+use crate::flex::{self, Dense, Fused, all_supported};
 use crate::precision::Precision;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
@@ -63,20 +63,10 @@ pub fn gru(
     let biases = [operand("b_ih", &b_ih), operand("b_hh", &b_hh)];
     let sizes = Sizes::new("gru", 3, &x, &states, weights, &biases);
     sizes.check_lengths("gru", lengths);
-    if !flex::supported(&x) {
+    if !all_supported(&[&x, &h0, &w_ih, &w_hh, &b_ih, &b_hh]) {
         return reference::gru(x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after);
     }
-    let reset = if reset_after {
-        Reset::After
-    } else {
-        Reset::Before
-    };
-    let operation = Gru {
-        sizes,
-        steps: Steps::new(lengths, sizes.time, reverse),
-        reset,
-        precision: Precision::current(),
-    };
+    let steps = Steps::new(lengths, sizes.time, reverse);
     let inputs = [
         x.into_dispatch(),
         h0.into_dispatch(),
@@ -85,7 +75,7 @@ pub fn gru(
         b_ih.into_dispatch(),
         b_hh.into_dispatch(),
     ];
-    flex::apply(operation, inputs)
+    flex::apply(Gru::new(sizes, steps, reset_after), inputs)
 }
 
 /// One step of [`gru`] for all rows, by its formula, as decoders need it: `x [B, I]`, `h [B, H]`,
@@ -103,20 +93,25 @@ pub fn gru_step(
     b_hh: Tensor<1>,
     reset_after: bool,
 ) -> Tensor<2> {
-    let [batch, hidden] = h.dims();
-    let lengths = vec![1; batch];
-    gru(
-        x.unsqueeze_dim(1),
-        h,
-        w_ih,
-        w_hh,
-        b_ih,
-        b_hh,
-        &lengths,
-        false,
-        reset_after,
-    )
-    .reshape([batch, hidden])
+    let states = [operand("h", &h)];
+    let weights = [operand("w_ih", &w_ih), operand("w_hh", &w_hh)];
+    let biases = [operand("b_ih", &b_ih), operand("b_hh", &b_hh)];
+    let sizes = Sizes::new("gru_step", 3, &x, &states, weights, &biases);
+    if !all_supported(&[&x, &h, &w_ih, &w_hh, &b_ih, &b_hh]) {
+        return reference::gru_step(x, h, w_ih, w_hh, b_ih, b_hh, reset_after);
+    }
+    let steps = Steps::new(&vec![1; sizes.batch], 1, false);
+    let x: Tensor<3> = x.unsqueeze_dim(1);
+    let inputs = [
+        x.into_dispatch(),
+        h.into_dispatch(),
+        w_ih.into_dispatch(),
+        w_hh.into_dispatch(),
+        b_ih.into_dispatch(),
+        b_hh.into_dispatch(),
+    ];
+    let states: Tensor<3> = flex::apply(Gru::new(sizes, steps, reset_after), inputs);
+    states.squeeze_dim(1)
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +147,19 @@ pub(crate) struct Packed {
 }
 
 impl Gru {
+    fn new(sizes: Sizes, steps: Steps, reset_after: bool) -> Self {
+        Self {
+            sizes,
+            steps,
+            reset: if reset_after {
+                Reset::After
+            } else {
+                Reset::Before
+            },
+            precision: Precision::current(),
+        }
+    }
+
     /// How many of the gates multiply the plain state, times `H`.
     fn joint(&self) -> usize {
         let hidden = self.sizes.hidden;

@@ -8,9 +8,9 @@ use super::gradient::Deltas;
 use super::lstm_task::{BackwardTask, ForwardTask};
 use super::panels::{Panels, Weights};
 use super::reference;
-use super::sizes::{Sizes, operand, part};
+use super::sizes::{Operand, Sizes, operand, part};
 use super::steps::{Steps, split};
-use crate::flex::{self, Dense, Fused};
+use crate::flex::{self, Dense, Fused, all_supported};
 use crate::precision::Precision;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
@@ -45,9 +45,10 @@ pub fn lstm(
     lengths: &[usize],
     reverse: bool,
 ) -> Tensor<3> {
-    let sizes = check("lstm", &x, [&h0, &c0, &w_ih, &w_hh], &bias);
+    let states = [operand("h0", &h0), operand("c0", &c0)];
+    let sizes = check("lstm", &x, &states, [&w_ih, &w_hh], &bias);
     sizes.check_lengths("lstm", lengths);
-    if !flex::supported(&x) {
+    if !all_supported(&[&x, &h0, &c0, &w_ih, &w_hh, &bias]) {
         return reference::lstm(x, h0, c0, w_ih, w_hh, bias, lengths, reverse);
     }
     let operation = Lstm {
@@ -73,8 +74,9 @@ pub fn lstm_step(
     w_hh: Tensor<2>,
     bias: Tensor<1>,
 ) -> (Tensor<2>, Tensor<2>) {
-    let sizes = check("lstm_step", &x, [&h, &c, &w_ih, &w_hh], &bias);
-    if !flex::supported(&x) {
+    let states = [operand("h", &h), operand("c", &c)];
+    let sizes = check("lstm_step", &x, &states, [&w_ih, &w_hh], &bias);
+    if !all_supported(&[&x, &h, &c, &w_ih, &w_hh, &bias]) {
         return reference::lstm_step(x, h, c, w_ih, w_hh, bias);
     }
     let hidden = sizes.hidden;
@@ -95,12 +97,12 @@ pub fn lstm_step(
 fn check<const D: usize>(
     name: &str,
     x: &Tensor<D>,
-    [h, c, w_ih, w_hh]: [&Tensor<2>; 4],
+    states: &[Operand<'_>],
+    [w_ih, w_hh]: [&Tensor<2>; 2],
     bias: &Tensor<1>,
 ) -> Sizes {
-    let states = [operand("h0", h), operand("c0", c)];
     let weights = [operand("w_ih", w_ih), operand("w_hh", w_hh)];
-    Sizes::new(name, 4, x, &states, weights, &[operand("bias", bias)])
+    Sizes::new(name, 4, x, states, weights, &[operand("bias", bias)])
 }
 
 fn inputs(
@@ -249,7 +251,11 @@ impl Fused<6> for Lstm {
         let mut d_hidden = vec![0.0; batch * hidden];
         let mut d_cell = vec![0.0; batch * hidden];
         if self.output == Output::State {
-            for (row, state) in gradient.values().chunks_exact(2 * hidden).enumerate() {
+            for (row, state) in gradient
+                .values()
+                .chunks_exact((2 * hidden).max(1))
+                .enumerate()
+            {
                 let at = row * hidden..(row + 1) * hidden;
                 d_hidden[at.clone()].copy_from_slice(&state[..hidden]);
                 d_cell[at].copy_from_slice(&state[hidden..]);

@@ -25,7 +25,7 @@ pub(crate) fn part<const D: usize>(all: Tensor<D>, first: usize, size: usize) ->
 }
 
 /// A named operand and its sizes.
-type Operand<'a> = (&'a str, Vec<usize>);
+pub(crate) type Operand<'a> = (&'a str, Vec<usize>);
 
 /// An operand to check.
 pub(crate) fn operand<'a, const D: usize>(name: &'a str, tensor: &Tensor<D>) -> Operand<'a> {
@@ -51,20 +51,16 @@ impl Sizes {
         let (batch, inputs) = (dims[0], dims[D - 1]);
         let hidden = states[0].1[1];
         let wide = gates * hidden;
-        let expect = |(operand, found): &Operand<'_>, expected: &[usize]| {
+        let [w_ih, w_hh] = &weights;
+        let states = states.iter().map(|state| (state, vec![batch, hidden]));
+        let weights = [(w_ih, vec![wide, inputs]), (w_hh, vec![wide, hidden])];
+        let biases = biases.iter().map(|bias| (bias, vec![wide]));
+        let expected = states.chain(weights).chain(biases);
+        for ((operand, found), expected) in expected {
             assert!(
-                found == expected,
+                *found == expected,
                 "{name}: {operand} is {found:?}, expected {expected:?} for x {dims:?} and {hidden} hidden units"
             );
-        };
-        for state in states {
-            expect(state, &[batch, hidden]);
-        }
-        let [w_ih, w_hh] = weights;
-        expect(&w_ih, &[wide, inputs]);
-        expect(&w_hh, &[wide, hidden]);
-        for bias in biases {
-            expect(bias, &[wide]);
         }
         Self {
             batch,

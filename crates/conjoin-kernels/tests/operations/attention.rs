@@ -178,4 +178,6 @@ fn nothing_is_lawful() {
     additive([2, 3, 0, 7, 2]).holds_for_nothing(&[&[2, 3, 0]]);
     additive([2, 0, 3, 7, 2]).holds_for_nothing(&[&[2, 0, 3]]);
     many([2, 3, 0, 7, 2], 2, false, 0.0).holds_for_nothing(&[&[2, 3, 4]]);
+    // Of vectors without numbers every score is 0.
+    additive([2, 3, 5, 0, 2]).holds_for_nothing(&[&[2, 3, 5]]);
 }

@@ -2,12 +2,13 @@
 //!
 //! A [`Law`] is an operation on leaves that a [`Pass`] makes, run fused or by Burn's operations. It says that
 //! both give the same outputs and gradients, also for inputs and gradients of outputs that do not lie in one
-//! run of memory; that the number of threads and the tracking of gradients change no bit; and that nothing in
+//! run of memory; that the public function gives them in double precision, too, which it leaves to Burn's
+//! operations; that the number of threads and the tracking of gradients change no bit; and that nothing in
 //! gives nothing out.
 
 use crate::support::tracked::device;
 use crate::support::{close, random, same_bits, values};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{DType, Gradients, Tensor};
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -39,8 +40,10 @@ type OfLeaf = Box<dyn Fn(&Gradients) -> Option<Vec<f32>>>;
 
 /// One run of an operation: it makes the operation's leaves and takes its outputs.
 pub struct Pass {
-    /// Whether the fused operation runs; Burn's otherwise.
+    /// Whether the public function runs, which is the fused operation; Burn's otherwise.
     pub fused: bool,
+    /// Whether the numbers are in double precision, so that the public function must run Burn's operations.
+    pub double: bool,
     view: View,
     tracked: bool,
     leaves: Vec<OfLeaf>,
@@ -59,6 +62,7 @@ impl Pass {
     fn new(fused: bool, view: View, tracked: bool) -> Self {
         Self {
             fused,
+            double: false,
             view,
             tracked,
             leaves: Vec::new(),
@@ -77,7 +81,7 @@ impl Pass {
         let leaf = leaf.require_grad();
         let own = leaf.clone();
         self.leaves
-            .push(Box::new(move |gradients| own.grad(gradients).map(values)));
+            .push(Box::new(move |gradients| own.grad(gradients).map(single)));
         self.seen(leaf, shape)
     }
 
@@ -99,7 +103,10 @@ impl Pass {
                 stored[D - 1] += 1;
             }
         }
-        let tensor = random(stored, self.made, &device());
+        let mut tensor = random(stored, self.made, &device());
+        if self.double {
+            tensor = tensor.cast(DType::F64).detach();
+        }
         if self.tracked { tensor } else { tensor.inner() }
     }
 
@@ -129,7 +136,8 @@ impl Pass {
         } else {
             y
         };
-        let probe = random(y.dims(), 100 + self.outputs.len() as u64, &device());
+        let probe: Tensor<D> = random(y.dims(), 100 + self.outputs.len() as u64, &device());
+        let probe = probe.cast(y.dtype());
         let loss = (y * probe).sum();
         self.loss = Some(match self.loss.take() {
             Some(sum) => sum + loss,
@@ -139,7 +147,9 @@ impl Pass {
 
     /// Takes an output that carries none.
     pub fn show<const D: usize>(&mut self, y: Tensor<D>) {
-        self.outputs.push((y.dims().to_vec(), values(y)));
+        let expected = if self.double { DType::F64 } else { DType::F32 };
+        assert_eq!(y.dtype(), expected, "the precision of an output");
+        self.outputs.push((y.dims().to_vec(), single(y)));
     }
 
     fn results(self) -> Results {
@@ -153,6 +163,11 @@ impl Pass {
             gradients: gradients.unwrap_or_default(),
         }
     }
+}
+
+/// Numbers in single precision.
+fn single<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    values(x.cast(DType::F32))
 }
 
 fn turned<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -183,12 +198,16 @@ impl Law {
     }
 
     fn results(&self, fused: bool, view: View, tracked: bool) -> Results {
-        let mut pass = Pass::new(fused, view, tracked);
+        self.run(Pass::new(fused, view, tracked))
+    }
+
+    fn run(&self, mut pass: Pass) -> Results {
         (self.run)(&mut pass);
         pass.results()
     }
 
-    /// The same as Burn's operations, for every view, any number of threads, tracked or not.
+    /// The same as Burn's operations, for every view, any number of threads, tracked or not, and as the
+    /// public function where it leaves the work to them.
     pub fn holds(&self) {
         for view in [View::Whole, View::Turned, View::Cut] {
             let found = self.results(true, view, true);
@@ -197,6 +216,14 @@ impl Law {
                 close(name, a, b, self.tolerance);
             });
         }
+        let found = self.results(true, View::Whole, true);
+        let left_to_burn = self.run(Pass {
+            double: true,
+            ..Pass::new(true, View::Whole, true)
+        });
+        self.compare("left to Burn", &found, &left_to_burn, |name, a, b| {
+            close(name, a, b, self.tolerance);
+        });
         let [one, three] =
             [&POOLS.0, &POOLS.1].map(|pool| pool.install(|| self.results(true, View::Whole, true)));
         self.compare("threads", &one, &three, same_bits);
@@ -279,6 +306,17 @@ fn a_view_that_is_read_as_it_lies_is_found() {
             x
         };
         pass.give(x);
+    });
+    law.holds();
+}
+
+#[test]
+#[should_panic(expected = "arguments in another order, left to Burn: output 0[0]")]
+fn a_fallback_that_swaps_arguments_is_found() {
+    let law = Law::new("arguments in another order".into(), |pass| {
+        let (x, y) = (pass.leaf([2, 3]), pass.leaf([2, 3]));
+        // The branch of a public function that leaves the work to Burn.
+        pass.give(if pass.double { y - x } else { x - y });
     });
     law.holds();
 }

@@ -5,8 +5,10 @@ use burn::tensor::Tensor;
 use conjoin_kernels::attention::{Score, additive_scores, attention, dot_scores, masked_softmax};
 use conjoin_kernels::batch_norm::{batch_norm, batch_norm_eval};
 use conjoin_kernels::binary_loss::{BinaryLoss, binary_loss};
-use conjoin_kernels::conv::{ConvOptions, Norm, PreparedConv, conv2d_norm};
+use conjoin_kernels::conv::{ConvOptions, Norm, PreparedConv, conv_transpose1d, conv2d_norm};
 use conjoin_kernels::dropout::dropout;
+use conjoin_kernels::group_norm::group_norm;
+use conjoin_kernels::layer_norm::layer_norm_residual;
 use conjoin_kernels::linear::{Activation, PreparedLinear, linear, linear_prepared};
 use conjoin_kernels::optim::{
     AdamStep, RmsPropStep, Rule, SgdStep, State, average, slices, update,
@@ -14,6 +16,8 @@ use conjoin_kernels::optim::{
 use conjoin_kernels::pool;
 use conjoin_kernels::sparse::{SparseMap, sparse_map};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+mod sequences;
 
 /// The message that an operation panics with.
 fn refusal(operation: impl FnOnce()) -> String {
@@ -169,6 +173,41 @@ fn layers_name_what_does_not_fit() {
         wrong("sparse_map: x is [2, 3, 4], expected [2, 5, 4]", || {
             sparse_map(cube(), &SparseMap::new(5, &[vec![(4, 1.0)]]))
         }),
+        wrong(
+            "SparseMap::new: rows[1] names input 5, expected one below 5",
+            || SparseMap::new(5, &[vec![(4, 1.0)], vec![(0, 1.0), (5, 1.0)]]),
+        ),
+        wrong(
+            "layer_norm_residual: residual is [2, 1, 4], expected [2, 3, 4]",
+            || layer_norm_residual(cube(), noise([2, 1, 4], 1), line(4), line(4), 1e-5),
+        ),
+        wrong("layer_norm_residual: bias is [3], expected [4]", || {
+            layer_norm_residual(cube(), cube(), line(4), line(3), 1e-5)
+        }),
+        wrong("group_norm: weight is [3], expected [4]", || {
+            group_norm(cube(), 2, line(3), line(4), 1e-5)
+        }),
+        wrong(
+            "conv_transpose1d: x has 4 channels, w is [3, 1, 2, 5] and takes 3",
+            || {
+                let (w, options) = (noise([3, 2, 5], 1), ConvOptions::new(1, 0));
+                conv_transpose1d(cube(), w, None, options, 0)
+            },
+        ),
+        wrong(
+            "conv_transpose1d: bias has 4 values for 5 output channels",
+            || {
+                let (w, options) = (noise([4, 2, 5], 1), ConvOptions::new(1, 0));
+                conv_transpose1d(cube(), w, Some(line(4)), options, 0)
+            },
+        ),
+        wrong(
+            "conv_transpose1d: output padding 2 must be below the stride 2 or the dilation 1",
+            || {
+                let (w, options) = (noise([4, 2, 5], 1), ConvOptions::new(2, 0));
+                conv_transpose1d(cube(), w, None, options, 2)
+            },
+        ),
         wrong("binary_loss: targets is [4], expected [3]", || {
             let loss = BinaryLoss::CrossEntropy {
                 positive_weight: 1.0,

@@ -218,6 +218,14 @@ fn an_empty_batch_is_lawful() {
     lstm_step(sizes).holds_for_nothing(&[&[0, 7], &[0, 7]]);
     gru_step(sizes, true).holds_for_nothing(&[&[0, 7]]);
     gru_step(sizes, false).holds_for_nothing(&[&[0, 7]]);
+    // Without hidden units.
+    let sizes = [2, 3, 5, 0];
+    lstm(sizes, false).holds_for_nothing(&[&[2, 3, 0]]);
+    lstm_step(sizes).holds_for_nothing(&[&[2, 0], &[2, 0]]);
+    for after in [true, false] {
+        gru(sizes, false, after).holds_for_nothing(&[&[2, 3, 0]]);
+        gru_step(sizes, after).holds_for_nothing(&[&[2, 0]]);
+    }
     for cell in [Cell::Lstm, Cell::Gru] {
         for compared in COMPARED {
             let expected: [&[usize]; 3] = [&[0, 3, 5], &[0, 3, 6], &[0, 3, 4]];

@@ -25,8 +25,9 @@ use crate::position::PositionKind;
 use crate::rng::Stream;
 use crate::transformer_decoder::{Memory, TransformerDecoder};
 use burn::module::Module;
-use burn::tensor::activation::{relu, softplus};
+use burn::tensor::activation::softplus;
 use burn::tensor::{Tensor, TensorData};
+use conjoin_kernels::activation::relu;
 
 /// Numbers of the light: four states, and the distance to the stop line, m.
 const LIGHT: usize = 5;

@@ -2,8 +2,8 @@
 //!
 //! Shapes: route `[B, P, 2]` (x, y, m), distances `[B, S]` (m), places and directions `[B, S, 2]`.
 
-use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
+use conjoin_kernels::activation::relu;
 
 /// The last piece of a route goes on for so long, m.
 const ENDLESS: f32 = 1e6;

@@ -20,8 +20,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
 use super::reference;
-use crate::flex::{Dense, Fused, apply, supported, tensor};
+use crate::flex::{Dense, Fused, all_supported, apply, tensor};
 use crate::precision::Precision;
+use crate::shapes::{expect, expect_lengths};
 use backward::Operands;
 pub(super) use block::Dropout;
 use block::Heads;
@@ -78,8 +79,7 @@ pub fn multi_head_attention(
     options: MultiHead,
 ) -> Tensor<3> {
     let heads = checked(q.dims(), k.dims(), v.dims(), &options);
-    let mask_fits = options.mask.as_ref().is_none_or(supported);
-    if !(supported(&q) && supported(&k) && supported(&v) && mask_fits) {
+    if !all_supported(&[&q, &k, &v, &options.mask]) {
         return reference::multi_head_attention(q, k, v, options);
     }
     let operands = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
@@ -104,29 +104,10 @@ fn checked(q: [usize; 3], k: [usize; 3], v: [usize; 3], options: &MultiHead) -> 
             dims[2]
         );
     }
-    assert_eq!(
-        [k[0], k[2]],
-        [q[0], q[2]],
-        "{NAME}: k has other rows or numbers a step than q (found, then expected)"
-    );
-    assert_eq!(
-        v[..2],
-        k[..2],
-        "{NAME}: v has other rows or steps than k (found, then expected)"
-    );
+    expect(NAME, "k", &k, &[q[0], k[1], q[2]]);
+    expect(NAME, "v", &v, &[q[0], k[1], v[2]]);
     if let Some(lengths) = &options.lengths {
-        assert_eq!(
-            lengths.len(),
-            q[0],
-            "{NAME}: lengths has not one length a row (found, then expected)"
-        );
-        for length in lengths {
-            assert!(
-                *length <= k[1],
-                "{NAME}: a length of {length} among {} keys",
-                k[1]
-            );
-        }
+        expect_lengths(NAME, lengths, q[0], k[1]);
     }
     let mask = options.mask.as_ref().map(Tensor::dims);
     let full = [q[0], heads, q[1], k[1]];

@@ -12,7 +12,7 @@ pub mod reference;
 mod row;
 mod task;
 
-use crate::flex;
+use crate::flex::{self, all_supported};
 use crate::precision::Precision;
 use crate::rnn::sizes::part;
 use burn::tensor::Tensor;
@@ -117,7 +117,21 @@ pub fn attentive(
     let sizes = Sizes::check(cell, &pre, &h0, c0.as_ref(), &memory, &score, &weights);
     check_lengths("lengths", lengths, sizes.batch, sizes.steps);
     check_lengths("memory lengths", memory.lengths, sizes.batch, sizes.time);
-    if !flex::supported(&pre) {
+    let Weights {
+        context,
+        state,
+        bias,
+    } = &weights;
+    let (query, v) = match &score {
+        Score::Dot { .. } => (None, None),
+        Score::General { query } => (Some(query), None),
+        Score::Additive { query, v } => (Some(query), Some(v)),
+    };
+    let (keys, values) = (&memory.keys, &memory.values);
+    let fits = all_supported(&[
+        &pre, &h0, &c0, keys, values, context, state, bias, &query, &v,
+    ]);
+    if !fits {
         return reference::attentive(cell, pre, h0, c0, memory, score, weights, lengths);
     }
     let none = || Tensor::<1>::zeros([1], &pre.device()).into_dispatch();

@@ -18,7 +18,8 @@ pub fn attentive(
     weights: Weights,
     lengths: &[usize],
 ) -> Attended {
-    let ([batch, steps, wide], [_, hidden], device) = (pre.dims(), h0.dims(), pre.device());
+    let ([batch, steps, wide], [_, hidden]) = (pre.dims(), h0.dims());
+    let (device, dtype) = (pre.device(), pre.dtype());
     let (mut h, mut c) = (h0.clone(), c0.unwrap_or(h0));
     let (mut states, mut contexts, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..steps {
@@ -69,7 +70,7 @@ pub fn attentive(
     let [_, time, values] = memory.values.dims();
     let stack = |all: Vec<Tensor<2>>, size: usize| {
         if all.is_empty() {
-            return Tensor::zeros([batch, 0, size], &device);
+            return Tensor::zeros([batch, 0, size], (&device, dtype));
         }
         Tensor::stack(all, 1)
     };
