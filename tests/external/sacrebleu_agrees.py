@@ -12,6 +12,7 @@ import argparse
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 from sacrebleu.metrics import BLEU, CHRF, TER
 
@@ -30,7 +31,7 @@ def metrics(printed):
     yield "chrF2", CHRF()
     # Of Chinese sacreBLEU has no TER over characters.
     if "tok:zh-tercom" not in printed["TER"]:
-        yield "TER", TER()
+        yield "TER", TER(case_sensitive="case:mixed" in printed["TER"])
 
 
 def main():
@@ -47,8 +48,11 @@ def main():
     outputs = run(predict, "".join(f"{source}\n" for source in sources))
     assert len(outputs) == len(sources), f"{len(sources)} lines in, {len(outputs)} out"
 
-    limit = f"data.test.source.limit={arguments.limit}"
-    said = run([arguments.conjoin, "eval", arguments.run, "--set", limit])
+    with tempfile.TemporaryDirectory() as folder:
+        part = pathlib.Path(folder) / "part.tsv"
+        part.write_text("".join("\t".join(pair) + "\n" for pair in pairs), encoding="utf-8")
+        evaluate = [arguments.conjoin, "eval", arguments.run, "--set", f"data.test.source.path={part}"]
+        said = run([*evaluate, "--set", f"data.test.source.limit={arguments.limit}"])
     printed = {line.split("|")[0]: line for line in said if "|" in line}
     wrong = False
     for name, metric in metrics(printed):
