@@ -36,5 +36,6 @@ pub use plan::{DataPlan, ObjectivePlan, Plan, StagePlan};
 pub use run::RunDirectory;
 pub use schedule::ScheduleConfig;
 pub use scorer::Scorer;
+pub use seeds::training_data as training_data_seed;
 pub use stage::StageConfig;
 pub use trainer::{Copies, Outcome, Setup, Trainer};

@@ -4,7 +4,7 @@
 use conjoin_graph::node::mix;
 
 /// Order and augmentation of the batches that a stage trains on.
-pub(crate) fn training_data(seed: u64, stage: &str) -> u64 {
+pub fn training_data(seed: u64, stage: &str) -> u64 {
     mix(fold(stage, seed), 1)
 }
 

@@ -68,14 +68,13 @@ pub(crate) fn inference(request: &Request) -> Result<Profile, CliError> {
     for seconds in forward.values_mut() {
         *seconds /= steps;
     }
-    let means = sizes.means();
-    let nodes = nodes(request, &forward, &means, sizes.samples());
+    let nodes = nodes(request, &forward, &sizes);
     Ok(Profile {
         stage: stage.config.name.clone(),
         mode: Mode::Inference,
         steps: request.steps,
         samples: sizes.samples(),
-        sizes: means,
+        sizes: sizes.means(),
         seconds: Spread::of(seconds),
         flops: nodes.iter().map(|node| node.flops).sum(),
         nodes,

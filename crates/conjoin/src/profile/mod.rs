@@ -103,8 +103,7 @@ struct Phases {
 fn nodes(
     request: &Request,
     seconds: &BTreeMap<String, f64>,
-    sizes: &BTreeMap<String, usize>,
-    samples: f64,
+    sizes: &sizes::Sizes,
 ) -> Vec<NodeProfile> {
     let stage = request.stage();
     stage
@@ -113,7 +112,7 @@ fn nodes(
         .map(|name| NodeProfile {
             node: name.to_owned(),
             seconds: seconds.get(name).copied().unwrap_or(0.0),
-            flops: samples * sizes::flops(&request.plan, stage, name, sizes),
+            flops: sizes.flops(&request.plan, stage, name),
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::system::build;
 use conjoin_train::{
     Copies, DataSets, Event, Listener, Plan, RunDirectory, Setup, TrainError, Trainer,
+    training_data_seed,
 };
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +18,11 @@ pub(crate) fn training(request: &Request) -> Result<Profile, CliError> {
     let data = Arc::new(DataSets::new(Arc::clone(&plan)));
     let set = &request.stage().config.data;
     let mut sizes = Sizes::default();
-    let loader = data.loader(set, plan.seed).map_err(TrainError::from)?;
-    for batch in loader.epoch(0, 0).take(request.steps as usize) {
+    // The batches that the loop will draw.
+    let seed = training_data_seed(plan.seed, &request.stage().config.name);
+    let loader = data.loader(set, seed).map_err(TrainError::from)?;
+    let steps = (request.warm_up + request.steps) as usize;
+    for batch in (0..).flat_map(|epoch| loader.epoch(epoch, 0)).take(steps) {
         sizes.add(&batch.map_err(TrainError::from)?, columns(&plan, set)?);
     }
     let device = request.device.clone().autodiff();
@@ -88,8 +92,7 @@ pub(crate) fn training(request: &Request) -> Result<Profile, CliError> {
     ] {
         *seconds /= all;
     }
-    let means = sizes.means();
-    let nodes = nodes(request, &forward, &means, sizes.samples());
+    let nodes = nodes(request, &forward, &sizes);
     let trained = &request.stage().trained;
     let flops = nodes
         .iter()
@@ -107,7 +110,7 @@ pub(crate) fn training(request: &Request) -> Result<Profile, CliError> {
         mode: Mode::Training,
         steps: request.steps,
         samples: sizes.samples(),
-        sizes: means,
+        sizes: sizes.means(),
         seconds: Spread::of(seconds),
         nodes,
         phases: Some(phases),
