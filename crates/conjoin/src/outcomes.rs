@@ -5,6 +5,7 @@ use crate::system::read_text;
 use conjoin_insight::{ArmResult, Outcomes};
 use conjoin_tasks::{EpisodeOutput, Outputs, Scored};
 use conjoin_world::driving::score::SubScores;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -28,23 +29,47 @@ pub(crate) fn of(arm: &str, seed: u64, scored: &Scored) -> ArmResult {
     }
 }
 
-pub(crate) fn write(result: &ArmResult, run: &Path) -> Result<(), CliError> {
-    write_to(result, &path(run))
+/// Grows when other metrics are kept, or mean something else: what an older build kept is scored again.
+const FORMAT: u32 = 1;
+
+/// What is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u32,
+    #[serde(flatten)]
+    result: &'a ArmResult,
 }
 
-pub(crate) fn write_to(result: &ArmResult, path: &Path) -> Result<(), CliError> {
-    let text =
-        serde_json::to_string(result).map_err(|error| CliError::failed(error.to_string()))?;
+/// What is looked at first; the rest is read if the format is ours.
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default)]
+    format: u32,
+}
+
+pub(crate) fn write(result: &ArmResult, path: &Path) -> Result<(), CliError> {
+    let format = FORMAT;
+    let text = serde_json::to_string(&Written { format, result })
+        .map_err(|error| CliError::failed(error.to_string()))?;
     std::fs::write(path, text).map_err(|error| CliError::unwritable(path, &error))
 }
 
-pub(crate) fn read(run: &Path) -> Result<ArmResult, CliError> {
-    read_from(&path(run))
-}
-
-pub(crate) fn read_from(path: &Path) -> Result<ArmResult, CliError> {
-    serde_json::from_str(&read_text(path)?)
-        .map_err(|error| CliError::input(format!("{}: {error}", path.display())))
+/// What was kept at a path; nothing where there is no file, or one of another build.
+pub(crate) fn kept(path: &Path) -> Result<Option<ArmResult>, CliError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = read_text(path)?;
+    let broken = |error| CliError::input(format!("{}: {error}", path.display()));
+    let Format { format } = serde_json::from_str(&text).map_err(broken)?;
+    if format != FORMAT {
+        eprintln!(
+            "{}: written by another build of conjoin, and made anew",
+            path.display()
+        );
+        return Ok(None);
+    }
+    serde_json::from_str(&text).map(Some).map_err(broken)
 }
 
 /// Outcomes of every item by metric.

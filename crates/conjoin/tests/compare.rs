@@ -59,6 +59,20 @@ fn finished_runs_are_compared() {
     let again = conjoin(here, &["compare", "one", "two", "--json"]);
     assert!(again.status.success(), "{again:?}");
     assert_eq!(output.stdout, again.stdout);
+    // So is one whose outcomes an older build wrote, whatever they held.
+    std::fs::write(
+        here.join("two/outcomes.json"),
+        r#"{"arm": "joined", "metrics": {"per": {"shares": [1, 2]}}}"#,
+    )
+    .unwrap();
+    let again = conjoin(here, &["compare", "one", "two", "--json"]);
+    assert!(again.status.success(), "{again:?}");
+    assert_eq!(output.stdout, again.stdout);
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        said.contains("two/outcomes.json: written by another build"),
+        "{said}"
+    );
 
     refused(
         here,
@@ -174,6 +188,18 @@ fn stages_that_arms_share_are_trained_once() {
     // Nothing is done twice.
     let again = conjoin(here, &[&compare[..], &also, &["--resume"]].concat());
     assert_eq!(output.stdout, again.stdout);
+    // Outcomes of an older build are made anew from the weights.
+    let path = here.join("both/long-2/outcomes.json");
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert!(kept.as_object_mut().unwrap().remove("format").is_some());
+    std::fs::write(&path, kept.to_string()).unwrap();
+    let again = conjoin(here, &[&compare[..], &also, &["--resume"]].concat());
+    assert_eq!(output.stdout, again.stdout);
+    let told = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        told.contains("long-2/outcomes.json: written by another build"),
+        "{told}"
+    );
     assert!(!String::from_utf8_lossy(&again.stderr).contains("arm short"));
     let fresh = ["compare", "arms.toml", "--out", "none"];
     let with = |more: &[&'static str]| [&fresh[..], more].concat();

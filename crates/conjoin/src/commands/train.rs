@@ -151,7 +151,8 @@ impl Job<'_> {
             eprintln!("data {scored_data}: {note}");
         }
         let arm = self.note.arm.as_deref().unwrap_or(&plan.name);
-        outcomes::write(&outcomes::of(arm, plan.seed, &scored), &root)?;
+        let result = outcomes::of(arm, plan.seed, &scored);
+        outcomes::write(&result, &outcomes::path(&root))?;
         self.report(&plan, trainer.graph(), &data, &scored, &root)?;
         Ok(Finished {
             scored,

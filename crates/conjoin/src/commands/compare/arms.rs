@@ -79,14 +79,7 @@ pub(super) fn compare(
             };
             results.push(one.result(&mut done, &interrupt)?);
             for variant in variants {
-                let row = Row {
-                    extensions,
-                    device: &arguments.device,
-                    run: &one.out,
-                    arm,
-                    seed,
-                };
-                results.push(row.kept_or_scored(variant)?);
+                results.push(one.row().kept_or_scored(variant)?);
             }
             runs.push(ComparedRun {
                 arm: arm.clone(),
@@ -131,6 +124,17 @@ struct OneRun<'a> {
 }
 
 impl OneRun<'_> {
+    /// Its weights, once they are trained.
+    fn row(&self) -> Row<'_> {
+        Row {
+            extensions: self.extensions,
+            device: &self.arguments.device,
+            run: &self.out,
+            arm: self.arm,
+            seed: self.seed,
+        }
+    }
+
     /// Trains, or reads what a finished run left behind.
     fn result(
         &self,
@@ -142,8 +146,14 @@ impl OneRun<'_> {
         let checked = read_recipe(self.recipe, &set, self.extensions, Some(self.arm))?;
         let stages = checked.plan.stages.iter().map(|stage| &stage.config);
         let stages: Vec<StageConfig> = stages.cloned().collect();
-        let result = if outcomes::path(&self.out).exists() {
-            outcomes::read(&self.out)?
+        let path = outcomes::path(&self.out);
+        let result = if let Some(result) = outcomes::kept(&path)? {
+            result
+        } else if path.exists() {
+            // Trained to its end, with outcomes of another build.
+            let result = self.row().scored_as(self.arm, &[])?;
+            outcomes::write(&result, &path)?;
+            result
         } else {
             eprintln!("arm {}, seed {}", self.arm, self.seed);
             let branch = self.branch(&stages, done)?;

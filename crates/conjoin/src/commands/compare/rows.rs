@@ -7,7 +7,7 @@ use crate::outcomes;
 use crate::system::LoadedRun;
 use conjoin_graph::NodeExtension;
 use conjoin_insight::ArmResult;
-use conjoin_tasks::TaskConfig;
+use conjoin_tasks::{Scored, TaskConfig};
 use std::ops::Range;
 use std::path::Path;
 
@@ -63,32 +63,43 @@ impl Row<'_> {
     pub fn scored(&self, variant: &Variant) -> Result<ArmResult, CliError> {
         let name = format!("{}, {}", self.arm, variant.name);
         eprintln!("{name}, seed {}", self.seed);
-        let loaded = LoadedRun::open(
-            &RunArgs {
-                run: self.run.to_owned(),
-                // What the arm itself was scored with.
-                checkpoint: "last".to_owned(),
-                set: variant.set.clone(),
-                device: self.device.clone(),
-            },
-            self.extensions,
-        )?;
-        let data = loaded.checked.task.data().to_owned();
-        let ports = loaded.plan.score_ports();
-        let scored = loaded.scorer().score(&loaded.graph, &ports, &data, None)?;
-        Ok(outcomes::of(&name, self.seed, &scored))
+        self.scored_as(&name, &variant.set)
     }
 
     /// The same, kept in the run's directory.
     pub fn kept_or_scored(&self, variant: &Variant) -> Result<ArmResult, CliError> {
         let path = self.run.join(format!("outcomes-{}.json", variant.name));
-        if path.exists() {
-            return outcomes::read_from(&path);
+        if let Some(result) = outcomes::kept(&path)? {
+            return Ok(result);
         }
         let result = self.scored(variant)?;
-        outcomes::write_to(&result, &path)?;
+        outcomes::write(&result, &path)?;
         Ok(result)
     }
+
+    /// The weights that the arm itself was scored with, under a name and with values of the recipe replaced.
+    pub fn scored_as(&self, name: &str, set: &[String]) -> Result<ArmResult, CliError> {
+        let arguments = RunArgs {
+            run: self.run.to_owned(),
+            checkpoint: "last".to_owned(),
+            set: set.to_vec(),
+            device: self.device.clone(),
+        };
+        let (_, scored) = score(self.extensions, &arguments)?;
+        Ok(outcomes::of(name, self.seed, &scored))
+    }
+}
+
+/// Scores a run on the data of its task.
+pub(super) fn score(
+    extensions: &[NodeExtension],
+    arguments: &RunArgs,
+) -> Result<(LoadedRun, Scored), CliError> {
+    let loaded = LoadedRun::open(arguments, extensions)?;
+    let data = loaded.checked.task.data().to_owned();
+    let ports = loaded.plan.score_ports();
+    let scored = loaded.scorer().score(&loaded.graph, &ports, &data, None)?;
+    Ok((loaded, scored))
 }
 
 /// That the task has baselines.
@@ -111,16 +122,20 @@ pub(super) fn baselines(
     let mut rows = Vec::new();
     for &name in task.baselines() {
         let path = out.map(|out| out.join(format!("baseline-{name}.json")));
-        let kept = path.as_deref().filter(|path| path.exists());
-        let mut row = if let Some(path) = kept {
-            outcomes::read_from(path)?
+        let kept = match &path {
+            Some(path) => outcomes::kept(path)?,
+            None => None,
+        };
+        let mut row = if let Some(row) = kept {
+            row
         } else {
             eprintln!("baseline {name}");
-            outcomes::of(name, seeds.start, &task.baseline(name)?)
+            let row = outcomes::of(name, seeds.start, &task.baseline(name)?);
+            if let Some(path) = &path {
+                outcomes::write(&row, path)?;
+            }
+            row
         };
-        if let Some(path) = path {
-            outcomes::write_to(&row, &path)?;
-        }
         row.arm = format!("{name} (baseline)");
         rows.extend(seeds.clone().map(|seed| ArmResult {
             seed,

@@ -1,6 +1,6 @@
 //! Runs that are finished, of one recipe or of several that are scored on the same items.
 
-use super::rows::{Row, Variant, baselines, check_baselines};
+use super::rows::{Row, Variant, baselines, check_baselines, score};
 use super::{command, conclude};
 use crate::cli::{CompareArgs, RunArgs};
 use crate::error::CliError;
@@ -114,15 +114,20 @@ fn kept_or_scored(
     arguments: &CompareArgs,
     run: &Path,
 ) -> Result<ArmResult, CliError> {
-    if outcomes::path(run).exists() {
-        return outcomes::read(run);
+    let path = outcomes::path(run);
+    if let Some(result) = outcomes::kept(&path)? {
+        return Ok(result);
     }
-    eprintln!("{}: has no outcomes.json, and is scored now", run.display());
-    let loaded = LoadedRun::open(&run_arguments(arguments, run), extensions)?;
-    let data = loaded.checked.task.data().to_owned();
-    let ports = loaded.plan.score_ports();
-    let scored = loaded.scorer().score(&loaded.graph, &ports, &data, None)?;
-    Ok(outcomes::of(&loaded.plan.name, loaded.plan.seed, &scored))
+    let replaced = path.exists();
+    if !replaced {
+        eprintln!("{}: has no outcomes.json, and is scored now", run.display());
+    }
+    let (loaded, scored) = score(extensions, &run_arguments(arguments, run))?;
+    let result = outcomes::of(&loaded.plan.name, loaded.plan.seed, &scored);
+    if replaced {
+        outcomes::write(&result, &path)?;
+    }
+    Ok(result)
 }
 
 fn run_arguments(arguments: &CompareArgs, run: &Path) -> RunArgs {
