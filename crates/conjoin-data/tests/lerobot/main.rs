@@ -2,4 +2,5 @@
 
 mod columns;
 mod moments;
+mod oversample;
 mod support;

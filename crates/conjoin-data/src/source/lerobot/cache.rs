@@ -2,7 +2,7 @@
 //! first wanted, and kept as bytes and single-precision numbers.
 
 use super::column::{Column, Row, RowView};
-use super::{LerobotConfig, frame_name, history};
+use super::{LerobotConfig, LerobotOversample, frame_name, history, oversample};
 use crate::lerobot::Recording;
 use crate::source::Source;
 use crate::{Columns, DataError, Sample};
@@ -10,13 +10,16 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Opened recordings. `index` counts the frames of the chosen episodes, in order.
+/// Opened recordings. `index` counts the frames of the chosen episodes, in order; a frame that comes several
+/// times stands that often in a row.
 #[derive(Debug)]
 pub struct LerobotSource {
     recordings: Vec<(PathBuf, Recording)>,
     columns: Vec<Column>,
     episodes: Vec<Episode>,
-    samples: usize,
+    frames: usize,
+    /// Which frame each sample is, where some come more than once; otherwise empty.
+    drawn: Vec<usize>,
     stride: usize,
     /// Frames from one that is decoded to the next: all that samples are made of are multiples of it.
     step: usize,
@@ -28,9 +31,9 @@ struct Episode {
     /// Which recording it is of, and its number there.
     recording: usize,
     number: usize,
-    /// Index of its first sample.
+    /// Number of its first frame among those of all episodes.
     first: usize,
-    samples: usize,
+    frames: usize,
     /// Whether it stays in memory once it has been decoded.
     kept: bool,
     decoded: Mutex<Option<Arc<Decoded>>>,
@@ -83,7 +86,7 @@ impl LerobotSource {
         let budget = config.memory.saturating_mul(1 << 20);
         let step = (columns.iter().flat_map(|column| &column.back))
             .fold(config.stride, |step, &back| gcd(step, back));
-        let (mut episodes, mut samples, mut kept_samples) = (Vec::new(), 0, 0);
+        let (mut episodes, mut count, mut kept_count) = (Vec::new(), 0, 0);
         let (mut rows, mut kept_rows) = (0_usize, 0_usize);
         for path in config.paths() {
             let recording = Recording::open(path)?;
@@ -106,46 +109,75 @@ impl LerobotSource {
                 rows += decoded;
                 let kept = (kept_rows + decoded).saturating_mul(bytes) <= budget;
                 if kept {
-                    kept_samples += own;
+                    kept_count += own;
                     kept_rows += decoded;
                 }
                 episodes.push(Episode {
                     recording: recordings.len(),
                     number,
-                    first: samples,
-                    samples: own,
+                    first: count,
+                    frames: own,
                     kept,
                     decoded: Mutex::new(None),
                 });
-                samples += own;
+                count += own;
             }
             recordings.push((path.clone(), recording));
         }
-        if kept_samples < samples {
+        if kept_count < count {
             notes.push(format!(
-                "{} of {samples} frames are read from the file every time; option `source.memory` \
+                "{} of {count} frames are read from the file every time; option `source.memory` \
                  (now {} MiB) would keep all of them with {}",
-                samples - kept_samples,
+                count - kept_count,
                 config.memory,
                 (rows * bytes).div_ceil(1 << 20)
             ));
         }
-        Ok(Self {
+        let mut source = Self {
             recordings,
             columns,
             episodes,
-            samples,
+            frames: count,
+            drawn: Vec::new(),
             stride: config.stride,
             step,
             notes,
-        })
+        };
+        if !config.oversample.is_empty() {
+            source.draw(&config.oversample)?;
+        }
+        Ok(source)
     }
 
-    /// The episode of a sample and the sample's number in it.
+    /// Repeats the frames that rules single out.
+    fn draw(&mut self, rules: &[LerobotOversample]) -> Result<(), DataError> {
+        let features = oversample::features(rules);
+        let mut repeated = 0;
+        for episode in &self.episodes {
+            let (_, recording) = &self.recordings[episode.recording];
+            let all = 0..recording.length(episode.number).unwrap_or(0);
+            let frames = recording.frames(episode.number, all, self.stride, &features)?;
+            for (number, frame) in (episode.first..).zip(&frames) {
+                let times = oversample::times(rules, frame);
+                repeated += usize::from(times > 1);
+                self.drawn.extend(std::iter::repeat_n(number, times));
+            }
+        }
+        self.notes.push(format!(
+            "{repeated} of {} frames come more than once in an epoch (option `source.oversample`), which has \
+             {} samples",
+            self.frames,
+            self.drawn.len()
+        ));
+        Ok(())
+    }
+
+    /// The episode of a sample and the number of the sample's frame in it.
     fn at(&self, index: usize) -> (&Episode, usize) {
-        let after = self.episodes.partition_point(|e| e.first <= index);
+        let frame = self.drawn.get(index).copied().unwrap_or(index);
+        let after = self.episodes.partition_point(|e| e.first <= frame);
         let episode = &self.episodes[after.saturating_sub(1)];
-        (episode, index - episode.first)
+        (episode, frame - episode.first)
     }
 
     fn name(&self, index: usize) -> String {
@@ -183,7 +215,7 @@ impl LerobotSource {
         if let Some(decoded) = slot.as_ref() {
             return Ok(Arc::clone(decoded));
         }
-        let rows = (episode.samples - 1) * self.stride / self.step + 1;
+        let rows = (episode.frames - 1) * self.stride / self.step + 1;
         let decoded = Arc::new(self.decode(episode, 0, rows)?);
         *slot = Some(Arc::clone(&decoded));
         Ok(decoded)
@@ -192,7 +224,11 @@ impl LerobotSource {
 
 impl Source for LerobotSource {
     fn len(&self) -> usize {
-        self.samples
+        if self.drawn.is_empty() {
+            self.frames
+        } else {
+            self.drawn.len()
+        }
     }
 
     fn columns(&self) -> Columns {

@@ -6,8 +6,10 @@
 
 mod cache;
 mod column;
+mod oversample;
 
 pub use cache::LerobotSource;
+pub use oversample::{LerobotBound, LerobotOversample};
 
 use crate::lerobot::{Frame, Info};
 use crate::random::stream;
@@ -48,6 +50,10 @@ pub struct LerobotConfig {
     /// Use every n-th frame of each episode.
     #[serde(default = "one")]
     pub stride: usize,
+    /// Frames that come more than once in an epoch, by bounds on their numbers:
+    /// `[{ times = 4, bounds = [{ feature = "observation.state", index = 0, below = 0.5 }] }]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub oversample: Vec<LerobotOversample>,
     /// Decoded frames that are kept in memory, MiB; what is beyond is read from the file every time.
     #[serde(default = "two_gib")]
     pub memory: usize,
@@ -217,9 +223,14 @@ impl LerobotConfig {
         Ok(())
     }
 
+    /// The columns as they come out of a recording.
     fn resolved(&self, info: &Info) -> Result<Vec<Column>, DataError> {
-        self.columns
-            .iter()
+        for (i, rule) in self.oversample.iter().enumerate() {
+            let key = format!("oversample[{i}]");
+            rule.check(info).map_err(|error| error.below(&key))?;
+        }
+        let columns = self.columns.iter();
+        columns
             .map(|(name, column)| Column::new(name, column, info))
             .collect()
     }

@@ -1,0 +1,79 @@
+//! Frames that come more than once in an epoch.
+
+use super::support::{config, recorded, refusal};
+use conjoin_data::source::Source;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// How often each frame of the two episodes comes.
+fn times(root: &Path, change: Value) -> [Vec<usize>; 2] {
+    let source = config(root, change).open().unwrap();
+    let mut times = [vec![0; 4], vec![0; 5]];
+    for index in 0..source.len() {
+        let key = source.key(index).into_owned();
+        assert_eq!(source.sample(index).unwrap().key, key);
+        let mut numbers = key.split(' ').filter_map(|word| word.parse().ok());
+        let (episode, frame): (usize, usize) = (numbers.next().unwrap(), numbers.next().unwrap());
+        times[episode][frame] += 1;
+    }
+    times
+}
+
+#[test]
+fn frames_within_the_bounds_come_as_often_as_said() {
+    let folder = recorded(2);
+    let late = json!({"times": 3, "bounds": [
+        {"feature": "state", "above": 2.0},
+        {"feature": "state", "index": 1, "below": 0.5},
+    ]});
+    let first = json!({"times": 2, "bounds": [{"feature": "state", "below": 0.5}]});
+    let far = json!({"feature": "light", "index": 3, "above": 8, "below": 9});
+    let all = json!({"times": 2, "bounds": [far]});
+    assert_eq!(
+        times(folder.path(), json!({"oversample": [late, first]})),
+        [vec![2, 1, 3, 3], vec![2, 1, 1, 1, 1]]
+    );
+    // The rule with the most counts, and frames that a stride leaves out stay out.
+    assert_eq!(
+        times(
+            folder.path(),
+            json!({"oversample": [late, all], "stride": 2})
+        ),
+        [vec![2, 0, 3, 0], vec![2, 0, 2, 0, 2]]
+    );
+    let source = config(folder.path(), json!({"oversample": [first]})).open();
+    assert_eq!(
+        source.unwrap().notes(),
+        [
+            "2 of 9 frames come more than once in an epoch (option `source.oversample`), which has 11 samples"
+        ]
+    );
+}
+
+#[test]
+fn rules_that_do_not_fit_are_named() {
+    let folder = recorded(1);
+    let refusal = |rule: Value| refusal(folder.path(), json!({"oversample": [rule]}));
+    let bound = |bound: Value| refusal(json!({"times": 2, "bounds": [bound]}));
+    assert_eq!(
+        refusal(json!({"times": 0, "bounds": [{"feature": "state", "above": 1}]})),
+        "option `oversample[0].times`: found 0, expected at least 1"
+    );
+    assert_eq!(
+        refusal(json!({"times": 2, "bounds": []})),
+        "option `oversample[0].bounds`: found none, expected at least one"
+    );
+    assert_eq!(
+        bound(json!({"feature": "images.front", "above": 1})),
+        "option `oversample[0].bounds[0].feature`: found `images.front`, expected a feature of numbers \
+         among `truth.agents`, `truth.visible`, `state`, `light`, `timestamp`"
+    );
+    assert_eq!(
+        bound(json!({"feature": "state", "index": 2, "above": 1})),
+        "option `oversample[0].bounds[0].index`: found 2, expected a number below 2, the size of `state`"
+    );
+    assert_eq!(
+        bound(json!({"feature": "state"})),
+        "option `oversample[0].bounds[0].above`: found nothing, expected `above`, `below` or both"
+    );
+}
