@@ -8,7 +8,7 @@ use super::fleet::Fleet;
 use crate::error::TaskError;
 use crate::score_run::ScoreRun;
 use conjoin_world::WorldError;
-use conjoin_world::driving::map::Split;
+use conjoin_world::driving::map::Family;
 use conjoin_world::driving::recording::{Recorded, episode, recorder, task, without_standstill};
 use conjoin_world::driving::scene::EpisodeId;
 use serde_json::json;
@@ -21,8 +21,8 @@ const SIDE_BY_SIDE: usize = 16;
 /// What is driven and recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnPolicyConfig {
-    /// Whose families of layouts are driven, in turn.
-    pub split: Split,
+    /// The families of layouts that are driven, in turn.
+    pub families: Vec<Family>,
     pub episodes: usize,
     /// Episodes of another seed are others.
     pub seed: u64,
@@ -40,6 +40,9 @@ impl OnPolicyConfig {
                 expected: expected.to_owned(),
             })
         };
+        if self.families.is_empty() {
+            return wrong("families", "none".to_owned(), "at least one");
+        }
         if self.episodes == 0 {
             return wrong("episodes", "0".to_owned(), "at least 1");
         }
@@ -69,14 +72,14 @@ pub(crate) fn record(
         ..config.clone()
     };
     let fleet = Fleet::recording(&config, run, options.expert_share)?;
-    let all = (0..options.episodes).map_while(|n| episode(options.split, options.seed, n));
+    let all = (0..options.episodes).map_while(|n| episode(&options.families, options.seed, n));
     let all: Vec<EpisodeId> = all.collect();
     let mut found = Recorded::default();
     let Some(&first) = all.first() else {
         return Ok(found);
     };
     let drive = json!({
-        "split": options.split,
+        "families": options.families,
         "episodes": options.episodes,
         "seed": options.seed,
         "expert_share": options.expert_share,

@@ -7,7 +7,7 @@ use super::map::Path;
 use super::perceive::{Place, Rival, give_way, stop_line};
 use super::score::STATES;
 use super::traffic::BERTH;
-use super::vehicle::{Control, EgoState, LENGTH, STEP, WIDTH, pursue};
+use super::vehicle::{Control, EgoState, LENGTH, MAX_STEERING, STEP, WIDTH, pursue};
 use super::world::World;
 use crate::geometry::{Vec2, wrap_angle};
 
@@ -41,6 +41,19 @@ impl Seen<'_> {
             self.rivals,
         )
         .is_some()
+    }
+
+    /// Whether a car that stays where it is stands just ahead.
+    pub fn is_blocked(&self, world: &World) -> bool {
+        const NEAR: f64 = 5.0;
+        let front = world.ego_s + LENGTH / 2.0;
+        self.frames.first().is_some_and(|bodies| {
+            bodies.iter().any(|body| {
+                let gap = body.s - body.long - front;
+                let aside = (body.d - world.ego_d).abs();
+                body.berth > 0.0 && (-1.0..NEAR).contains(&gap) && aside < body.wide + WIDTH / 2.0
+            })
+        })
     }
 }
 
@@ -105,6 +118,16 @@ impl Profile {
         }
     }
 
+    /// Whether the wheel stays turned all the way: less than half of the offset is gone to, and the vehicle does
+    /// not yet stand across.
+    fn turns(&self, state: &EgoState, route: &Path, s: f64) -> bool {
+        const ACROSS: f64 = 1.0;
+        let on = route.line.project_between(state.centre(), s - 2.0, s + 6.0);
+        let across = wrap_angle(state.pose.heading - route.line.at(on.s).heading);
+        let way = self.to - self.from;
+        (self.to - on.d) * way.signum() > self.to.abs() / 2.0 && across * way.signum() < ACROSS
+    }
+
     /// Whether the ego is on it.
     pub fn is_kept(&self, world: &World) -> bool {
         (self.at(world.ego_s) - world.ego_d).abs() < 0.6
@@ -127,6 +150,8 @@ pub(super) struct Wish {
     pub brake: Option<f64>,
     /// Whether it waits for those who have the right of way.
     pub waits: bool,
+    /// Whether the wheel is turned all the way until the offset is half gone to.
+    pub locked: bool,
 }
 
 /// Drives the bicycle forward: pure pursuit of the line at the offset, IDM behind whoever is in the way.
@@ -136,16 +161,27 @@ pub(super) fn propose(world: &World, seen: &Seen, wish: Wish) -> (Vec<EgoState>,
         share,
         brake,
         waits,
+        locked,
     } = wish;
     let route = world.route();
     // Whoever pulls out passes closer than one who stays behind.
     let changes = (profile.to - world.ego_d).abs() > 1.0;
+    let arrived = Profile {
+        from: profile.to,
+        ..profile
+    };
     let mut states = vec![world.ego];
     let mut first = Control::default();
     let (mut state, mut s) = (world.ego, world.ego_s);
     for (t, frame) in seen.frames[..STATES - 1].iter().enumerate() {
-        let steering = follow(&state, route, s, |s| profile.at(s));
-        let mut ahead = frame_lead(frame, &profile, s, changes);
+        let turning = locked && profile.turns(&state, route, s);
+        let steering = if turning {
+            MAX_STEERING.copysign(profile.to - profile.from)
+        } else {
+            follow(&state, route, s, |s| profile.at(s))
+        };
+        // Whether a tight turn passes who stands ahead is left to the scores.
+        let mut ahead = frame_lead(frame, if locked { &arrived } else { &profile }, s, changes);
         let time = world.time() + t as f64 * STEP;
         let place = Place {
             path: route,

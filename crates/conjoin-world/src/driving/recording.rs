@@ -4,7 +4,7 @@
 
 use super::dataset::{description, features, frame};
 use super::env::{DrivingEnv, EnvConfig};
-use super::map::{Family, Split};
+use super::map::Family;
 use super::scene::EpisodeId;
 use super::score::closed_loop::EpisodeScore;
 use super::vehicle::Control;
@@ -32,8 +32,8 @@ const STOP: f64 = -3.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordingConfig {
     pub env: EnvConfig,
-    /// Whose families are driven, in turn.
-    pub split: Split,
+    /// The families that are driven, in turn.
+    pub families: Vec<Family>,
     pub episodes: usize,
     /// Episodes of another seed are others.
     pub seed: u64,
@@ -73,6 +73,9 @@ impl RecordingConfig {
         let wrong = |key: &str, found: String, expected: &str| {
             Err(WorldError::config(key, found, expected))
         };
+        if self.families.is_empty() {
+            return wrong("families", "none".to_owned(), "at least one");
+        }
         if self.episodes == 0 {
             return wrong("episodes", "0".to_owned(), "at least 1");
         }
@@ -88,7 +91,7 @@ impl RecordingConfig {
     }
 
     fn episode(&self, number: usize) -> Option<EpisodeId> {
-        episode(self.split, self.seed, number)
+        episode(&self.families, self.seed, number)
     }
 
     /// Lets the expert drive into a new recording. `stop` ends it: episodes that are under way are
@@ -107,7 +110,7 @@ impl RecordingConfig {
             return Ok(Recorded::default());
         };
         let drive = json!({
-            "split": self.split,
+            "families": self.families,
             "episodes": self.episodes,
             "seed": self.seed,
             "disturbance": self.disturbance,
@@ -178,8 +181,7 @@ impl RecordingConfig {
 }
 
 /// An episode of a recording by its number; families of layouts take turns.
-pub fn episode(split: Split, seed: u64, number: usize) -> Option<EpisodeId> {
-    let families: Vec<Family> = Family::of(split).collect();
+pub fn episode(families: &[Family], seed: u64, number: usize) -> Option<EpisodeId> {
     Some(EpisodeId {
         family: *families.get(number % families.len().max(1))?,
         seed: seed.wrapping_mul(1 << 32).wrapping_add(number as u64),
@@ -303,7 +305,9 @@ impl Disturbed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driving::map::Split;
     use conjoin_data::lerobot::Recording;
+    use std::fs;
 
     #[test]
     fn a_standstill_at_the_end_is_cut_and_one_before_is_not() {
@@ -325,7 +329,6 @@ mod tests {
         assert_eq!(count(&[(5.0, 30), (0.0, 600), (1.0, 5)]), 635);
         assert_eq!(count(&[]), 0);
     }
-    use std::fs;
 
     fn config(episodes: usize, jobs: usize) -> RecordingConfig {
         let mut env = EnvConfig::default();
@@ -333,7 +336,7 @@ mod tests {
         env.cameras.height = 16;
         RecordingConfig {
             env,
-            split: Split::Training,
+            families: Family::of(Split::Training).collect(),
             episodes,
             seed: 5,
             disturbance: 0.1,
@@ -378,7 +381,8 @@ mod tests {
         let extra = &recording.info().extra;
         let kept: EnvConfig = serde_json::from_value(extra["config"].clone()).unwrap();
         assert_eq!(kept, config(1, 1).env);
-        assert_eq!(extra["drive"]["split"], "training");
+        let families = extra["drive"]["families"].as_array().unwrap();
+        assert_eq!((families.len(), &families[14]), (15, &json!("junction-2")));
         // The car moves as its plan of a moment before said.
         let frames = recording.episode(0).unwrap();
         for frame in [0, 20, 40].map(|i| &frames[i].values) {
@@ -419,6 +423,7 @@ mod tests {
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
             found.unwrap_err().to_string()
         };
+        assert!(refusal(|c| c.families.clear()).starts_with("option `families`: found none"));
         assert!(refusal(|c| c.episodes = 0).starts_with("option `episodes`: found 0"));
         assert!(refusal(|c| c.jobs = 0).starts_with("option `jobs`: found 0"));
         assert!(refusal(|c| c.disturbance = 2.0).starts_with("option `disturbance`: found 2"));

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use conjoin_data::text::{UnicodeForm, VocabularyKind};
-use conjoin_world::driving::map::Split;
+use conjoin_world::driving::map::{Family, Split};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -24,7 +24,7 @@ pub enum DataCommand {
     DebianHandbook(HandbookArgs),
     /// Let the expert of the driving world drive, and record what it sees, knows and does
     #[command(
-        after_help = "Example:\n  conjoin data drive --out data/driving/train --split training --episodes 120 --seed 1\n  conjoin data drive --out data/driving/held-out --split held-out --episodes 25 --seed 2\n\nWrites a LeRobotDataset v3.0: three cameras, the state, the route, and the truth of agents, lanes,\nlights, occupancy and the expert's plan at 10 frames a second, for the source of kind \"lerobot\".\nThe same options give the same frames. Ctrl-C leaves the episodes that were driven."
+        after_help = "Example:\n  conjoin data drive --out data/driving/train --split training --episodes 120 --seed 1\n  conjoin data drive --out data/driving/held-out --split held-out --episodes 25 --seed 2\n  conjoin data drive --out data/driving/stopped --families straight-0,curve-1 --episodes 40\n\nWrites a LeRobotDataset v3.0: three cameras, the state, the route, and the truth of agents, lanes,\nlights, occupancy and the expert's plan at 10 frames a second, for the source of kind \"lerobot\".\nThe same options give the same frames. Ctrl-C leaves the episodes that were driven."
     )]
     Drive(DriveArgs),
 }
@@ -37,6 +37,9 @@ pub struct DriveArgs {
     /// Whose roads are driven: those of training, or those that are held out from it
     #[arg(long, value_enum, default_value = "training")]
     pub split: Roads,
+    /// Only these families of its roads, such as straight-0,curve-1 [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub families: Vec<Family>,
     /// Number of episodes; families of roads take turns
     #[arg(long)]
     pub episodes: usize,

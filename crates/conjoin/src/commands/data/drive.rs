@@ -9,6 +9,7 @@ use conjoin_data::DataError;
 use conjoin_data::lerobot::Info;
 use conjoin_world::WorldError;
 use conjoin_world::driving::env::EnvConfig;
+use conjoin_world::driving::map::Family;
 use conjoin_world::driving::recording::{Recorded, RecordingConfig};
 use serde_json::json;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub(crate) fn run(arguments: &DriveArgs) -> Result<(), CliError> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let config = RecordingConfig {
         env,
-        split: arguments.split.into(),
+        families: families(arguments)?,
         episodes: arguments.episodes,
         seed: arguments.seed,
         disturbance: arguments.disturbance,
@@ -42,6 +43,22 @@ pub(crate) fn run(arguments: &DriveArgs) -> Result<(), CliError> {
         .map_err(|error| told(&error))?;
     bar.finish();
     tell(arguments, &recorded, begun.elapsed().as_secs_f64())
+}
+
+/// The families of roads that are driven: those that were named, which must be of the split.
+pub(super) fn families(arguments: &DriveArgs) -> Result<Vec<Family>, CliError> {
+    let all: Vec<Family> = Family::of(arguments.split.into()).collect();
+    if let Some(other) = arguments.families.iter().find(|f| !all.contains(f)) {
+        let names: Vec<String> = all.iter().map(Family::to_string).collect();
+        return Err(CliError::input(format!(
+            "--families {other}: expected roads of the split, which are {}",
+            names.join(", ")
+        )));
+    }
+    if arguments.families.is_empty() {
+        return Ok(all);
+    }
+    Ok(arguments.families.clone())
 }
 
 /// Says what was recorded.
@@ -131,7 +148,43 @@ pub(super) fn told(error: &WorldError) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
     use std::fs;
+
+    #[test]
+    fn families_are_those_of_the_split() {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            drive: DriveArgs,
+        }
+        let chosen = |more: &[&str]| {
+            let given = ["drive", "--out", "x", "--episodes", "1"];
+            let command =
+                Command::try_parse_from(given.iter().chain(more)).map_err(|e| e.to_string())?;
+            match families(&command.drive) {
+                Ok(families) => Ok(families.iter().map(Family::to_string).collect::<Vec<_>>()),
+                Err(CliError::Input(text)) => Err(text),
+                Err(other) => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(chosen(&[]).unwrap().len(), 15);
+        assert_eq!(chosen(&["--split", "held-out"]).unwrap().len(), 5);
+        assert_eq!(
+            chosen(&["--families", "curve-1,straight-0"]).unwrap(),
+            ["curve-1", "straight-0"]
+        );
+        assert!(
+            chosen(&["--families", "curve-3"]).unwrap_err().starts_with(
+                "--families curve-3: expected roads of the split, which are straight-0,"
+            )
+        );
+        assert!(
+            chosen(&["--families", "curve-9"])
+                .unwrap_err()
+                .contains("expected one of")
+        );
+    }
 
     #[test]
     fn only_a_recording_is_written_over_and_only_when_asked() {

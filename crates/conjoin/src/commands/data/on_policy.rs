@@ -1,6 +1,6 @@
 //! `conjoin data drive --driver RUN`: what a run does on the road, with what the expert would do there.
 
-use super::drive::{free, tell, told};
+use super::drive::{families, free, tell, told};
 use crate::cli::data::DriveArgs;
 use crate::cli::{DeviceArgs, RunArgs};
 use crate::commands::train::interrupt_flag;
@@ -31,7 +31,7 @@ pub(super) fn run(
         extensions,
     )?;
     let options = OnPolicyConfig {
-        split: arguments.split.into(),
+        families: families(arguments)?,
         episodes: arguments.episodes,
         seed: arguments.seed,
         expert_share: arguments.expert_share,
