@@ -1,22 +1,25 @@
-//! Node kind `qp-planner`: goals `[B, S, 4]`, weights, margins and predicted agents to the plan `[B, S, 4]` that is
+//! Node kind `qp-planner`: goals `[B, S, 4]`, weights, margins, predicted agents and occupancy to the plan `[B, S, 4]` that is
 //! the solution of a quadratic program, with the controls `[B, S, 2]` that drive it and what holds it.
 
 use super::shared::{contract, known};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
 };
-use crate::port::{Bound, InputPort, OutputPort, Want};
+use crate::port::{Bound, InputPort, OutputPort, Want, WantFrame};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use conjoin_data::{Contract, Dim, Meaning};
-use conjoin_nn::qp_planner::{AGENT, Penalty, PlannerInputs, PlannerOptions, Vehicle, plan};
+use conjoin_data::{Contract, Dim, Meaning, grid_frame};
+use conjoin_nn::qp_planner::{
+    AGENT, Occupancy, Penalty, PlannerInputs, PlannerOptions, Vehicle, plan,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The frame of everything that has one.
 const FRAME: &str = "ego";
 
-/// A planner: keeps the limits of the vehicle, and as far as it can a distance to walls and agents.
+/// A planner: keeps the limits of the vehicle, and as far as it can a distance to walls, agents and what else is
+/// predicted to be in the way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QpPlannerConfig {
@@ -51,6 +54,16 @@ pub struct QpPlannerConfig {
     pub standoff: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,
+    /// Metres of the ego frame that the cells of `occupancy` cover: x from, x to, y from, y to.
+    pub extent: [f64; 4],
+    /// Seconds from now of each of the times of `occupancy`.
+    pub occupancy_times: Vec<f64>,
+    /// The most cells of `occupancy` that are kept clear of: those that come nearest and are no agent's.
+    pub cells: usize,
+    /// Cells whose probability is less are left out.
+    pub occupancy_threshold: f64,
+    /// The gap to keep from a cell that is surely taken, m; others have as much of it as their probability.
+    pub occupancy_margin: f64,
     /// What each metre costs by which a wall or an agent is too near, in the cost's units: as long as they can
     /// be kept at less, they are.
     pub penalty: f64,
@@ -84,6 +97,11 @@ impl Default for QpPlannerConfig {
             threshold: options.threshold,
             standoff: options.standoff,
             corridor: options.corridor,
+            extent: [-8.0, 40.0, -24.0, 24.0],
+            occupancy_times: vec![0.0, 0.5, 1.0, 2.0],
+            cells: options.cells,
+            occupancy_threshold: options.occupancy_threshold,
+            occupancy_margin: options.occupancy_margin,
             penalty: vehicle.penalty.linear,
             penalty_growth: vehicle.penalty.quadratic,
             relax: options.relax,
@@ -127,16 +145,34 @@ impl QpPlannerConfig {
                 self.centre, self.length
             ));
         }
-        if !(self.standoff.is_finite() && self.standoff >= 0.0) {
+        for (option, found) in [
+            ("standoff", self.standoff),
+            ("occupancy_margin", self.occupancy_margin),
+        ] {
+            if !(found.is_finite() && found >= 0.0) {
+                return refuse(format!("{option}: expected 0 or more, found {found}"));
+            }
+        }
+        for (option, found) in [
+            ("threshold", self.threshold),
+            ("occupancy_threshold", self.occupancy_threshold),
+        ] {
+            if !(0.0..=1.0).contains(&found) {
+                return refuse(format!(
+                    "{option}: expected a number from 0 to 1, found {found}"
+                ));
+            }
+        }
+        if let Some(time) = (self.occupancy_times.iter()).find(|t| !(t.is_finite() && **t >= 0.0)) {
             return refuse(format!(
-                "standoff: expected 0 or more, found {}",
-                self.standoff
+                "occupancy_times: expected seconds of 0 or more, found {time}"
             ));
         }
-        if !(0.0..=1.0).contains(&self.threshold) {
+        let [x0, x1, y0, y1] = self.extent;
+        if !(x0 < x1 && y0 < y1 && self.extent.iter().all(|at| at.is_finite())) {
             return refuse(format!(
-                "threshold: expected a number from 0 to 1, found {}",
-                self.threshold
+                "extent: expected x from, x to, y from, y to, each from below its to, found {:?}",
+                self.extent
             ));
         }
         if !(1..=8).contains(&self.circles) {
@@ -164,6 +200,9 @@ impl QpPlannerConfig {
             threshold: self.threshold,
             standoff: self.standoff,
             corridor: self.corridor,
+            cells: self.cells,
+            occupancy_threshold: self.occupancy_threshold,
+            occupancy_margin: self.occupancy_margin,
             relax: self.relax,
             gradient: self.gradient,
         })
@@ -174,6 +213,10 @@ impl QpPlannerConfig {
 struct QpPlannerNode {
     #[module(skip)]
     options: PlannerOptions,
+    #[module(skip)]
+    extent: [f64; 4],
+    #[module(skip)]
+    occupancy_times: Vec<f64>,
 }
 
 impl NodeConfig for QpPlannerConfig {
@@ -233,6 +276,14 @@ impl NodeConfig for QpPlannerConfig {
             )
             .optional(),
             InputPort::new(
+                "occupancy",
+                "probability that a cell is taken, at some times; where no agent is, it is kept clear of",
+                &learned,
+                &[b, Want::Any("X"), Want::Any("Y"), Want::Known("T")],
+            )
+            .in_frame(WantFrame::Exactly(grid_frame(self.extent)))
+            .optional(),
+            InputPort::new(
                 "reference",
                 "controls around which the vehicle's model is linear; those that follow the goals if not wired",
                 &given,
@@ -260,6 +311,14 @@ impl NodeConfig for QpPlannerConfig {
             }
         }
         contract(inputs, "goals")?;
+        let occupancy = inputs.contract("occupancy").is_some();
+        if occupancy && inputs.size("T") != Some(self.occupancy_times.len()) {
+            return Err(NodeError::Options(format!(
+                "occupancy_times: expected as many as the {} times of input \"occupancy\", found {}",
+                inputs.size("T").unwrap_or(0),
+                self.occupancy_times.len()
+            )));
+        }
         let (rows, agents) = (inputs.dim("B"), inputs.dim("N"));
         let quantity = |dims: &[Dim], units: &str, in_frame: bool| Contract {
             units: Some(units.to_owned()),
@@ -272,7 +331,7 @@ impl NodeConfig for QpPlannerConfig {
             range: Some((0.0, 1.0)),
             ..Contract::new(Meaning::Quantity, [rows.clone()])
         };
-        Ok(vec![
+        let mut ports = vec![
             OutputPort::new(
                 "plan",
                 "x, y, heading and speed at the end of each step",
@@ -299,18 +358,36 @@ impl NodeConfig for QpPlannerConfig {
                 "why there is none: 1 an input is not finite, 2 hard rows contradict each other, 3 not solved",
                 Contract::new(Meaning::Quantity, [rows.clone()]),
             ),
-        ])
+        ];
+        if occupancy {
+            ports.push(OutputPort::new(
+                "occupancy_dual",
+                "how strongly cells of the occupancy hold the plan, all together",
+                quantity(std::slice::from_ref(&rows), "1/m", false),
+            ));
+            ports.push(OutputPort::new(
+                "occupancy_slack",
+                "by how much the gap to one of them falls short",
+                quantity(&[rows], "m", false),
+            ));
+        }
+        Ok(ports)
     }
 
     fn init(&self, _: &Bound, _: &Scope) -> Result<Box<dyn Node>, NodeError> {
         Ok(Box::new(QpPlannerNode {
             options: self.options()?,
+            extent: self.extent,
+            occupancy_times: self.occupancy_times.clone(),
         }))
     }
 
     fn flops(&self, inputs: &Bound, _: &dyn Fn(&str) -> usize) -> f64 {
         let size = |dim| inputs.size(dim).unwrap_or(0);
-        (self.options()).map_or(0.0, |options| options.flops(size("S"), size("N")))
+        let occupancy = inputs.contract("occupancy").is_some();
+        (self.options()).map_or(0.0, |options| {
+            options.flops(size("S"), size("N"), occupancy)
+        })
     }
 
     /// Steps of a plan belong together.
@@ -325,6 +402,16 @@ impl Forward for QpPlannerNode {
             let wired = inputs.find(port).is_some();
             wired.then(|| inputs.tensor(port)).transpose()
         };
+        let occupied = inputs.find("occupancy").is_some();
+        let occupancy = occupied
+            .then(|| -> Result<Occupancy, NodeError> {
+                Ok(Occupancy {
+                    grid: inputs.tensor("occupancy")?,
+                    extent: self.extent,
+                    times: self.occupancy_times.clone(),
+                })
+            })
+            .transpose()?;
         let given = PlannerInputs {
             goals: inputs.tensor("goals")?,
             state_weights: inputs.tensor("state_weights")?,
@@ -332,18 +419,25 @@ impl Forward for QpPlannerNode {
             margins: inputs.tensor("margins")?,
             futures: inputs.tensor("futures")?,
             agents: inputs.tensor("agents")?,
+            occupancy,
             state: inputs.tensor("state")?,
             route: optional("route")?,
             reference: optional("reference")?,
         };
         let found =
             plan(&self.options, given).map_err(|error| NodeError::Data(error.to_string()))?;
-        Ok(Outputs::one("plan", found.plan)
+        let outputs = Outputs::one("plan", found.plan)
             .and("controls", found.controls)
             .and("duals", found.duals)
             .and("slacks", found.slacks)
             .and("fallback", found.fallback)
-            .and("reason", found.reason))
+            .and("reason", found.reason);
+        if !occupied {
+            return Ok(outputs);
+        }
+        Ok(outputs
+            .and("occupancy_dual", found.occupancy_dual)
+            .and("occupancy_slack", found.occupancy_slack))
     }
 }
 

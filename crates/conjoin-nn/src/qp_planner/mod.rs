@@ -6,11 +6,13 @@
 //! the gradient is that of its solution by the implicit function theorem (Amos & Kolter 2017, "OptNet").
 //! Rows are solved side by side, each by itself, so that nothing depends on the number of threads.
 
+mod cells;
 mod operation;
 mod reason;
 mod scene;
 
 use burn::tensor::{Tensor, TensorData};
+use cells::Grid;
 use conjoin_kernels::flex::{apply, on_flex};
 pub use conjoin_qp::Penalty;
 pub use conjoin_qp::planner::Vehicle;
@@ -37,6 +39,12 @@ pub struct PlannerOptions {
     pub standoff: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,
+    /// The most cells of predicted occupancy that count: those that come nearest to the reference.
+    pub cells: usize,
+    /// Cells whose probability is less do not count.
+    pub occupancy_threshold: f64,
+    /// The gap to keep from a cell that is surely taken, m; others have as much of it as their probability.
+    pub occupancy_margin: f64,
     /// Smooth the plan by a barrier of this parameter, so that rows which pin it let gradient through.
     pub relax: Option<f64>,
     /// Whether gradient flows back through the plan.
@@ -52,6 +60,9 @@ impl Default for PlannerOptions {
             threshold: 0.5,
             standoff: 0.0,
             corridor: 3.0,
+            cells: 4,
+            occupancy_threshold: 0.5,
+            occupancy_margin: 0.2,
             relax: None,
             gradient: true,
         }
@@ -61,13 +72,25 @@ impl Default for PlannerOptions {
 impl PlannerOptions {
     /// An estimate of the multiply-adds for one plan, times two: the condensed model, its Hessian, and as
     /// many steps of the active set as there are controls.
-    pub fn flops(&self, steps: usize, agents: usize) -> f64 {
+    pub fn flops(&self, steps: usize, agents: usize, occupancy: bool) -> f64 {
         let (s, n) = (steps as f64, 2.0 * steps as f64);
-        let gaps = s * (self.vehicle.circles * agents.min(self.obstacles)) as f64;
+        let cells = if occupancy { self.cells } else { 0 };
+        let gaps = s * (self.vehicle.circles * (agents.min(self.obstacles) + cells)) as f64;
         let model = 2.0 * (16.0 * s * n + 4.0 * s * n * n / 6.0);
         let rows = 8.0 * s + 3.0 * s + gaps;
         model + 2.0 * gaps * n + n * (2.0 * rows * n + 10.0 * n * n)
     }
+}
+
+/// Predicted occupancy.
+#[derive(Clone, Debug)]
+pub struct Occupancy {
+    /// Probability that a cell is taken, `[B, X, Y, T]`.
+    pub grid: Tensor<4>,
+    /// Metres that the cells cover: x from and to, y from and to.
+    pub extent: [f64; 4],
+    /// Seconds from now of each of the `T`.
+    pub times: Vec<f64>,
 }
 
 /// What a plan is made from. Gradient flows to all but state, route and reference.
@@ -87,6 +110,8 @@ pub struct PlannerInputs {
     pub agents: Tensor<3>,
     /// Speed, acceleration, steering angle, yaw rate, `[B, 4]`.
     pub state: Tensor<2>,
+    /// What is in the way besides the agents, through whose probabilities the gap to keep has its gradient.
+    pub occupancy: Option<Occupancy>,
     /// Points ahead, `[B, P, 2]`; without them there are no walls.
     pub route: Option<Tensor<3>>,
     /// Controls around which the model is linear, `[B, S, 2]`; those that follow the goals where there are none.
@@ -104,6 +129,10 @@ pub struct PlannerOutput {
     pub duals: Tensor<2>,
     /// By how much the gap to each agent falls short at most, m `[B, N]`.
     pub slacks: Tensor<2>,
+    /// How strongly cells of occupancy hold the plan, all together, `[B]`.
+    pub occupancy_dual: Tensor<1>,
+    /// By how much the gap to a cell falls short at most, m `[B]`.
+    pub occupancy_slack: Tensor<1>,
     /// 1 where there was no plan and the vehicle brakes, `[B]`; no gradient flows there.
     pub fallback: Tensor<1>,
     /// Why there was no plan, the number of a [`Reason`], or 0, `[B]`.
@@ -196,6 +225,19 @@ pub fn plan(
         }
         None => Tensor::from_data(TensorData::new(Vec::<f32>::new(), [rows, 0, 2]), &device),
     };
+    let (occupancy, grid) = if let Some(found) = inputs.occupancy {
+        let [_, x, y, _] = found.grid.dims();
+        fits("occupancy", &found.grid, [rows, x, y, found.times.len()])?;
+        let grid = Grid {
+            cells: [x, y],
+            extent: found.extent,
+            times: found.times,
+        };
+        (found.grid, Some(grid))
+    } else {
+        let nothing = TensorData::new(Vec::<f32>::new(), [rows, 0, 0, 0]);
+        (Tensor::from_data(nothing, &device), None)
+    };
     let state = inputs.state.detach();
     let reference = if let Some(reference) = inputs.reference {
         fits("reference", &reference, [rows, steps, 2])?;
@@ -206,7 +248,8 @@ pub fn plan(
         let found = scene::references(options, steps, &goals, &host(state.to_data()));
         Tensor::from_data(TensorData::new(found, [rows, steps, 2]), &device)
     };
-    let operation = Operation::new(*options, [rows, steps, agents, future], route.dims()[1]);
+    let sizes = [rows, steps, agents, future];
+    let operation = Operation::new(*options, sizes, route.dims()[1], grid);
     let inputs = [
         inputs.goals.into_dispatch(),
         inputs.state_weights.into_dispatch(),
@@ -214,6 +257,7 @@ pub fn plan(
         inputs.margins.into_dispatch(),
         inputs.futures.into_dispatch(),
         inputs.agents.into_dispatch(),
+        occupancy.into_dispatch(),
         state.into_dispatch(),
         route.into_dispatch(),
         reference.into_dispatch(),
@@ -229,12 +273,17 @@ pub fn plan(
     let columns = |from: &Tensor<2>, first: usize, count: usize| {
         from.clone().slice([0..rows, first..first + count])
     };
-    let reason: Tensor<1> = columns(&fixed, rest + 2 * agents, 1).reshape([rows]);
+    let one = |column: usize| -> Tensor<1> {
+        columns(&fixed, rest + 2 * agents + column, 1).reshape([rows])
+    };
+    let reason = one(2);
     Ok(PlannerOutput {
         plan: columns(&found, 0, 4 * steps).reshape([rows, steps, 4]),
         controls: columns(&found, 4 * steps, 2 * steps).reshape([rows, steps, 2]),
         duals: columns(&fixed, rest, agents),
         slacks: columns(&fixed, rest + agents, agents),
+        occupancy_dual: one(0),
+        occupancy_slack: one(1),
         fallback: reason.clone().clamp(0.0, 1.0),
         reason,
     })

@@ -1,7 +1,8 @@
-//! The planner as one node of Burn's graph. The output is one row `[6 S + 2 N + 1]` a plan: states, controls,
-//! duals, slacks, the reason without a plan. Shapes as in [`super`].
+//! The planner as one node of Burn's graph. The output is one row `[6 S + 2 N + 3]` a plan: states, controls,
+//! duals, slacks, dual and slack of occupancy, the reason without a plan. Shapes as in [`super`].
 
-use super::scene::{Row, RowGradients, row_gradients};
+use super::cells::Grid;
+use super::scene::{GRADIENTS, Row, RowGradients, Source, row_gradients};
 use super::{AGENT, PlannerOptions, Reason};
 use burn::backend::flex::FlexTensor;
 use conjoin_kernels::flex::{Dense, Fused, tensor};
@@ -9,8 +10,8 @@ use conjoin_qp::planner::{Bound, Plan, PlanError, Scene, brake, plan, plan_with_
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Goals, state weights, control weights, margins, futures, agents, state, route, reference.
-pub const INPUTS: usize = 9;
+/// Goals, state weights, control weights, margins, futures, agents, occupancy, state, route, reference.
+pub const INPUTS: usize = 10;
 
 #[derive(Clone, Debug)]
 pub struct Operation {
@@ -21,6 +22,7 @@ pub struct Operation {
     /// Lengths of the inputs' rows.
     sizes: [usize; INPUTS],
     future: usize,
+    grid: Option<Grid>,
 }
 
 /// A row's plan, as the backward pass needs it.
@@ -28,8 +30,8 @@ pub struct Operation {
 pub struct Planned {
     scene: Scene,
     plan: Plan,
-    /// The agent that each obstacle is.
-    chosen: Vec<usize>,
+    /// What each obstacle is.
+    sources: Vec<Source>,
 }
 
 impl Operation {
@@ -37,6 +39,7 @@ impl Operation {
         options: PlannerOptions,
         [rows, steps, agents, future]: [usize; 4],
         route: usize,
+        grid: Option<Grid>,
     ) -> Self {
         let sizes = [
             4 * steps,
@@ -45,6 +48,7 @@ impl Operation {
             agents,
             agents * future * 4,
             agents * AGENT,
+            grid.as_ref().map_or(0, Grid::size),
             4,
             2 * route,
             2 * steps,
@@ -56,11 +60,12 @@ impl Operation {
             agents,
             sizes,
             future,
+            grid,
         }
     }
 
     fn width(&self) -> usize {
-        6 * self.steps + 2 * self.agents + 1
+        6 * self.steps + 2 * self.agents + 3
     }
 
     /// Plans all rows side by side.
@@ -80,9 +85,10 @@ impl Operation {
                     margins: part(3),
                     futures: part(4),
                     agents: part(5),
-                    state: part(6),
-                    route: part(7),
-                    reference: part(8),
+                    occupancy: part(6),
+                    state: part(7),
+                    route: part(8),
+                    reference: part(9),
                 })
             })
             .collect();
@@ -96,7 +102,7 @@ impl Operation {
     }
 
     fn row(&self, row: Row<'_>) -> (Vec<f32>, Option<Planned>) {
-        let (scene, chosen) = row.scene(&self.options);
+        let (scene, sources) = row.scene(&self.options, self.grid.as_ref());
         let found = if row.is_finite() {
             self.plan(&scene).map_err(|error| Reason::of(&error))
         } else {
@@ -105,32 +111,39 @@ impl Operation {
         let mut numbers = Vec::with_capacity(self.width());
         let mut duals = vec![0.0; self.agents];
         let mut slacks = vec![0.0_f64; self.agents];
+        let mut occupancy = [0.0_f64; 2];
         let plan = match found {
             Ok(plan) => plan,
             Err(reason) => {
                 let (controls, states) = brake(&self.options.vehicle, &scene);
                 numbers.extend(states.iter().flatten());
                 numbers.extend(controls.iter().flatten());
-                numbers.extend(duals.iter().chain(&slacks));
+                numbers.extend(duals.iter().chain(&slacks).chain(&occupancy));
                 numbers.push(f64::from(reason as u8));
                 return (narrow(&numbers), None);
             }
         };
         for (row, bound) in plan.bounds.iter().enumerate() {
             if let Bound::Gap { obstacle, .. } = *bound {
-                let agent = chosen[obstacle];
-                duals[agent] += plan.solution.duals[row];
-                slacks[agent] = slacks[agent].max(plan.solution.slacks[row]);
+                let (dual, slack) = match sources[obstacle] {
+                    Source::Agent(agent) => (&mut duals[agent], &mut slacks[agent]),
+                    Source::Cell(_) => {
+                        let [dual, slack] = &mut occupancy;
+                        (dual, slack)
+                    }
+                };
+                *dual += plan.solution.duals[row];
+                *slack = slack.max(plan.solution.slacks[row]);
             }
         }
         numbers.extend(plan.states.iter().flatten());
         numbers.extend(plan.controls.iter().flatten());
-        numbers.extend(duals.iter().chain(&slacks));
+        numbers.extend(duals.iter().chain(&slacks).chain(&occupancy));
         numbers.push(0.0);
         let planned = Planned {
             scene,
             plan,
-            chosen,
+            sources,
         };
         (narrow(&numbers), Some(planned))
     }
@@ -162,7 +175,7 @@ impl Fused<INPUTS> for Operation {
         gradient: Dense,
         wanted: [bool; INPUTS],
     ) -> [Option<FlexTensor>; INPUTS] {
-        let sizes = [0, 1, 2, 3, 4, 5].map(|input| self.sizes[input]);
+        let sizes: [usize; GRADIENTS] = std::array::from_fn(|input| self.sizes[input]);
         let rows = gradient.values().par_chunks_exact(self.width());
         let found: Vec<RowGradients> = (saved.par_iter().zip(rows))
             .map(|(planned, gradient)| {
@@ -173,8 +186,9 @@ impl Fused<INPUTS> for Operation {
                     let Planned { scene, plan, .. } = planned;
                     (plan.backward(&self.options.vehicle, scene, states, controls)).ok()
                 });
-                let chosen = planned.as_ref().map(|planned| planned.chosen.as_slice());
-                row_gradients(sizes, self.agents, found.as_ref().zip(chosen))
+                let sources = planned.as_ref().map(|planned| planned.sources.as_slice());
+                let found = found.as_ref().zip(sources);
+                row_gradients(&self.options, sizes, self.agents, found)
             })
             .collect();
         let gather = |input: usize| -> Vec<f32> {
@@ -192,6 +206,11 @@ impl Fused<INPUTS> for Operation {
             wanted[3].then(|| tensor(gather(3), [rows, agents])),
             wanted[4].then(|| tensor(gather(4), [rows, agents, self.future, 4])),
             wanted[5].then(|| tensor(gather(5), [rows, agents, AGENT])),
+            wanted[6].then(|| {
+                let [x, y] = self.grid.as_ref().map_or([0; 2], |grid| grid.cells);
+                let times = self.grid.as_ref().map_or(0, |grid| grid.times.len());
+                tensor(gather(6), [rows, x, y, times])
+            }),
             // State, route and reference count as given.
             None,
             None,

@@ -1,5 +1,6 @@
 //! From rows of tensors to scenes of the planner, and gradients back. Shapes as in [`super`].
 
+use super::cells::{Cell, Grid};
 use super::{AGENT, PlannerOptions};
 use conjoin_qp::planner::model::{Control, State, roll_out};
 use conjoin_qp::planner::{Obstacle, Scene, SceneGradients, corridor, follow};
@@ -12,6 +13,15 @@ const VELOCITY: usize = 7;
 /// An agent that is slower stands, m/s.
 const STANDS: f64 = 0.5;
 
+/// What an obstacle of a scene is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// This agent.
+    Agent(usize),
+    /// A cell of occupancy, which these numbers of the grid say is taken.
+    Cell(Vec<usize>),
+}
+
 /// One row of each input, in the operation's order.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
@@ -21,6 +31,7 @@ pub struct Row<'a> {
     pub margins: &'a [f32],
     pub futures: &'a [f32],
     pub agents: &'a [f32],
+    pub occupancy: &'a [f32],
     pub state: &'a [f32],
     pub route: &'a [f32],
     pub reference: &'a [f32],
@@ -77,6 +88,7 @@ impl Row<'_> {
             self.margins,
             self.futures,
             self.agents,
+            self.occupancy,
             self.state,
             self.route,
             self.reference,
@@ -84,14 +96,30 @@ impl Row<'_> {
         all.iter().all(|part| part.iter().all(|x| x.is_finite()))
     }
 
-    /// The scene, and the agent that each of its obstacles is.
-    pub fn scene(&self, options: &PlannerOptions) -> (Scene, Vec<usize>) {
+    /// The scene, and what each of its obstacles is.
+    pub fn scene(&self, options: &PlannerOptions, grid: Option<&Grid>) -> (Scene, Vec<Source>) {
         let (start, current) = now(options, self.state);
         let reference: Vec<Control> = wide(self.reference).as_chunks().0.to_vec();
         let states = roll_out(start, &reference, options.vehicle.dt);
         let route: Vec<[f64; 2]> = wide(self.route).as_chunks().0.to_vec();
         let chosen = self.nearest(options, &states);
         let turn = options.vehicle.curvature.recip();
+        let cells = grid.map_or_else(Vec::new, |grid| {
+            let is_known = |time: f64, at, half| {
+                let step = (time / options.vehicle.dt).round() as usize;
+                chosen
+                    .iter()
+                    .any(|agent| self.is_at(*agent, step, at, half))
+            };
+            grid.nearest(options, self.occupancy, &states, is_known)
+        });
+        let obstacles = chosen
+            .iter()
+            .map(|agent| self.obstacle(options, *agent, states.len()));
+        let sources = chosen.iter().map(|agent| Source::Agent(*agent));
+        let (circles, entries): (Vec<_>, Vec<_>) = (cells.into_iter())
+            .map(|Cell { obstacle, entries }| (obstacle, Source::Cell(entries)))
+            .unzip();
         let scene = Scene {
             start,
             current,
@@ -99,26 +127,51 @@ impl Row<'_> {
             control_weights: wide(self.control_weights),
             goals: wide(self.goals),
             linear: vec![0.0; 2 * reference.len()],
-            obstacles: (chosen.iter())
-                .map(|agent| {
-                    let numbers = &self.agents[agent * AGENT..][..AGENT];
-                    Obstacle {
-                        poses: self.poses(*agent, states.len()).collect(),
-                        length: f64::from(numbers[LENGTH]),
-                        width: f64::from(numbers[WIDTH]),
-                        margin: f64::from(self.margins[*agent]),
-                        standoff: if stands(numbers) && self.is_in_the_way(options, numbers) {
-                            options.standoff
-                        } else {
-                            0.0
-                        },
-                    }
-                })
-                .collect(),
+            obstacles: obstacles.chain(circles).collect(),
             corridor: corridor(start, &states, &route, options.corridor, turn),
             reference,
         };
-        (scene, chosen)
+        (scene, sources.chain(entries).collect())
+    }
+
+    /// An agent as what the plan keeps its gap to.
+    fn obstacle(&self, options: &PlannerOptions, agent: usize, steps: usize) -> Obstacle {
+        let numbers = &self.agents[agent * AGENT..][..AGENT];
+        Obstacle {
+            poses: self.poses(agent, steps).collect(),
+            length: f64::from(numbers[LENGTH]),
+            width: f64::from(numbers[WIDTH]),
+            margin: f64::from(self.margins[agent]),
+            standoff: if stands(numbers) && self.is_in_the_way(options, numbers) {
+                options.standoff
+            } else {
+                0.0
+            },
+        }
+    }
+
+    /// Whether a place is as near as `half` to where an agent is after some steps, or now.
+    fn is_at(&self, agent: usize, step: usize, at: [f64; 2], half: f64) -> bool {
+        let numbers = &self.agents[agent * AGENT..][..AGENT];
+        let pose = match step.checked_sub(1) {
+            None => {
+                let [x, y, cos, sin] = [1, 2, 3, 4].map(|i| f64::from(numbers[i]));
+                Some([x, y, sin.atan2(cos)])
+            }
+            Some(step) => {
+                let steps = self.futures.len() / (4 * self.margins.len());
+                let mut poses = self.poses(agent, steps);
+                poses.nth(step.min(steps - 1)).flatten()
+            }
+        };
+        let Some([x, y, yaw]) = pose else {
+            return false;
+        };
+        let (sin, cos) = yaw.sin_cos();
+        let (dx, dy) = (at[0] - x, at[1] - y);
+        let along = (dx * cos + dy * sin).abs() - 0.5 * f64::from(numbers[LENGTH]);
+        let aside = (dy * cos - dx * sin).abs() - 0.5 * f64::from(numbers[WIDTH]);
+        along < half && aside < half
     }
 
     /// Whether an agent is on the route, as wide as the vehicle, and ahead. What stands beside it, such as cars
@@ -177,17 +230,21 @@ impl Row<'_> {
     }
 }
 
-/// Gradients of a row: of goals, state weights, control weights, margins, futures, agents.
-pub type RowGradients = [Vec<f32>; 6];
+/// Inputs that have a gradient: goals, state weights, control weights, margins, futures, agents, occupancy.
+pub const GRADIENTS: usize = 7;
+
+/// Gradients of a row.
+pub type RowGradients = [Vec<f32>; GRADIENTS];
 
 /// Gradients of a row from those of its scene, or zeros. `sizes` are the lengths of the inputs' rows.
 pub fn row_gradients(
-    sizes: [usize; 6],
+    options: &PlannerOptions,
+    sizes: [usize; GRADIENTS],
     agents: usize,
-    found: Option<(&SceneGradients, &[usize])>,
+    found: Option<(&SceneGradients, &[Source])>,
 ) -> RowGradients {
     let zeros = || sizes.map(|size| vec![0.0; size]);
-    let Some((found, chosen)) = found else {
+    let Some((found, sources)) = found else {
         return zeros();
     };
     let mut row = zeros();
@@ -200,7 +257,18 @@ pub fn row_gradients(
     narrow(&mut row[1], &found.state_weights);
     narrow(&mut row[2], &found.control_weights);
     let future = sizes[4] / agents.max(1);
-    for (gradients, agent) in found.obstacles.iter().zip(chosen) {
+    for (gradients, source) in found.obstacles.iter().zip(sources) {
+        let agent = match source {
+            Source::Agent(agent) => agent,
+            Source::Cell(entries) => {
+                // Its margin is the mean of the probabilities times the whole margin.
+                let each = options.occupancy_margin / entries.len().max(1) as f64;
+                for entry in entries {
+                    row[6][*entry] += (gradients.margin * each) as f32;
+                }
+                continue;
+            }
+        };
         row[3][*agent] = gradients.margin as f32;
         let steps = row[4][agent * future..][..future].as_chunks_mut::<4>().0;
         for (to, pose) in steps.iter_mut().zip(&gradients.poses) {

@@ -129,6 +129,14 @@ fn options_that_make_no_sense_are_refused() {
             r#"{"acceleration": [1, 2]}"#,
             "acceleration: expected the least, below 0, and the greatest, above 0, found [1, 2]",
         ),
+        (
+            r#"{"occupancy_margin": -1}"#,
+            "occupancy_margin: expected 0 or more, found -1",
+        ),
+        (
+            r#"{"extent": [0, 40, 8, -8]}"#,
+            "extent: expected x from, x to, y from, y to, each from below its to, found [0.0, 40.0, 8.0, -8.0]",
+        ),
         (r#"{"circles": 0}"#, "circles: expected 1 to 8, found 0"),
         (
             r#"{"threshold": 2}"#,
@@ -146,6 +154,19 @@ fn options_that_make_no_sense_are_refused() {
         refusal(&config, &bind(&config, &contracts(10))),
         "input \"futures\": expected at least as many steps as the 20 of \"goals\", found 10"
     );
+    let mut occupied = contracts(20);
+    let dims: [Dim; 4] = ["B".into(), 32.into(), 32.into(), 3.into()];
+    let grid = Contract::new(Meaning::Quantity, dims).with_frame("ego [-8, 40] x [-24, 24] m");
+    occupied.push(("occupancy", grid));
+    assert_eq!(
+        refusal(&config, &bind(&config, &occupied)),
+        "occupancy_times: expected as many as the 3 times of input \"occupancy\", found 4"
+    );
+    let config: QpPlannerConfig = options(r#"{"occupancy_times": [0, 1, 2]}"#);
+    let ports = config.outputs(&bind(&config, &occupied)).unwrap();
+    let names: Vec<&str> = ports.iter().map(|port| port.name).collect();
+    assert_eq!(names[6..], ["occupancy_dual", "occupancy_slack"]);
+    let config = QpPlannerConfig::default();
     let mut elsewhere = contracts(20);
     elsewhere[0].1.frame = Some("map".to_owned());
     assert_eq!(
