@@ -60,6 +60,7 @@ fn main() {
         heads: 4,
         dropout: 0.0,
         state_dropout: 0.0,
+        modes: 1,
     };
     let predict = AgentPrediction::new(&init.child("prediction"), &prediction);
     let plan = PlanningTransformer::new(&init.child("planning"), &planning);
@@ -74,6 +75,7 @@ fn main() {
         occupancy: Some(random([batch, 32, 32, 4], device)),
         map: Some(random([batch, 32, 32, 32], device)),
         light: Some(random([batch, 5], device)),
+        target: None,
     };
     let here = scene(&device);
     // A map from a backbone, which wants a gradient.

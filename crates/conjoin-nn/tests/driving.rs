@@ -47,6 +47,7 @@ fn planning_options() -> PlanningOptions {
         heads: 2,
         dropout: 0.5,
         state_dropout: 0.5,
+        modes: 1,
     }
 }
 
@@ -96,6 +97,7 @@ fn planning() {
         occupancy: Some(occupancy.clone()),
         map: Some(map.clone()),
         light: Some(light.clone()),
+        target: None,
     };
     let plan = module.forward(&scene, &mut Mode::evaluation());
     let loss = golden.output("goals", plan.goals)
@@ -219,6 +221,7 @@ fn scene(batch: usize) -> PlanningInputs {
         occupancy: Some(random([batch, 4, 6, 2])),
         map: Some(random([batch, 4, 6, 3])),
         light: Some(random([batch, 5])),
+        target: None,
     }
 }
 
@@ -291,6 +294,7 @@ fn empty_scenes_have_finite_gradients() {
         occupancy: Some(Tensor::zeros([1, 4, 6, 2], &device)),
         map: Some(Tensor::zeros([1, 4, 6, 3], &device)),
         light: Some(Tensor::zeros([1, 5], &device)),
+        target: None,
     };
     let plan = module.forward(&scene, &mut Mode::training(3));
     let loss = plan.goals.sum() + plan.state_weights.sum() + plan.margins.unwrap().sum();
@@ -361,6 +365,7 @@ fn the_default_sizes_are_small() {
         heads: 4,
         dropout: 0.0,
         state_dropout: 0.0,
+        modes: 1,
     };
     let prediction = AgentPrediction::new(&init(), &prediction).num_params();
     let planning = PlanningTransformer::new(&init(), &planning).num_params();

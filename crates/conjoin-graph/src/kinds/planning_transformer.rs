@@ -8,7 +8,8 @@ use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
 };
 use crate::port::{Bound, InputPort, OutputPort, Want};
-use conjoin_data::{Contract, Meaning};
+use burn::tensor::Tensor;
+use conjoin_data::{Contract, Dim, Meaning};
 use conjoin_nn::driving::GridOptions;
 use conjoin_nn::driving::planning::{PlanningInputs, PlanningOptions, PlanningTransformer};
 use schemars::JsonSchema;
@@ -33,6 +34,8 @@ pub struct PlanningTransformerConfig {
     /// Probability, in training, that the network does not see the own vehicle's state in a sample, so
     /// that it learns what to do from the scene rather than from what it does already.
     pub state_dropout: f64,
+    /// Plans among which the likeliest one is chosen; in training, where `target` is wired, the one nearest to it.
+    pub modes: usize,
 }
 
 impl Default for PlanningTransformerConfig {
@@ -45,6 +48,7 @@ impl Default for PlanningTransformerConfig {
             patch: 8,
             dropout: 0.0,
             state_dropout: 0.0,
+            modes: 1,
         }
     }
 }
@@ -55,6 +59,7 @@ impl PlanningTransformerConfig {
         at_least_one("steps", self.steps)?;
         at_least_one("layers", self.layers)?;
         at_least_one("patch", self.patch)?;
+        at_least_one("modes", self.modes)?;
         heads_fit(self.hidden, self.heads)?;
         dropout_probability(self.dropout)?;
         let refuse = |message: String| Err(NodeError::Options(message));
@@ -90,6 +95,7 @@ impl PlanningTransformerConfig {
             heads: self.heads,
             dropout: self.dropout,
             state_dropout: self.state_dropout,
+            modes: self.modes,
         })
     }
 
@@ -161,6 +167,13 @@ impl NodeConfig for PlanningTransformerConfig {
                 &[Want::Exactly(5)],
             )
             .optional_part(),
+            port(
+                "target",
+                "x, y, heading, speed at each step as they should be: in training the nearest of several modes is chosen",
+                &plain,
+                &[Want::Any("S"), Want::Exactly(4)],
+            )
+            .optional(),
         ]
     }
 
@@ -190,6 +203,29 @@ impl NodeConfig for PlanningTransformerConfig {
                 "gap to keep to each agent",
                 margins,
             ));
+        }
+        let target = inputs.contract("target");
+        if let Some(found) = target.and(inputs.size("S")).filter(|s| *s != options.steps) {
+            return Err(NodeError::Options(format!(
+                "input \"target\": expected as many steps as `steps`, {}, found {found}",
+                options.steps
+            )));
+        }
+        if options.modes > 1 {
+            let (one, numbers) = (Dim::from(1), (1 + 2 * options.steps).into());
+            let modal = [batch.clone(), one.clone(), options.modes.into(), numbers];
+            outputs.push(OutputPort::new(
+                "modal",
+                "of each mode a logit, then x and y at each step",
+                ego(modal),
+            ));
+            if target.is_some() {
+                outputs.push(OutputPort::new(
+                    "taken",
+                    "the target as the way of one agent: known, x, y, heading",
+                    ego([batch.clone(), one, options.steps.into(), 4.into()]),
+                ));
+            }
         }
         Ok(outputs)
     }
@@ -224,16 +260,33 @@ impl Forward for PlanningTransformer {
             occupancy: optional(inputs, "occupancy")?,
             map: optional(inputs, "map")?,
             light: optional(inputs, "light")?,
+            target: optional(inputs, "target")?,
         };
+        let taken = scene.target.as_ref().map(taken);
         let plan = PlanningTransformer::forward(self, &scene, &mut mode(context));
         let outputs = Outputs::one("goals", plan.goals)
             .and("state_weights", plan.state_weights)
             .and("control_weights", plan.control_weights);
-        Ok(match plan.margins {
+        let outputs = match plan.margins {
             Some(margins) => outputs.and("margins", margins),
+            None => outputs,
+        };
+        let Some(modal) = plan.modal else {
+            return Ok(outputs);
+        };
+        let outputs = outputs.and("modal", modal.unsqueeze_dim::<4>(1));
+        Ok(match taken {
+            Some(taken) => outputs.and("taken", taken),
             None => outputs,
         })
     }
+}
+
+/// A plan `[B, S, 4]` of x, y, heading, speed as an agent's way `[B, 1, S, 4]` of known, x, y, heading.
+fn taken(target: &Tensor<3>) -> Tensor<4> {
+    let way = target.clone().narrow(2, 0, 3);
+    let known = Tensor::ones_like(&target.clone().narrow(2, 0, 1));
+    Tensor::cat(vec![known, way], 2).unsqueeze_dim(1)
 }
 
 #[cfg(test)]

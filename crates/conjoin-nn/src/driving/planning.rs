@@ -8,6 +8,10 @@
 //! of the grids and the light; decoder layers (Vaswani et al. 2017) with a query a step, which all see
 //! each other, over these tokens. A goal is what the route has where the vehicle comes by accelerations
 //! that the network says, and an offset: untrained, constant speed along the route.
+//!
+//! With several modes `M` there are as many plans, each with a logit (Cui et al. 2019, "Multimodal Trajectory
+//! Predictions for Autonomous Driving using Deep Convolutional Networks"): between the ways round to the left, to
+//! the right and staying where it is, the mean is none of them.
 
 use super::grid_tokens::{GridOptions, GridTokens};
 use super::perceptron::Perceptron;
@@ -26,8 +30,9 @@ use crate::rng::Stream;
 use crate::transformer_decoder::{Memory, TransformerDecoder};
 use burn::module::Module;
 use burn::tensor::activation::softplus;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use conjoin_kernels::activation::relu;
+use std::f32::consts::TAU;
 
 /// Numbers of the light: four states, and the distance to the stop line, m.
 const LIGHT: usize = 5;
@@ -74,6 +79,8 @@ pub struct PlanningOptions {
     pub dropout: f64,
     /// Probability, in training, that the tokens of a sample know nothing of the vehicle's state.
     pub state_dropout: f64,
+    /// Plans among which one is chosen.
+    pub modes: usize,
 }
 
 impl PlanningOptions {
@@ -112,7 +119,8 @@ impl PlanningOptions {
             + cut
             + light * embed(LIGHT)
             + layers.flops(steps, steps * steps, Some((tokens, hidden)))
-            + steps * Linear::flops(hidden, 3 + STATE_WEIGHTS.len() + CONTROL_WEIGHTS.len())
+            + steps * Linear::flops(hidden, 3 * self.modes)
+            + steps * Linear::flops(hidden, STATE_WEIGHTS.len() + CONTROL_WEIGHTS.len())
     }
 }
 
@@ -133,13 +141,17 @@ pub struct PlanningInputs {
     pub map: Option<Tensor<4>>,
     /// `[B, 5]`: none, green, yellow, red, distance to the stop line, m.
     pub light: Option<Tensor<2>>,
+    /// `[B, S, 4]`: what should be planned. In training the mode nearest to it is chosen.
+    pub target: Option<Tensor<3>>,
 }
 
 /// A plan.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// `[B, S, 4]`
+    /// `[B, S, 4]`: those of the mode that is chosen.
     pub goals: Tensor<3>,
+    /// `[B, M, 1 + 2 S]`: of each mode its logit, then x, y at each step; where there are several.
+    pub modal: Option<Tensor<3>>,
     /// `[B, S, 4]`, raw.
     pub state_weights: Tensor<3>,
     /// `[B, S, 2]`, raw.
@@ -158,10 +170,12 @@ pub struct PlanningTransformer {
     light: Option<Perceptron>,
     decoder: TransformerDecoder,
     motion: Linear,
+    choice: Option<Linear>,
     state_weights: Linear,
     control_weights: Linear,
     margin: Option<Perceptron>,
     steps: usize,
+    modes: usize,
     state_dropout: f64,
 }
 
@@ -192,11 +206,13 @@ impl PlanningTransformer {
             grid: options.grid.map(grid),
             light: options.light.then(|| embed("light", LIGHT)),
             decoder: TransformerDecoder::new(&decoder, &layers, Some(hidden), false),
-            motion: head("motion", 3),
+            motion: head("motion", 3 * options.modes),
+            choice: (options.modes > 1).then(|| head("choice", options.modes)),
             state_weights: head("state_weights", STATE_WEIGHTS.len()),
             control_weights: head("control_weights", CONTROL_WEIGHTS.len()),
             margin: options.agents.then(margin),
             steps: options.steps,
+            modes: options.modes,
             state_dropout: options.state_dropout,
         }
     }
@@ -233,12 +249,38 @@ impl PlanningTransformer {
             _ => None,
         };
         let motion = self.motion.forward(states.clone());
+        let logits = (self.choice.as_ref())
+            .map(|choice| choice.forward(states.clone().mean_dim(1)).squeeze_dim(1));
+        let (goals, modal) = match logits {
+            None => (goals(&inputs.state, inputs.route.clone(), motion), None),
+            Some(logits) => {
+                let motions = motion.chunk(self.modes, 2).into_iter().enumerate();
+                let plans: Vec<Tensor<3>> = motions
+                    .map(|(mode, motion)| {
+                        let motion = motion + self.apart(mode, &inputs.state.device());
+                        goals(&inputs.state, inputs.route.clone(), motion)
+                    })
+                    .collect();
+                let target = inputs.target.as_ref().filter(|_| mode.is_training());
+                choose(plans, &logits, target)
+            }
+        };
         Planned {
-            goals: goals(&inputs.state, inputs.route.clone(), motion),
+            goals,
+            modal,
             state_weights: raised(self.state_weights.forward(states.clone()), &STATE_WEIGHTS),
             control_weights: raised(self.control_weights.forward(states), &CONTROL_WEIGHTS),
             margins,
         }
+    }
+
+    /// What is added to the motions of a mode so that modes begin apart, `[1, 1, 3]`: from those that brake and
+    /// those that speed up to those that pass on the left or the right.
+    fn apart(&self, mode: usize, device: &Device) -> Tensor<3> {
+        const ACCELERATION: f32 = 1.5;
+        const OFFSET: f32 = 1.0;
+        let (sin, cos) = (TAU * mode as f32 / self.modes as f32).sin_cos();
+        constant(&[ACCELERATION * cos, OFFSET * sin, 0.0], device).unsqueeze()
     }
 
     /// The own vehicle's token, `[B, 1, D]`. In training some do not know the state, so that the plan is
@@ -299,6 +341,33 @@ impl PlanningTransformer {
         }
         (Tensor::cat(tokens, 1), mask)
     }
+}
+
+/// The goals of one of some plans `[B, S, 4]`, and all as `[B, M, 1 + 2 S]`: of the mode nearest to the target at
+/// all steps, or of that with the greatest logit `[B, M]`.
+fn choose(
+    plans: Vec<Tensor<3>>,
+    logits: &Tensor<2>,
+    target: Option<&Tensor<3>>,
+) -> (Tensor<3>, Option<Tensor<3>>) {
+    let [batch, modes] = logits.dims();
+    let steps = plans[0].dims()[1];
+    let plans: Tensor<4> = Tensor::stack(plans, 1);
+    let places = plans.clone().narrow(3, 0, 2);
+    let value = match target {
+        Some(target) => {
+            let target: Tensor<4> = target.clone().narrow(2, 0, 2).unsqueeze_dim(1);
+            let apart = (places.clone().detach() - target).powi_scalar(2).sum_dim(3);
+            let apart = apart.sqrt().mean_dim(2);
+            -apart.reshape([batch, modes])
+        }
+        None => logits.clone().detach(),
+    };
+    let chosen = value.argmax(1).reshape([batch, 1, 1, 1]);
+    let goals = plans.gather(1, chosen.expand([batch, 1, steps, 4]));
+    let ways = places.reshape([batch, modes, 2 * steps]);
+    let modal = Tensor::cat(vec![logits.clone().unsqueeze_dim(2), ways], 2);
+    (goals.squeeze_dim(1), Some(modal))
 }
 
 /// Futures `[B, N, F, 4]` as features `[B, N, 5 F]`; steps that are not known are zero.

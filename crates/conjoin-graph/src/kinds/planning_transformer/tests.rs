@@ -71,6 +71,47 @@ fn goals_weights_and_margins() {
 }
 
 #[test]
+fn several_modes_have_a_port_and_so_has_what_was_taken() {
+    let config: PlanningTransformerConfig = options(r#"{"steps": 7, "hidden": 16, "modes": 3}"#);
+    let mut ports = all();
+    let names = |ports: &[Port]| -> Vec<&'static str> {
+        let outputs = config.outputs(&bind(&config, ports)).unwrap();
+        outputs.iter().map(|output| output.name).collect()
+    };
+    assert_eq!(names(&ports)[4..], ["modal"]);
+    ports.push(port("target", &[7, 4]));
+    assert_eq!(names(&ports)[4..], ["modal", "taken"]);
+    let mut given = inputs([]);
+    for (name, value) in ports.iter().map(value) {
+        given.insert(name, value);
+    }
+    let bound = bind(&config, &ports);
+    let node = build(&config, &bound);
+    let found = node.forward(&given, &mut Context::evaluation()).unwrap();
+    assert_eq!(found.0["modal"].shape(), [2, 1, 3, 15]);
+    assert_eq!(found.0["taken"].shape(), [2, 1, 7, 4]);
+    let (target, taken) = (
+        Tensor::<3>::clone(&given.tensor("target").unwrap()),
+        found.0["taken"].to_f32(),
+    );
+    let target: Vec<f32> = target.into_data().try_to_vec().unwrap();
+    for (from, to) in target.chunks(4).zip(taken.chunks(4)) {
+        assert_eq!(to, [1.0, from[0], from[1], from[2]]);
+    }
+    ports.pop();
+    ports.push(port("target", &[9, 4]));
+    assert_eq!(
+        refusal(&config, &bind(&config, &ports)),
+        "input \"target\": expected as many steps as `steps`, 7, found 9"
+    );
+    // As many numbers as one mode has weights for, and the choice.
+    let size = |_: &str| 5;
+    let one: PlanningTransformerConfig = options(r#"{"steps": 7, "hidden": 16}"#);
+    let more = config.flops(&bound, &size) - one.flops(&bound, &size);
+    assert!((more - 2.0 * 7.0 * 16.0 * 6.0).abs() < 1.0, "{more}");
+}
+
+#[test]
 fn every_other_input_may_be_left_out() {
     let config: PlanningTransformerConfig = options(r#"{"hidden": 16, "layers": 1}"#);
     let size = |_: &str| 0;
