@@ -5,6 +5,8 @@ tokens, and scores it on the test pages with sacreBLEU.
     bench/setup.sh joey
     bench/.venv/bin/python bench/joey.py --updates 100      # seconds an update, on a quiet machine
     bench/.venv/bin/python bench/joey.py --updates 4000     # as many as fit into the time to compare
+
+`translation.py` runs it beside conjoin for as long as that takes.
 """
 
 import argparse
@@ -28,12 +30,13 @@ def read_pairs(path):
         return [line.rstrip("\n").split("\t")[:2] for line in file]
 
 
-def prepare(data, out):
+def prepare(data, out, every):
     """The splits as plain files, one subword model for both sides, and its symbols as vocabulary."""
     out.mkdir(parents=True, exist_ok=True)
     pairs = {split: read_pairs(data / f"{split}.tsv") for split in ("train", "valid", "test")}
-    # Joey NMT scores all of the validation pairs each time; as many as conjoin's recipe are enough.
-    pairs["valid"] = pairs["valid"][:512]
+    pairs["test"] = pairs["test"][::every]
+    # Joey NMT scores all of the validation pairs each time; as many as conjoin's recipe takes are enough.
+    pairs["valid"] = pairs["valid"][:500]
     for split, rows in pairs.items():
         for side, language in enumerate(("en", "de")):
             text = "".join(row[side] + "\n" for row in rows)
@@ -60,7 +63,7 @@ def prepare(data, out):
     return pairs["test"]
 
 
-def configuration(out, updates):
+def configuration(out, updates, beam):
     language = lambda code: {
         "lang": code,
         "max_length": LONGEST,
@@ -99,7 +102,7 @@ def configuration(out, updates):
             "max_output_length": LONGEST,
             "eval_metrics": ["bleu"],
             "sacrebleu_cfg": {"tokenize": "13a"},
-            "beam_size": 5,
+            "beam_size": beam,
             "beam_alpha": 1.0,
         },
         "training": {
@@ -138,23 +141,59 @@ def configuration(out, updates):
     }
 
 
+def stop_when(path):
+    """Ends a training once the file is there; its last weights are kept."""
+    from joeynmt.training import TrainManager
+
+    step = TrainManager._train_step
+
+    def until(self, batch):
+        if path.exists():
+            self.stats.is_max_update = True
+        return step(self, batch)
+
+    TrainManager._train_step = until
+
+
+def score(config, out, references):
+    """BLEU and chrF of the translations of the test pairs."""
+    from joeynmt.prediction import test
+
+    del config["data"]["dev"]
+    test(cfg=config, output_path=str(out / "hypotheses"), prepared=None, save_attention=False)
+    hypotheses = (out / "hypotheses.test").read_text(encoding="utf-8").splitlines()
+    assert len(hypotheses) == len(references), (len(hypotheses), len(references))
+    return {
+        "pairs": len(references),
+        "bleu": round(sacrebleu.corpus_bleu(hypotheses, [references]).score, 2),
+        "chrf": round(sacrebleu.corpus_chrf(hypotheses, [references]).score, 2),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE.parent / "data/help-en-de")
     parser.add_argument("--out", type=Path, default=HERE / "work/joey")
-    parser.add_argument("--updates", type=int, required=True)
+    parser.add_argument("--updates", type=int, default=1_000_000)
+    parser.add_argument("--until", type=Path, help="stop once this file is there, without validation before")
+    parser.add_argument("--every", type=int, default=1, help="test every n-th pair alone")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--beam", type=int, default=5, help="1 is greedy")
     parser.add_argument("--no-test", action="store_true", help="time the updates alone")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
 
-    from joeynmt.prediction import test
     from joeynmt.training import train
+
+    if arguments.until:
+        stop_when(arguments.until)
 
     if not (arguments.data / "train.tsv").exists():
         sys.exit(f"{arguments.data}/train.tsv: not there; the recipe's header says how it is made")
-    pairs = prepare(arguments.data, arguments.out)
-    config = configuration(arguments.out, arguments.updates)
+    pairs = prepare(arguments.data, arguments.out, arguments.every)
+    config = configuration(arguments.out, arguments.updates, arguments.beam)
+    if arguments.until:
+        config["training"]["validation_freq"] = arguments.updates + 1
     path = arguments.out / "config.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     model = Path(config["model_dir"])
@@ -165,15 +204,12 @@ def main():
     began = time.perf_counter()
     train(rank=0, world_size=None, cfg=yaml.safe_load(path.read_text(encoding="utf-8")), skip_test=True)
     seconds = time.perf_counter() - began
-    result = {"updates": arguments.updates, "seconds": round(seconds, 1)}
+    # The newest checkpoint is called after its updates.
+    updates = int((model / "latest.ckpt").resolve().stem)
+    result = {"updates": updates, "seconds": round(seconds, 1)}
     if not arguments.no_test:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        test(cfg=config, output_path=str(arguments.out / "hypotheses"), prepared=None, save_attention=False)
-        hypotheses = (arguments.out / "hypotheses.test").read_text(encoding="utf-8").splitlines()
-        references = [row[1] for row in pairs]
-        assert len(hypotheses) == len(references), (len(hypotheses), len(references))
-        result["bleu"] = round(sacrebleu.corpus_bleu(hypotheses, [references]).score, 2)
-        result["chrf"] = round(sacrebleu.corpus_chrf(hypotheses, [references]).score, 2)
+        result |= score(config, arguments.out, [row[1] for row in pairs])
     result["model"] = str(model)
     print(json.dumps(result))
 
