@@ -31,7 +31,7 @@ fn json_lines_give_their_keys() {
         "{\"source\": \"Two\\nwords\", \"target\": \"Zwei W\\u00f6rter\", \"by\": 3}\n",
     );
     folder.write("t.jsonl", lines);
-    let source = folder.open(json!({"path": "t.jsonl"}));
+    let source = folder.open(json!({"path": "t.jsonl", "empty": "skip"}));
     let first = row("The cell.", "Die Zelle.", "Die  Zelle.");
     let second = row("Two words", "Zwei Wörter", "Zwei Wörter");
     assert_eq!(rows(source.as_ref()), [first, second]);
@@ -98,10 +98,51 @@ fn catalogues_give_what_is_translated() {
     folder.write("t.mo", compiled(&entries));
     let source = folder.open(json!({"path": "t.mo"}));
     assert_eq!(told(source.as_ref()), sure);
-    assert!(source.location(0).ends_with("t.mo line 2"));
+    assert!(source.location(0).ends_with("t.mo entry 2"));
     folder.write("broken.mo", &compiled(&entries)[..90]);
     let refusal = folder.refusal(json!({"path": "broken.mo"}));
     assert!(refusal.starts_with("broken.mo"), "{refusal}");
+}
+
+#[test]
+fn messages_name_lines_of_text_and_entries_of_what_is_compiled() {
+    let folder = Folder::new();
+    let long = "The cell. ".repeat(3);
+    for (name, place) in [("a.mo", "entry 2"), ("b.po", "line 4")] {
+        let write = |id: &str, translation: &str| {
+            let whole = [("word", "Wort"), (id, translation)];
+            let entry = |(id, translation)| format!("msgid \"{id}\"\nmsgstr \"{translation}\"\n");
+            match name {
+                "a.mo" => folder.write(name, compiled(&whole)),
+                _ => folder.write(name, whole.map(entry).join("\n")),
+            }
+        };
+        write("cell", " ");
+        let refusal = folder.refusal(json!({ "path": name }));
+        let expected = format!("{name} {place}: found an empty target");
+        assert!(refusal.starts_with(&expected), "{refusal}");
+        write(&long, "Zelle");
+        let refusal = folder.refusal(json!({"path": name, "max_length": 12}));
+        let expected = format!("{name} {place}: found a text of ");
+        assert!(refusal.starts_with(&expected), "{refusal}");
+        let cut = json!({"path": name, "max_length": 12, "too_long": "truncate"});
+        let note = folder.open(cut).notes().remove(0);
+        assert!(note.ends_with(&format!("the first at {place}")), "{note}");
+    }
+}
+
+#[test]
+fn an_entry_without_a_translation_is_refused_at_its_line() {
+    let folder = Folder::new();
+    folder.write("t.po", format!("{CATALOGUE}\nmsgid \"The end\"\n"));
+    let line = CATALOGUE.lines().count() + 2;
+    assert_eq!(
+        folder.refusal(json!({"path": "t.po"})),
+        format!(
+            "t.po line {line}: found msgid without msgstr, expected msgstr behind it, before the \
+             entry ends"
+        )
+    );
 }
 
 /// A `.mo` file as `msgfmt` lays it out without a hash table: a header of seven words, two tables of

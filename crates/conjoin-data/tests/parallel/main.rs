@@ -177,7 +177,7 @@ fn long_texts_are_refused_cut_or_left_out_as_told() {
     assert_eq!(tokens(&sample, "source").last(), Some(&2));
     assert!(
         cut.notes()[0]
-            .ends_with("t.en: 1 of 4 pairs cut: longer than 20 tokens, the first on line 3")
+            .ends_with("t.en: 1 of 4 pairs cut: longer than 20 tokens, the first at line 3")
     );
     let kept = folder.open(json!({"max_length": 20, "too_long": "skip"}));
     assert_eq!(
@@ -204,6 +204,19 @@ fn empty_texts_are_refused_or_left_out_as_told() {
     let kept = folder.open(json!({"path": "e.tsv", "empty": "skip"}));
     assert_eq!(kept.len(), 1);
     assert!(kept.notes()[0].ends_with("e.tsv: 2 of 3 pairs left out: a text is empty"));
+    // A line with nothing in it is a pair like any other.
+    let pair = "{\"source\": \"a\", \"target\": \"b\"}";
+    folder.write("b.tsv", "a\tb\n\nc\td\n");
+    folder.write("b.jsonl", format!("{pair}\n \n{pair}\n"));
+    for name in ["b.tsv", "b.jsonl"] {
+        let refusal = folder.refusal(json!({ "path": name }));
+        let expected = format!("{name} line 2: found an empty source, expected text, or");
+        assert!(refusal.starts_with(&expected), "{refusal}");
+        let kept = folder.open(json!({"path": name, "empty": "skip"}));
+        assert_eq!(kept.len(), 2);
+        assert!(kept.location(1).ends_with(&format!("{name} line 3")));
+        assert!(kept.notes()[0].ends_with("1 of 3 pairs left out: a text is empty"));
+    }
     folder.write("none.tsv", "\t\n");
     let refusal = folder.refusal(json!({"path": "none.tsv", "empty": "skip"}));
     assert!(refusal.starts_with("none.tsv: found no pair"), "{refusal}");

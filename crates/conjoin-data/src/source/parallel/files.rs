@@ -32,10 +32,14 @@ pub(super) fn lines(source: &Path, target: &Path) -> Result<Vec<Pair>, DataError
         .collect())
 }
 
-/// Two fields, counted from 1, of each line.
+/// Two fields, counted from 1, of each line; a blank line has as many as are asked for, all empty.
 pub(super) fn tsv(path: &Path, fields: [usize; 2]) -> Result<Vec<Pair>, DataError> {
     let mut pairs = Vec::new();
     for (line, content) in (1..).zip(read_lines(path)?) {
+        if content.trim().is_empty() {
+            pairs.push(Pair::blank(line));
+            continue;
+        }
         let found: Vec<&str> = content.split('\t').collect();
         let field = |number: usize| {
             let field = number.checked_sub(1).and_then(|i| found.get(i));
@@ -57,10 +61,12 @@ pub(super) fn tsv(path: &Path, fields: [usize; 2]) -> Result<Vec<Pair>, DataErro
 }
 
 /// Two keys of the object on each line; where there is no such key, a dot leads into an object within.
+/// On a blank line both are empty.
 pub(super) fn jsonl(path: &Path, keys: &[String; 2]) -> Result<Vec<Pair>, DataError> {
     let mut pairs = Vec::new();
     for (line, content) in (1..).zip(read_lines(path)?) {
         if content.trim().is_empty() {
+            pairs.push(Pair::blank(line));
             continue;
         }
         let wrong = |found: String, expected: String| {
@@ -129,8 +135,9 @@ mod tests {
 
     #[test]
     fn tables_give_the_fields_that_are_asked_for() {
-        let (dir, at) = folder(&[("t", "a\tb\tc\nd\te\n")]);
+        let (dir, at) = folder(&[("t", "a\tb\tc\nd\te\n"), ("u", "\na\tb\tc\n \t\n")]);
         assert_eq!(told(&dir, tsv(&at("t"), [2, 1])), "1 b=a; 2 e=d");
+        assert_eq!(told(&dir, tsv(&at("u"), [3, 1])), "1 =; 2 c=a; 3 =");
         assert_eq!(
             told(&dir, tsv(&at("t"), [1, 3])),
             "t line 2: found 2 tab-separated fields, expected at least 3"
@@ -140,7 +147,12 @@ mod tests {
     #[test]
     fn objects_give_the_keys_that_are_asked_for() {
         let text = "{\"t\": {\"en\": \"a\", \"de\": \"b\"}}\n\n{\"t\": {\"en\": 1}}\n";
-        let (dir, at) = folder(&[("j", text), ("k", "{\"t\": {\"en\": \"a\"}}"), ("l", "{")]);
+        let (dir, at) = folder(&[
+            ("j", text),
+            ("k", "{\"t\": {\"en\": \"a\"}}"),
+            ("l", "{"),
+            ("m", " \n{\"t\": {\"en\": \"a\"}}"),
+        ]);
         let keys = ["t.en".to_owned(), "t.de".to_owned()];
         assert_eq!(
             told(&dir, jsonl(&at("j"), &keys)),
@@ -153,5 +165,6 @@ mod tests {
         assert!(told(&dir, jsonl(&at("l"), &keys)).contains("expected a JSON object"));
         let same = ["t.en".to_owned(), "t.en".to_owned()];
         assert_eq!(told(&dir, jsonl(&at("k"), &same)), "1 a=a");
+        assert_eq!(told(&dir, jsonl(&at("m"), &same)), "1 =; 2 a=a");
     }
 }

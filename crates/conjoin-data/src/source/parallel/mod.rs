@@ -64,7 +64,8 @@ pub struct ParallelConfig {
     /// (the pair is left out). How many it happened to is told.
     #[serde(default)]
     pub too_long: TooLong,
-    /// What happens to pairs with an empty text: `error` or `skip`.
+    /// What happens to pairs with an empty text: `error` or `skip`. A blank line of a `.tsv` or
+    /// `.jsonl` is such a pair.
     #[serde(default)]
     pub empty: Empty,
     /// The normal form of Unicode that text is brought into: `nfc`, `nfkc` or `none`.
@@ -124,12 +125,22 @@ pub enum Empty {
 }
 
 /// A text and its translation as they stand in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Pair {
     /// Line or entry, from 1.
     pub line: usize,
     pub source: String,
     pub target: String,
+}
+
+impl Pair {
+    /// The pair of a blank line.
+    fn blank(line: usize) -> Self {
+        Self {
+            line,
+            ..Self::default()
+        }
+    }
 }
 
 /// The pairs of one entry of a catalogue: the first form translates the singular, the last one the
@@ -285,6 +296,14 @@ impl ParallelConfig {
         let path = self.path.as_ref().or(self.source_path.as_ref());
         path.map(|path| path.display().to_string())
             .unwrap_or_default()
+    }
+
+    /// What the number of a pair counts, for messages.
+    pub(super) fn unit(&self) -> &'static str {
+        match self.place() {
+            Ok(Place::One(_, PairFormat::Mo)) => "entry",
+            _ => "line",
+        }
     }
 
     pub(super) fn form(&self) -> TextForm {

@@ -41,14 +41,14 @@ pub(super) fn read(path: &Path, fuzzy: bool) -> Result<Vec<Pair>, DataError> {
             DataError::format(place, found, expected)
         };
         if let Some(comment) = content.strip_prefix('#') {
-            entry.finish(fuzzy, &mut pairs);
+            entry.finish(path, fuzzy, &mut pairs)?;
             entry.fuzzy |= comment
                 .strip_prefix(',')
                 .is_some_and(|flags| flags.split(',').any(|flag| flag.trim() == "fuzzy"));
             continue;
         }
         if content.is_empty() {
-            entry.finish(fuzzy, &mut pairs);
+            entry.finish(path, fuzzy, &mut pairs)?;
             entry.fuzzy = false;
             continue;
         }
@@ -64,7 +64,7 @@ pub(super) fn read(path: &Path, fuzzy: bool) -> Result<Vec<Pair>, DataError> {
             }
             "" => entry.last,
             "msgctxt" | "msgid" if entry.id.is_some() || !entry.translations.is_empty() => {
-                entry.finish(fuzzy, &mut pairs);
+                entry.finish(path, fuzzy, &mut pairs)?;
                 entry.fuzzy = false;
                 if keyword.starts_with("msgid") {
                     Field::Id
@@ -96,7 +96,7 @@ pub(super) fn read(path: &Path, fuzzy: bool) -> Result<Vec<Pair>, DataError> {
         }
         entry.add(field, &text);
     }
-    entry.finish(fuzzy, &mut pairs);
+    entry.finish(path, fuzzy, &mut pairs)?;
     Ok(pairs)
 }
 
@@ -117,15 +117,24 @@ impl Entry {
     }
 
     /// Writes the pairs of an entry that has ended, and begins a new one.
-    fn finish(&mut self, fuzzy: bool, pairs: &mut Vec<Pair>) {
+    fn finish(&mut self, path: &Path, fuzzy: bool, pairs: &mut Vec<Pair>) -> Result<(), DataError> {
         let Some(id) = self.id.take() else {
-            return;
+            return Ok(());
         };
         let entry = std::mem::take(self);
+        // An entry that waits for its translation has an empty one.
+        if entry.translations.is_empty() {
+            return Err(DataError::format(
+                format!("{} line {}", path.display(), entry.line),
+                "msgid without msgstr",
+                "msgstr behind it, before the entry ends",
+            ));
+        }
         if !entry.fuzzy || fuzzy {
             let forms = entry.translations.iter().map(String::as_str).collect();
             super::translated(&id, entry.plural.as_deref(), forms, entry.line, pairs);
         }
+        Ok(())
     }
 }
 
@@ -258,5 +267,19 @@ msgstr[1] "%d Dateien"
         assert!(refusal("msgid \"\\q\"").contains("an unknown escape"));
         assert!(refusal("msgid \"a\"\nmsgstr[1] \"b\"").contains("`msgstr[1]`"));
         assert!(refusal("msgid a").contains("no quoted text"));
+        let begun = "msgid \"a\"\nmsgstr \"b\"\n\nmsgid \"c\"\n\"d\"\n";
+        for rest in [
+            "",
+            "\nmsgstr \"e\"\n",
+            "# e\n",
+            "msgid \"e\"\n",
+            "msgid_plural \"e\"\n",
+        ] {
+            assert_eq!(
+                refusal(&format!("{begun}{rest}")),
+                "a.po line 4: found msgid without msgstr, expected msgstr behind it, before the entry \
+                 ends"
+            );
+        }
     }
 }

@@ -26,6 +26,8 @@ struct Row {
 #[derive(Debug)]
 pub struct ParallelSource {
     file: String,
+    /// What rows' numbers count.
+    unit: &'static str,
     tokenizers: Tokenizers,
     rows: Vec<Row>,
     notes: Vec<String>,
@@ -68,6 +70,7 @@ impl ParallelSource {
         }
         Ok(Self {
             file,
+            unit: config.unit(),
             tokenizers,
             rows,
             notes,
@@ -88,7 +91,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn place(&self, line: usize) -> String {
-        format!("{} line {line}", self.file)
+        format!("{} {} {line}", self.file, self.config.unit())
     }
 
     fn chunk(
@@ -165,8 +168,11 @@ impl Reader<'_> {
                 TooLong::Truncate | TooLong::Error => "cut",
             };
             notes.push(format!(
-                "{file}: {} of {all} pairs {how}: longer than {} tokens, the first on line {}",
-                self.long, self.config.max_length, self.first_long
+                "{file}: {} of {all} pairs {how}: longer than {} tokens, the first at {} {}",
+                self.long,
+                self.config.max_length,
+                self.config.unit(),
+                self.first_long
             ));
         }
         notes
@@ -212,7 +218,7 @@ impl Source for ParallelSource {
     }
 
     fn location(&self, index: usize) -> String {
-        format!("{} line {}", self.file, self.rows[index].line)
+        format!("{} {} {}", self.file, self.unit, self.rows[index].line)
     }
 
     fn length(&self, index: usize, column: &str) -> Option<usize> {
