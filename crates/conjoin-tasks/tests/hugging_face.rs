@@ -4,7 +4,10 @@
 mod marian;
 
 use conjoin_graph::{Pass, PortRef};
-use conjoin_tasks::decode::{BeamConfig, SearchConfig, beam_search, greedy, sample, stream_of};
+use conjoin_tasks::decode::{
+    BeamConfig, DecoderSetup, EarlyStopping, Hypothesis, SearchConfig, beam_search, greedy, sample,
+    stream_of,
+};
 use marian::Marian;
 use serde::Deserialize;
 
@@ -88,9 +91,7 @@ fn neither_batching_nor_order_matters() {
         let drawn = sample(graph, route, &batch, &streams, setup, &search, device).unwrap();
         let plain = SearchConfig::default();
         let best = greedy(graph, route, &batch, rows, setup, &plain, device).unwrap();
-        let tokens = |h: &[conjoin_tasks::decode::Hypothesis]| {
-            h.iter().map(|h| h.tokens.clone()).collect::<Vec<_>>()
-        };
+        let tokens = |h: &[Hypothesis]| h.iter().map(|h| h.tokens.clone()).collect::<Vec<_>>();
         let all = beam.iter().zip(&drawn).zip(best);
         all.map(|((beam, drawn), best)| [tokens(beam), tokens(drawn), tokens(&[best])])
             .collect::<Vec<_>>()
@@ -102,6 +103,86 @@ fn neither_batching_nor_order_matters() {
     assert_eq!(together[7], alone[0]);
     // The samples of an input are not all the same.
     assert!(together.iter().any(|[_, drawn, _]| drawn[0] != drawn[1]));
+}
+
+/// What pads a source costs no coverage.
+#[test]
+fn coverage_counts_the_same_alone_and_beside_a_longer_source() {
+    let golden = golden();
+    let marian = Marian::read(golden.symbols, golden.longest);
+    let config = BeamConfig {
+        width: 3,
+        length_penalty: 1.0,
+        search: SearchConfig {
+            coverage_penalty: 0.2,
+            ..SearchConfig::default()
+        },
+    };
+    let decoded = |inputs: &[Vec<i64>]| -> Vec<Vec<Hypothesis>> {
+        let (graph, route, device) = (&marian.graph, &marian.route, &marian.device);
+        let (batch, setup) = (marian.batch(inputs), &marian.setup);
+        beam_search(graph, route, &batch, inputs.len(), setup, &config, device).unwrap()
+    };
+    let inputs = &golden.inputs[..12];
+    let longest = inputs.iter().map(Vec::len).max();
+    let together = decoded(inputs);
+    let (mut padded, mut penalised) = (0, 0);
+    for (input, together) in inputs.iter().zip(&together) {
+        padded += usize::from(Some(input.len()) < longest);
+        let alone = decoded(std::slice::from_ref(input)).remove(0);
+        assert_eq!(together.len(), alone.len());
+        for (one, other) in together.iter().zip(&alone) {
+            assert_eq!(one.tokens, other.tokens, "{input:?}");
+            let length = one.tokens.len() + usize::from(one.finished);
+            let plain = one.log_probability / length as f64;
+            penalised += usize::from(one.score < plain - 1e-3);
+            let (one, other) = (one.score, other.score);
+            assert!((one - other).abs() < 1e-3, "{input:?}: {one} {other}");
+        }
+    }
+    assert!(padded > 6 && penalised > 0, "{padded} {penalised}");
+}
+
+#[test]
+fn a_length_limit_leaves_lists_full_and_what_ended_in_front() {
+    let golden = golden();
+    let marian = Marian::read(golden.symbols, golden.longest);
+    // A search that stops at once goes on as long as too few have ended, whatever the limit.
+    let mut cases = golden.cases.iter();
+    let case = cases.find(|case| case.search.early_stopping == EarlyStopping::First);
+    let case = case.unwrap();
+    let config = BeamConfig {
+        width: case.beam,
+        length_penalty: case.length_penalty,
+        search: case.search.clone(),
+    };
+    let limit = 4;
+    let setup = DecoderSetup {
+        max_length: limit,
+        ..marian.setup.clone()
+    };
+    let (graph, route, device) = (&marian.graph, &marian.route, &marian.device);
+    let batch = marian.batch(&golden.inputs);
+    let found = beam_search(graph, route, &batch, 50, &setup, &config, device).unwrap();
+    let mut mixed = 0;
+    for (found, all) in found.iter().zip(&case.found) {
+        assert_eq!(found.len(), case.beam);
+        assert!(found.is_sorted_by_key(|one| !one.finished), "{found:?}");
+        for one in found.iter().filter(|one| !one.finished) {
+            assert_eq!((one.tokens.len(), one.alignment.len()), (limit, limit));
+        }
+        // What is found within the limit is found with it, in the same order.
+        let short = |tokens: &Vec<i64>| tokens.len() < limit;
+        let early: Vec<&Vec<i64>> = all.iter().map(|(t, _)| t).filter(|t| short(t)).collect();
+        let ended = found
+            .iter()
+            .filter(|one| one.finished)
+            .map(|one| &one.tokens);
+        let ended: Vec<&Vec<i64>> = ended.filter(|tokens| early.contains(tokens)).collect();
+        assert_eq!(ended, early);
+        mixed += usize::from(found[0].finished && !found[case.beam - 1].finished);
+    }
+    assert!(mixed >= 10, "{mixed}");
 }
 
 #[test]

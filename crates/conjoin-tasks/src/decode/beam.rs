@@ -55,7 +55,7 @@ struct Live {
 struct Row {
     tree: Tree,
     live: Vec<Live>,
-    /// Best first.
+    /// Best first; behind them, in a closed row, prefixes that never ended.
     finished: Vec<Finished>,
     /// Valid positions of the source, for the coverage penalty.
     valid: usize,
@@ -79,7 +79,7 @@ struct Candidate {
 }
 
 /// Decodes every row of a batch; returns for each row its hypotheses, best first (at most
-/// `width`, at least one).
+/// `width`, at least one). Where too few ended, the best of those that did not stand behind them.
 ///
 /// # Errors
 /// The graph fails.
@@ -261,22 +261,20 @@ impl Row {
         config.rank(best_live.log_probability, reachable) <= worst.score
     }
 
-    /// Ends the row: prefixes that never ended, of `length` tokens, are results where nothing else is.
+    /// Ends the row: prefixes that never ended, of `length` tokens, fill the list up. They stand behind
+    /// what ended, whatever their score: they are no whole outputs.
     fn close(&mut self, config: &BeamConfig, length: usize) {
-        let unfinished = std::mem::take(&mut self.live);
-        if !self.finished.is_empty() {
-            return;
-        }
-        for live in unfinished {
-            let log_probability = live.log_probability;
-            self.finished.push(Finished {
-                score: config.score(log_probability, length, &live.coverage, self.valid),
-                log_probability,
-                prefix: live.prefix,
-                ended: false,
-            });
-        }
-        self.finished.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let live = std::mem::take(&mut self.live).into_iter();
+        let unfinished = live.map(|live| Finished {
+            score: config.score(live.log_probability, length, &live.coverage, self.valid),
+            log_probability: live.log_probability,
+            prefix: live.prefix,
+            ended: false,
+        });
+        let mut unfinished: Vec<Finished> = unfinished.collect();
+        unfinished.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let room = config.width.max(1).saturating_sub(self.finished.len());
+        self.finished.extend(unfinished.into_iter().take(room));
     }
 
     fn hypotheses(&self, width: usize) -> Vec<Hypothesis> {
@@ -323,6 +321,23 @@ mod tests {
         assert!((found - expected).abs() < 1e-9, "{found} {expected}");
     }
 
+    fn live(log_probability: f64) -> Live {
+        Live {
+            prefix: None,
+            log_probability,
+            coverage: Vec::new(),
+        }
+    }
+
+    fn finished(score: f64) -> Finished {
+        Finished {
+            score,
+            log_probability: 2.0 * score,
+            prefix: None,
+            ended: true,
+        }
+    }
+
     /// The two best hypotheses of a decoder that is given by hand: after `<bos>` (1) it says 3 or 4, then
     /// `<eos>` (2); 3 is more probable, but whoever said it looks at the first of two source positions only.
     fn searched(penalty: f64) -> Vec<(Vec<i64>, f64)> {
@@ -347,11 +362,7 @@ mod tests {
         };
         let mut row = Row {
             tree: Tree::default(),
-            live: vec![Live {
-                prefix: None,
-                log_probability: 0.0,
-                coverage: Vec::new(),
-            }],
+            live: vec![live(0.0)],
             finished: Vec::new(),
             valid: 2,
         };
@@ -390,20 +401,8 @@ mod tests {
     fn when_a_full_beam_stops() {
         let row = |best_live: f64| Row {
             tree: Tree::default(),
-            live: vec![Live {
-                prefix: None,
-                log_probability: best_live,
-                coverage: Vec::new(),
-            }],
-            finished: vec![
-                Finished {
-                    score: -0.5,
-                    log_probability: -1.0,
-                    prefix: None,
-                    ended: true,
-                };
-                2
-            ],
+            live: vec![live(best_live)],
+            finished: vec![finished(-0.5); 2],
             valid: 1,
         };
         let settled = |early_stopping, best_live| {
@@ -419,5 +418,23 @@ mod tests {
         assert!(!settled(EarlyStopping::Never, -3.0));
         assert!(settled(EarlyStopping::Never, -5.0));
         assert!(!settled(EarlyStopping::Heuristic, -1.0));
+    }
+
+    #[test]
+    fn what_never_ended_fills_the_list_up_behind_what_did() {
+        let closed = |ended: &[f64]| -> Vec<(f64, bool)> {
+            let mut row = Row {
+                tree: Tree::default(),
+                live: [-0.1, -0.2].map(live).into(),
+                finished: ended.iter().copied().map(finished).collect(),
+                valid: 1,
+            };
+            row.close(&config(0.0, SearchConfig::default()), 4);
+            let found = row.hypotheses(9).into_iter();
+            found.map(|h| (h.score, h.finished)).collect()
+        };
+        assert_eq!(closed(&[]), [(-0.1, false), (-0.2, false)]);
+        assert_eq!(closed(&[-0.5]), [(-0.5, true), (-0.1, false)]);
+        assert_eq!(closed(&[-0.5, -0.6]), [(-0.5, true), (-0.6, true)]);
     }
 }
