@@ -50,7 +50,7 @@ pub enum Command {
     Diagnose(DiagnoseArgs),
     /// Outputs for raw inputs: arguments, or lines of standard input
     #[command(
-        after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p\n  conjoin predict runs/g2p --set task.beam=5 --n-best 5 --explain pictures conjoin\n  conjoin predict runs/driving --listen 127.0.0.1:7000\n\nOne line out for one line in: the input, a tab, and the output, where a tab or an end of line within an\noutput is a space. What was cut or replaced is named on standard error; what cannot be read has an empty\noutput, and the exit code is 2.\n\nThe inputs of a driving run are moments of a drive, 0.1 s apart, each a JSON object with the features\nof the recording by name (\"observation.state\", \"observation.route\" and whatever the planner reads), flat\nor nested, in the frame of the vehicle. Besides it may hold\n  \"safety\": {\"detected\": [{\"position\": [x, y], \"velocity\": [vx, vy], \"size\": [length, width],\n             \"heading\": h}, ...]}   what the safety layer's own sensors see [default: \"truth.agents\";\n                                    no command where neither is there]\n  \"reset\": true                     a new drive begins\nEach is answered by {\"plan\": [[x, y, heading, speed], ...], \"fallback\": bool, \"control\":\n{\"acceleration\": a, \"steering\": s}, \"braked\": bool}, or by {\"error\": why}."
+        after_help = "Examples:\n  conjoin predict runs/g2p conjoin tessellation\n  cut -f1 words.tsv | conjoin predict runs/g2p\n  conjoin predict runs/g2p --set task.beam=5 --n-best 5 --explain pictures conjoin\n  conjoin predict runs/g2p --json --alignments conjoin\n  conjoin predict runs/driving --listen 127.0.0.1:7000\n\nOne line out for one line in: the input, a tab, and the output, where a tab or an end of line within an\noutput is a space. What was cut or replaced is named on standard error; what cannot be read has an empty\noutput, and the exit code is 2.\n\nThe inputs of a driving run are moments of a drive, 0.1 s apart, each a JSON object with the features\nof the recording by name (\"observation.state\", \"observation.route\" and whatever the planner reads), flat\nor nested, in the frame of the vehicle. Besides it may hold\n  \"safety\": {\"detected\": [{\"position\": [x, y], \"velocity\": [vx, vy], \"size\": [length, width],\n             \"heading\": h}, ...]}   what the safety layer's own sensors see [default: \"truth.agents\";\n                                    no command where neither is there]\n  \"reset\": true                     a new drive begins\nEach is answered by {\"plan\": [[x, y, heading, speed], ...], \"fallback\": bool, \"control\":\n{\"acceleration\": a, \"steering\": s}, \"braked\": bool}, or by {\"error\": why}."
     )]
     Predict(PredictArgs),
     /// Train several arms of a recipe at the same budget and compare them, with intervals; or compare
@@ -216,6 +216,11 @@ pub struct PredictArgs {
     /// Print one JSON object a line, with probabilities
     #[arg(long)]
     pub json: bool,
+    /// In the JSON also where the system looked: "source", the symbols of the input, and in each hypothesis
+    /// "alignment", a row of weights an output symbol (the end's last, where it was reached), a column a
+    /// symbol of the source
+    #[arg(long, requires = "json")]
+    pub alignments: bool,
 }
 
 #[derive(Debug, Args)]

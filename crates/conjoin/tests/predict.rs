@@ -18,10 +18,12 @@ fn conjoin(arguments: &[&str]) -> Command {
 }
 
 /// A run that all tests read.
-static RUN: LazyLock<(tempfile::TempDir, String)> = LazyLock::new(|| {
+static RUN: LazyLock<(tempfile::TempDir, String)> = LazyLock::new(|| trained(RECIPE));
+
+fn trained(text: &str) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     let recipe = dir.path().join("recipe.toml");
-    std::fs::write(&recipe, RECIPE).unwrap();
+    std::fs::write(&recipe, text).unwrap();
     let run = dir.path().join("run").display().to_string();
     let recipe = recipe.display().to_string();
     let output = conjoin(&["train", &recipe, "--out", &run, "--json"])
@@ -33,7 +35,7 @@ static RUN: LazyLock<(tempfile::TempDir, String)> = LazyLock::new(|| {
         assert!(told["scores"][score].is_f64(), "{told}");
     }
     (dir, run)
-});
+}
 
 fn predict(arguments: &[&str]) -> Output {
     let all = [&["predict", RUN.1.as_str()], arguments].concat();
@@ -175,6 +177,26 @@ fn attention_is_drawn_an_input_with_symbols_at_both_sides() {
             );
         }
     }
+}
+
+#[test]
+fn attention_is_refused_where_the_task_has_none() {
+    let line = "alignment = \"decoder.weights\"\n";
+    assert!(RECIPE.contains(line));
+    let (_dir, run) = trained(&RECIPE.replace(line, ""));
+    let pictures = Path::new(&run).join("pictures").display().to_string();
+    for (options, what) in [
+        (["--explain", &pictures], "--explain"),
+        (["--alignments", "--json"], "--alignments"),
+    ] {
+        let all = [&["predict", run.as_str(), "ox"], &options[..]].concat();
+        let refused = conjoin(&all).output().unwrap();
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
+        let error = String::from_utf8(refused.stderr).unwrap();
+        let expected = format!("{what}: expected a task with \"alignment\"");
+        assert!(error.contains(&expected), "{error}");
+    }
+    assert!(!Path::new(&pictures).exists());
 }
 
 /// A process that answers over TCP, with what it has not yet said of it.

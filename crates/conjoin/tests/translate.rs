@@ -287,6 +287,87 @@ fn attention_is_drawn_for_a_translation() {
     }
 }
 
+/// What `predict --json --alignments` says of some sentences.
+fn aligned(set: &[&str], sentences: &[&str]) -> Vec<Value> {
+    let arguments = [&["--json", "--alignments"], set].concat();
+    let output = predict(&arguments, sentences.join("\n").as_bytes());
+    assert!(output.status.success(), "{output:?}");
+    let (lines, _) = told(&output);
+    let read = |line: &String| serde_json::from_str(line).unwrap();
+    lines.iter().map(read).collect()
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let numbers = items(value).iter();
+    numbers.map(|number| number.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn alignments_have_a_row_an_output_symbol_and_a_column_a_source_symbol() {
+    let beam = ["--set", "task.beam=3"];
+    let short = "the file opens a page.";
+    let long = "the cell shows a table moves the row holds a form again.";
+    let together = aligned(&beam, &[short, long]);
+    let alone = aligned(&beam, &[short]);
+    let widths: Vec<usize> = together
+        .iter()
+        .map(|answer| {
+            let source = items(&answer["source"]);
+            assert_eq!(source.last().unwrap(), "<eos>");
+            let hypotheses = items(&answer["hypotheses"]);
+            assert_eq!(hypotheses.len(), 3);
+            for hypothesis in hypotheses {
+                let rows = items(&hypothesis["alignment"]);
+                let end = usize::from(hypothesis["finished"] == true);
+                assert_eq!(rows.len(), items(&hypothesis["output"]).len() + end);
+                for row in rows.iter().map(numbers) {
+                    assert_eq!(row.len(), source.len());
+                    let sum: f64 = row.iter().sum();
+                    assert!((sum - 1.0).abs() < 1e-4, "{sum}: {row:?}");
+                }
+            }
+            source.len()
+        })
+        .collect();
+    // What pads the short source in the batch is not told.
+    assert!(widths[0] < widths[1], "{widths:?}");
+    assert_eq!(together[0]["source"], alone[0]["source"]);
+    let best = |answers: &[Value]| answers[0]["hypotheses"][0].clone();
+    let (batched, single) = (best(&together), best(&alone));
+    assert_eq!(batched["output"], single["output"]);
+    let weights = |hypothesis: &Value| -> Vec<f64> {
+        let rows = items(&hypothesis["alignment"]).iter();
+        rows.flat_map(numbers).collect()
+    };
+    let (batched, single) = (weights(&batched), weights(&single));
+    assert_eq!(batched.len(), single.len());
+    for (one, other) in batched.iter().zip(&single) {
+        assert!((one - other).abs() < 1e-4, "{one} {other}");
+    }
+}
+
+#[test]
+fn alignments_are_told_only_where_they_are_asked_for_and_there() {
+    let source = b"the file opens a page.";
+    let (plain, _) = told(&predict(&["--json"], source));
+    let plain: Value = serde_json::from_str(&plain[0]).unwrap();
+    let keys: Vec<&String> = plain.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["input", "hypotheses"]);
+    assert!(plain["hypotheses"][0].get("alignment").is_none());
+    // Everything else is as it is without them.
+    let mut more = aligned(&[], &["the file opens a page."]).remove(0);
+    more.as_object_mut().unwrap().remove("source").unwrap();
+    let best = more["hypotheses"][0].as_object_mut().unwrap();
+    best.remove("alignment").unwrap();
+    assert_eq!(more, plain);
+    // In text there is no place for them.
+    assert_eq!(predict(&["--alignments"], source).status.code(), Some(2));
+}
+
 #[test]
 fn what_is_cut_or_replaced_is_told_and_the_stream_goes_on() {
     let good = "the file opens a page.";

@@ -1,5 +1,6 @@
 //! Answers to lines of inputs: many together where they fit, each by itself where one of them is at fault.
 
+use super::aligned::Aligned;
 use crate::cli::PredictArgs;
 use crate::error::CliError;
 use crate::lines::Line;
@@ -33,6 +34,8 @@ pub(super) struct Answerer {
     /// Where inputs are moments of a drive.
     pilot: Option<Pilot>,
     json: bool,
+    /// JSON with where each output looked.
+    alignments: bool,
     /// Outputs without the inputs before them.
     output_only: bool,
     /// Outputs an input; in text 1 and in JSON all where it is not said.
@@ -94,6 +97,7 @@ impl Answerer {
         Ok(Self {
             pilot: scorer.pilot(&loaded.plan.score_ports())?,
             json: arguments.json,
+            alignments: arguments.alignments,
             output_only: arguments.output_only,
             count: arguments.n_best.map(usize::from),
             explain: arguments.explain.clone(),
@@ -276,7 +280,12 @@ impl Answerer {
             });
         }
         prediction.truncate(self.count.unwrap_or(usize::MAX));
-        serde_json::to_string(&prediction).map_err(unwritten)
+        let line = if self.alignments {
+            serde_json::to_string(&Aligned::new(&prediction))
+        } else {
+            serde_json::to_string(&prediction)
+        };
+        line.map_err(unwritten)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `conjoin predict`: outputs for raw inputs, one line out for one line in.
 
+mod aligned;
 mod answer;
 mod listen;
 
@@ -11,13 +12,12 @@ use crate::system::LoadedRun;
 use answer::{Answerer, TOGETHER};
 use conjoin_graph::NodeExtension;
 use conjoin_tasks::TaskConfig;
-use std::path::Path;
 
 pub(crate) fn run(extensions: &[NodeExtension], arguments: &PredictArgs) -> Result<(), CliError> {
     let loaded = LoadedRun::open(&arguments.run, extensions)?;
     let task = &loaded.checked.task;
     let count = arguments.n_best.map(usize::from);
-    check(task, count, arguments.explain.as_deref())?;
+    check(task, count, arguments)?;
     let answerer = Answerer::new(loaded, arguments)?;
     if let Some(address) = &arguments.listen {
         return listen::run(answerer, address);
@@ -48,7 +48,7 @@ pub(crate) fn run(extensions: &[NodeExtension], arguments: &PredictArgs) -> Resu
 }
 
 /// What is asked for must be there before anything is read.
-fn check(task: &TaskConfig, count: Option<usize>, explain: Option<&Path>) -> Result<(), CliError> {
+fn check(task: &TaskConfig, count: Option<usize>, arguments: &PredictArgs) -> Result<(), CliError> {
     let most = task.outputs_an_input();
     if let (Some(count), Some(most)) = (count, most)
         && count > most
@@ -58,13 +58,20 @@ fn check(task: &TaskConfig, count: Option<usize>, explain: Option<&Path>) -> Res
              more, or task.search.sampling.samples={count} draws them"
         )));
     }
-    let Some(dir) = explain else {
+    let wanting = [
+        ("--explain", "drawn", arguments.explain.is_some()),
+        ("--alignments", "told", arguments.alignments),
+    ];
+    let asked = wanting.into_iter().find(|(_, _, is)| *is);
+    if let Some((option, what, _)) = asked
+        && !task.ports().contains_key("alignment")
+    {
+        return Err(CliError::input(format!(
+            "{option}: expected a task with \"alignment\", the attention weights that are {what}"
+        )));
+    }
+    let Some(dir) = &arguments.explain else {
         return Ok(());
     };
-    if !task.ports().contains_key("alignment") {
-        return Err(CliError::input(
-            "--explain: expected a task with \"alignment\", the attention weights that are drawn",
-        ));
-    }
     std::fs::create_dir_all(dir).map_err(|error| CliError::unwritable(dir, &error))
 }
