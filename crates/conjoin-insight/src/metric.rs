@@ -20,6 +20,16 @@ const ABBREVIATIONS: [&str; 12] = [
     "per", "wer", "cer", "ter", "bleu", "map", "iou", "pdms", "nc", "dac", "ep", "ttc",
 ];
 
+/// Labels that say more than their names: who measures a distance so, and what is held.
+const LABELS: [(&str, &str); 6] = [
+    ("l2_1s", "L2 at 1 s (UniAD)"),
+    ("l2_2s", "L2 at 2 s (UniAD)"),
+    ("l2_1s_mean", "mean L2 up to 1 s (ST-P3)"),
+    ("l2_2s_mean", "mean L2 up to 2 s (ST-P3)"),
+    ("held_by_agent", "plan held by an agent"),
+    ("held_by_occupancy", "plan held by occupancy"),
+];
+
 impl Metric {
     /// By the conventions of [`MetricKind`].
     pub fn of(name: &str) -> Self {
@@ -27,7 +37,10 @@ impl Metric {
         let last = lower.rsplit(['.', '/']).next().unwrap_or(&lower);
         let kind = MetricKind::of(name);
         let prefix = &lower[..lower.len() - last.len()];
-        let label = if ABBREVIATIONS.contains(&last) {
+        let known = LABELS.iter().find(|(name, _)| *name == last);
+        let label = if let Some((_, label)) = known {
+            format!("{prefix}{label}")
+        } else if ABBREVIATIONS.contains(&last) {
             format!("{prefix}{}", last.to_uppercase())
         } else if last == "chrf" {
             format!("{prefix}chrF")
@@ -97,5 +110,27 @@ mod tests {
         assert_eq!(Metric::of("token_error_rate").format(0.1), "10.00 %");
         assert_eq!(Metric::of("test/per").label, "test/PER");
         assert_eq!(Metric::of("chrf").label, "chrF");
+        let held = Metric::of("held_by_agent");
+        assert_eq!(held.label, "plan held by an agent");
+        assert!(held.percent && !held.higher_is_better);
+        assert_eq!(held.title(), "Plan held by an agent");
+    }
+
+    #[test]
+    fn distances_in_the_open_loop_name_their_protocol() {
+        for (name, label) in [
+            ("l2_1s", "L2 at 1 s (UniAD)"),
+            ("l2_2s", "L2 at 2 s (UniAD)"),
+            ("l2_1s_mean", "mean L2 up to 1 s (ST-P3)"),
+            ("l2_2s_mean", "mean L2 up to 2 s (ST-P3)"),
+        ] {
+            let metric = Metric::of(name);
+            assert_eq!(metric.label, label);
+            assert!(!metric.percent && !metric.higher_is_better);
+            assert_eq!(
+                Metric::of(&format!("test/{name}")).label,
+                format!("test/{label}")
+            );
+        }
     }
 }

@@ -42,7 +42,11 @@ impl MetricKind {
         let last = lower.rsplit(['.', '/']).next().unwrap_or(&lower);
         let rate = matches!(
             last,
-            "collisions_at_fault" | "intervention_rate" | "fallback_rate"
+            "collisions_at_fault"
+                | "intervention_rate"
+                | "fallback_rate"
+                | "held_by_agent"
+                | "held_by_occupancy"
         ) || matches!(last, "per" | "wer" | "cer" | "ter" | "error" | "errors")
             || last.ends_with("error_rate");
         let gain = last.split('_').any(|word| GAINS.contains(&word));
@@ -69,6 +73,8 @@ mod tests {
         assert_eq!(MetricKind::of("balanced-accuracy"), share(true));
         assert_eq!(MetricKind::of("driving_score"), share(true));
         assert_eq!(MetricKind::of("intervention_rate"), share(false));
+        assert_eq!(MetricKind::of("held_by_agent"), share(false));
+        assert_eq!(MetricKind::of("held_by_occupancy"), share(false));
         let (loss, bleu) = (MetricKind::of("cross-entropy"), MetricKind::of("bleu"));
         assert!(!loss.share && !loss.higher_is_better);
         assert!(!bleu.share && bleu.higher_is_better);

@@ -1,5 +1,6 @@
 //! What scoring leaves behind: totals, one outcome an item for statistics, outputs for people.
 
+use crate::driving::HeldBy;
 use crate::text_metrics::Printed;
 use crate::text_metrics::bleu::BleuStatistics;
 use conjoin_world::driving::guard::Interventions;
@@ -109,7 +110,8 @@ pub enum Prediction {
     Sequence {
         input: String,
         hypotheses: Vec<PredictedSequence>,
-        /// Symbols of the input, where it is a token sequence.
+        /// Symbols of the input, where it is a token sequence. As JSON, like the alignments, told only
+        /// where they are asked for.
         #[serde(skip)]
         source: Vec<String>,
     },
@@ -132,6 +134,9 @@ pub struct PlanOutput {
     /// Why, where the system tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What holds the plan most, where the system tells and something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<HeldBy>,
     /// None where the safety layer was told nothing of what is around.
     #[serde(flatten)]
     pub command: Option<SafeCommand>,
@@ -158,7 +163,8 @@ pub struct PredictedSequence {
     pub score: f64,
     /// Whether it ends where the model ended it, and not at the length limit.
     pub finished: bool,
-    /// Attention weights, a row an output symbol (and one for the end), a column a source symbol.
+    /// Attention weights, a row an output symbol (and one for the end), a column a source symbol; behind
+    /// those what pads the source to the longest one of its batch.
     #[serde(skip)]
     pub alignment: Vec<Vec<f32>>,
 }
@@ -254,6 +260,31 @@ mod tests {
             finished,
             alignment: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_plan_names_what_holds_it() {
+        let told = |held_by: Option<HeldBy>| {
+            let plan = PlanOutput {
+                plan: vec![[1.0, 0.0, 0.0, 5.0]],
+                fallback: false,
+                reason: None,
+                held_by,
+                command: None,
+            };
+            Prediction::Plan(plan).line(1)
+        };
+        let agent = HeldBy::Agent {
+            index: 2,
+            dual: 4.0,
+            slack: Some(0.5),
+        };
+        let line = told(Some(agent));
+        assert!(
+            line.contains(r#""held_by":{"agent":{"index":2,"dual":4.0,"slack":0.5}}"#),
+            "{line}"
+        );
+        assert!(!told(None).contains("held_by"));
     }
 
     /// A vocabulary that spells in bytes can say an end of line.

@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let overlay = Overlay {
                 plan: &seen.plan,
                 predicted: &boxes,
+                holder: None,
                 occupancy: Some((&cells, &config.observation)),
                 brakes: false,
             };

@@ -355,7 +355,7 @@ impl NodeConfig for QpPlannerConfig {
             OutputPort::new("fallback", "1 where there is no plan but braking", flag),
             OutputPort::new(
                 "reason",
-                "why there is none: 1 an input is not finite, 2 hard rows contradict each other, 3 not solved",
+                "why there is none: 1 an input is not finite, 2 hard rows contradict each other (and 4 times their limits), 3 not solved",
                 Contract::new(Meaning::Quantity, [rows.clone()]),
             ),
         ];

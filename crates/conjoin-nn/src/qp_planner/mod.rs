@@ -17,7 +17,7 @@ use conjoin_kernels::flex::{apply, on_flex};
 pub use conjoin_qp::Penalty;
 pub use conjoin_qp::planner::Vehicle;
 use operation::Operation;
-pub use reason::Reason;
+pub use reason::{Limits, Reason};
 use std::fmt;
 
 /// Numbers of an agent: present, x, y, cosine and sine of the heading, length, width, velocity (x, y), vehicle,
@@ -135,7 +135,7 @@ pub struct PlannerOutput {
     pub occupancy_slack: Tensor<1>,
     /// 1 where there was no plan and the vehicle brakes, `[B]`; no gradient flows there.
     pub fallback: Tensor<1>,
-    /// Why there was no plan, the number of a [`Reason`], or 0, `[B]`.
+    /// Why there was no plan, [`Reason::number`], or 0, `[B]`.
     pub reason: Tensor<1>,
 }
 

@@ -119,7 +119,7 @@ impl Operation {
                 numbers.extend(states.iter().flatten());
                 numbers.extend(controls.iter().flatten());
                 numbers.extend(duals.iter().chain(&slacks).chain(&occupancy));
-                numbers.push(f64::from(reason as u8));
+                numbers.push(f64::from(reason.number()));
                 return (narrow(&numbers), None);
             }
         };

@@ -129,12 +129,16 @@ impl Scoring<'_> {
                 self.column(reader, "target", Meaning::Quantity, 3);
                 self.means(reader, "fallback", Meaning::Quantity, 1);
                 self.means(reader, "reason", Meaning::Quantity, 1);
+                self.means(reader, "duals", Meaning::Quantity, 2);
+                self.means(reader, "slacks", Meaning::Quantity, 2);
+                self.means(reader, "occupancy_dual", Meaning::Quantity, 1);
                 self.means(reader, "agents", Meaning::Quantity, 3);
                 self.means(reader, "occupancy", Meaning::Quantity, 4);
                 self.means(reader, "ways", Meaning::Quantity, 4);
                 self.means(reader, "futures", Meaning::Quantity, 4);
                 self.same_shape(reader);
                 self.ways_have_futures(reader);
+                self.slacks_have_duals(reader);
             }
         }
     }
@@ -176,6 +180,14 @@ impl Scoring<'_> {
                 self.ports["ways"]
             );
             self.report(reader, "ways", message);
+        }
+    }
+
+    /// The slack that is told is that of the agent with the greatest dual.
+    fn slacks_have_duals(&self, reader: &mut Reader) {
+        if self.ports.contains_key("slacks") && !self.ports.contains_key("duals") {
+            let message = "the task tells \"slacks\" of what holds the plan by its \"duals\": \"duals\" is missing";
+            self.report(reader, "slacks", message.to_owned());
         }
     }
 

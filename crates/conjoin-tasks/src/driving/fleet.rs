@@ -2,6 +2,7 @@
 //! move. What one does never depends on the others.
 
 use super::DrivingConfig;
+use super::held::HeldSteps;
 use super::planner::{Planned, Planner, recording};
 use crate::error::TaskError;
 use crate::score_run::ScoreRun;
@@ -37,6 +38,7 @@ pub(super) struct Ride {
     film: Option<Film>,
     steps: usize,
     fallbacks: usize,
+    held: HeldSteps,
     over: bool,
     /// Where the episode is recorded.
     noted: Option<Noted>,
@@ -133,21 +135,23 @@ impl<'a> Fleet<'a> {
         &self.config
     }
 
-    /// Drives episodes to their ends; in their order.
+    /// Drives episodes to their ends; in their order, with what held the plans of all of them.
     pub fn drive(
         &self,
         run: &ScoreRun<'_>,
         episodes: &[EpisodeId],
-    ) -> Result<Vec<EpisodeOutput>, TaskError> {
+    ) -> Result<(Vec<EpisodeOutput>, HeldSteps), TaskError> {
+        let mut held = HeldSteps::default();
         let mut driven = Vec::with_capacity(episodes.len());
         for (group, episodes) in episodes.chunks(SIDE_BY_SIDE).enumerate() {
             let films = self.task.films.saturating_sub(group * SIDE_BY_SIDE);
             let rides = self.rides(run.graph, episodes, films, None)?;
             for mut ride in rides.into_iter().flatten() {
+                held.add_all(ride.held);
                 driven.extend(ride.output()?);
             }
         }
-        Ok(driven)
+        Ok((driven, held))
     }
 
     /// Drives a group of episodes to their ends, and films the first ones; none if it is stopped.
@@ -189,6 +193,7 @@ impl<'a> Fleet<'a> {
             env,
             steps: 0,
             fallbacks: 0,
+            held: HeldSteps::default(),
             over: false,
         })
     }
@@ -278,6 +283,7 @@ impl Ride {
                     predicted: &plan.outlines(self.guard.config().threshold),
                     occupancy: (plan.occupancy.len() == cells)
                         .then_some((plan.occupancy.as_slice(), grid)),
+                    holder: plan.holder(),
                     brakes: self.guard.brakes(),
                 };
                 film.add(world, &front, overlay);
@@ -289,6 +295,7 @@ impl Ride {
         let control = expert.unwrap_or(planned);
         self.steps += 1;
         self.fallbacks += usize::from(plan.fallback);
+        self.held.add(plan.held);
         self.over = self.env.step(control).is_some();
     }
 

@@ -5,6 +5,7 @@
 
 mod baselines;
 mod fleet;
+mod held;
 mod moment;
 mod on_policy;
 mod open_loop;
@@ -12,6 +13,7 @@ mod pilot;
 mod planner;
 mod summary;
 
+pub use held::HeldBy;
 pub use on_policy::OnPolicyConfig;
 pub use pilot::{Drive, Pilot};
 
@@ -40,6 +42,8 @@ pub(crate) const METRICS: &[&str] = &[
     "infractions_per_km",
     "intervention_rate",
     "fallback_rate",
+    "held_by_agent",
+    "held_by_occupancy",
     "pdms",
     "nc",
     "dac",
@@ -64,6 +68,9 @@ pub(crate) const PORTS: &[&str] = &[
     "target",
     "fallback",
     "reason",
+    "duals",
+    "slacks",
+    "occupancy_dual",
     "ways",
     "futures",
     "agents",
@@ -85,6 +92,16 @@ pub struct DrivingConfig {
     /// Why there was no plan, `[B]`, as `qp-planner` says it: answers of `predict` give it in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<PortRef>,
+    /// How strongly each agent holds the plan, `[B, N]`, as `qp-planner` says it: scores tell on how many steps one
+    /// held it most, films and answers of `predict` which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duals: Option<PortRef>,
+    /// By how much the gap to each agent falls short, m, `[B, N]`: told of the agent that holds the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slacks: Option<PortRef>,
+    /// How strongly predicted occupancy that no agent explains holds the plan, `[B]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupancy_dual: Option<PortRef>,
     /// Detected agents, `[B, N, 12]`: outlines in the films.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<PortRef>,
@@ -161,6 +178,9 @@ impl DrivingConfig {
         let others = [
             ("fallback", &self.fallback),
             ("reason", &self.reason),
+            ("duals", &self.duals),
+            ("slacks", &self.slacks),
+            ("occupancy_dual", &self.occupancy_dual),
             ("agents", &self.agents),
             ("occupancy", &self.occupancy),
             ("ways", &self.ways),
@@ -180,6 +200,9 @@ impl DrivingConfig {
             "target" => self.target = port.clone(),
             "fallback" => self.fallback = Some(port.clone()),
             "reason" => self.reason = Some(port.clone()),
+            "duals" => self.duals = Some(port.clone()),
+            "slacks" => self.slacks = Some(port.clone()),
+            "occupancy_dual" => self.occupancy_dual = Some(port.clone()),
             "agents" => self.agents = Some(port.clone()),
             "occupancy" => self.occupancy = Some(port.clone()),
             "ways" => self.ways = Some(port.clone()),
@@ -197,6 +220,9 @@ impl DrivingConfig {
             Some(&self.plan),
             self.fallback.as_ref(),
             self.reason.as_ref(),
+            self.duals.as_ref(),
+            self.slacks.as_ref(),
+            self.occupancy_dual.as_ref(),
         ]
         .into_iter()
         .chain(seen)
@@ -232,8 +258,9 @@ impl DrivingConfig {
     pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
         let distances = self.open_loop(run)?;
         let episodes = self.episodes(run.limit);
-        let driven = Fleet::new(self, run)?.drive(run, &episodes)?;
+        let (driven, held) = Fleet::new(self, run)?.drive(run, &episodes)?;
         let mut scored = scored(driven);
+        scored.scores.extend(held.scores(self));
         scored.scores.extend(distances.scores());
         Ok(scored)
     }

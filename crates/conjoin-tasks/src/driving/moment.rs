@@ -5,7 +5,7 @@
 //! | the name of a feature of the recording | its numbers, flat or nested in its shape; images as bytes, RGB row by row |
 //! | `reset` | true begins a new drive with this moment, and ends a stop |
 //! | `time` | when the oldest part of the moment was measured, seconds of any clock; moments are 0.1 s apart |
-//! | `safety` | what the safety layer's own sensors see: `{"detected": [{"position": [x, y], "velocity": [vx, vy], "size": [length, width], "heading": h, "wheels": true}, …], "edges": [{"position": [x, y], "speed": v}, …]}`; without `wheels` a thing may step anywhere |
+//! | `safety` | what the safety layer's own sensors see: `{"detected": [{"position": [x, y], "velocity": [vx, vy], "size": [length, width], "heading": h, "wheels": true}, …], "edges": [{"position": [x, y], "speed": v}, …]}`; without `wheels` a thing may step anywhere; without `safety` it is told of the moment's `truth.agents`, and of cells of its `truth.occupancy` that none of them explains, as things that stand |
 //!
 //! Everything is in the frame of the vehicle: x forward, y left, from the rear axle; metres, radians, m/s.
 //! `position` is the middle of a box, `velocity` is over the ground. `edges`, which may be left out, are points
@@ -15,7 +15,9 @@
 use crate::error::TaskError;
 use conjoin_data::DataError;
 use conjoin_data::lerobot::{Feature, FeatureKind, Frame, Image, Info};
+use conjoin_world::driving::env::EnvConfig;
 use conjoin_world::driving::guard::{Around, GuardConfig};
+use conjoin_world::driving::observation::ObservationConfig;
 use conjoin_world::driving::vehicle::EgoState;
 use conjoin_world::geometry::{Obb, Pose, Vec2};
 use serde::Deserialize;
@@ -26,6 +28,8 @@ use std::collections::BTreeSet;
 pub(super) const STATE: &str = "observation.state";
 /// What the layer is told of where a line has nothing of its own for it.
 const AGENTS: &str = "truth.agents";
+/// `[X, Y, T]`; told with the agents.
+const OCCUPANCY: &str = "truth.occupancy";
 const RESET: &str = "reset";
 const TIME: &str = "time";
 const SAFETY: &str = "safety";
@@ -36,6 +40,8 @@ pub(super) struct Form {
     features: Vec<Known>,
     /// The score from which agents count for the safety layer, and what it expects behind edges.
     guard: GuardConfig,
+    /// The cells of occupancy; none where the recording does not say what they cover.
+    grid: Option<ObservationConfig>,
 }
 
 /// A feature of the recording.
@@ -117,10 +123,13 @@ impl Form {
             })
             .collect();
         let has_state = |known: &Known| known.feature.name == STATE && known.shape == [4];
-        features
-            .iter()
-            .any(has_state)
-            .then_some(Self { features, guard })
+        let config = info.extra.get("config").cloned();
+        let config = config.and_then(|config| serde_json::from_value::<EnvConfig>(config).ok());
+        features.iter().any(has_state).then_some(Self {
+            features,
+            guard,
+            grid: config.map(|config| config.observation),
+        })
     }
 
     /// Reads a line.
@@ -167,7 +176,7 @@ impl Form {
         })
     }
 
-    /// What the safety layer is told: what its own sensors see, or else the agents.
+    /// What the safety layer is told: what its own sensors see, or else the agents and what else is occupied.
     fn around(
         &self,
         told: &Map<String, Value>,
@@ -178,10 +187,24 @@ impl Form {
             self.sensors(safety, &mut around)?;
         } else if let Some(agents) = frame.values.get(AGENTS) {
             around.add_rows(agents, self.guard.threshold);
+            self.occupied(frame, &mut around);
         } else {
             return Ok(None);
         }
         Ok(Some(around))
+    }
+
+    /// Adds the cells that are occupied now and that no agent explains.
+    fn occupied(&self, frame: &Frame, around: &mut Around) {
+        let Some((grid, cells)) = self.grid.as_ref().zip(frame.values.get(OCCUPANCY)) else {
+            return;
+        };
+        let times = &grid.occupancy_times;
+        if let Some(now) = times.iter().position(|&time| time <= 0.0) {
+            let cells = cells.iter().skip(now).step_by(times.len());
+            let cells: Vec<f32> = cells.copied().collect();
+            around.add_occupancy(&cells, grid, self.guard.threshold);
+        }
     }
 
     /// Adds what the layer's own sensors see.

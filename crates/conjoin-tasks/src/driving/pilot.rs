@@ -121,6 +121,7 @@ impl Pilot {
                 plan: planned.steps,
                 fallback: planned.fallback,
                 reason: planned.reason.map(|reason| reason.to_string()),
+                held_by: planned.held,
             })
         });
         let answers = answers.collect();

@@ -5,6 +5,7 @@
 //! of the vehicle), fallbacks `[B]`.
 
 use super::DrivingConfig;
+use super::held::HeldBy;
 use crate::error::TaskError;
 use crate::score_run::{TaskBatch, trace};
 use burn::tensor::Device;
@@ -24,6 +25,8 @@ pub(super) struct Planned {
     pub fallback: bool,
     /// Why, where that is told.
     pub reason: Option<Reason>,
+    /// What holds it most, where that is told.
+    pub held: Option<HeldBy>,
     /// The agents that were detected, a row of 12 numbers each; those that are drawn.
     pub agents: Vec<f32>,
     /// Probabilities that cells are occupied now, `[X, Y]`; where they are drawn.
@@ -43,13 +46,22 @@ impl Planned {
     pub fn outlines(&self, threshold: f32) -> Vec<Obb> {
         let rows = self.agents.as_chunks::<AGENT>().0.iter();
         rows.filter(|row| row[0] >= threshold)
-            .map(|row| {
-                let [x, y, cos, sin, length, width] = [1, 2, 3, 4, 5, 6].map(|i| f64::from(row[i]));
-                let pose = Pose::new(x, y, sin.atan2(cos));
-                Obb::new(pose, length.max(0.0), width.max(0.0))
-            })
+            .map(outline)
             .collect()
     }
+
+    /// The outline of the agent that holds the plan, where one does and agents are drawn.
+    pub fn holder(&self) -> Option<Obb> {
+        let rows = self.agents.as_chunks::<AGENT>().0;
+        rows.get(self.held?.agent()?).map(outline)
+    }
+}
+
+/// The outline of an agent, in the frame of the vehicle.
+fn outline(row: &[f32; AGENT]) -> Obb {
+    let [x, y, cos, sin, length, width] = [1, 2, 3, 4, 5, 6].map(|i| f64::from(row[i]));
+    let pose = Pose::new(x, y, sin.atan2(cos));
+    Obb::new(pose, length.max(0.0), width.max(0.0))
 }
 
 /// The part of a graph that plans.
@@ -104,6 +116,9 @@ impl Planner {
         };
         let fallback = rows(&self.task.fallback)?;
         let reason = rows(&self.task.reason)?;
+        let duals = rows(&self.task.duals)?;
+        let slacks = rows(&self.task.slacks)?;
+        let occupancy_dual = rows(&self.task.occupancy_dual)?;
         let agents = rows(&self.task.agents)?;
         let occupancy = rows(&self.task.occupancy)?;
         let times = match &self.task.occupancy {
@@ -119,6 +134,11 @@ impl Planner {
                 .of(row)
                 .first()
                 .and_then(|&number| Reason::from_number(number)),
+            held: HeldBy::greatest(
+                duals.of(row),
+                slacks.of(row),
+                occupancy_dual.of(row).first().copied(),
+            ),
             agents: agents.of(row).to_vec(),
             occupancy: occupancy.of(row).iter().step_by(times).copied().collect(),
         });
@@ -182,11 +202,12 @@ mod tests {
         assert_eq!(plans(&value).unwrap(), [steps, steps]);
         let mut agents = [0.0; 24];
         agents[..7].copy_from_slice(&[0.9, 10.0, 2.0, 0.0, 1.0, 4.0, 2.0]);
-        agents[12..19].copy_from_slice(&[0.2, 10.0, 2.0, 0.0, 1.0, 4.0, 2.0]);
+        agents[12..19].copy_from_slice(&[0.2, 10.0, 2.0, 0.0, 1.0, 5.0, 2.0]);
         let planned = Planned {
             steps: steps.to_vec(),
             fallback: false,
             reason: None,
+            held: HeldBy::greatest(&[0.0, 3.0], &[], None),
             agents: agents.to_vec(),
             occupancy: Vec::new(),
         };
@@ -194,6 +215,16 @@ mod tests {
         let outlines = planned.outlines(0.5);
         assert_eq!((outlines.len(), outlines[0].length), (1, 4.0));
         assert!((outlines[0].pose.heading - std::f64::consts::FRAC_PI_2).abs() < 1e-6);
+        // The second agent holds the plan; occupancy has no outline, nor has an agent that is not drawn.
+        assert_eq!(planned.holder().map(|holder| holder.length), Some(5.0));
+        let by = |held: Option<HeldBy>| Planned {
+            held,
+            ..planned.clone()
+        };
+        assert!(by(None).holder().is_none());
+        assert!(by(HeldBy::greatest(&[], &[], Some(1.0))).holder().is_none());
+        let third = HeldBy::greatest(&[0.0, 0.0, 1.0], &[], None);
+        assert!(by(third).holder().is_none());
         let flat: Value = Tensor::<2>::from_data(steps, &Device::flex()).into();
         let error = plans(&flat).unwrap_err().to_string();
         assert_eq!(

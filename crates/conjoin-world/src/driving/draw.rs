@@ -16,6 +16,7 @@ pub(super) const CAR: Colour = [232.0, 226.0, 204.0];
 pub(super) const PERSON: Colour = [255.0, 120.0, 60.0];
 pub(super) const OCCUPIED: Colour = [230.0, 60.0, 200.0];
 pub(super) const PREDICTED: Colour = [255.0, 230.0, 60.0];
+pub(super) const HOLDER: Colour = [255.0, 50.0, 50.0];
 const GLASS: Colour = [52.0, 60.0, 70.0];
 
 /// What is drawn besides the world.
@@ -25,6 +26,8 @@ pub struct Overlay<'a> {
     pub plan: &'a [Pose],
     /// Agents as they were perceived, in the ego frame: outlines.
     pub predicted: &'a [Obb],
+    /// The agent that holds the plan most, in the ego frame: an outline of another colour.
+    pub holder: Option<Obb>,
     /// Occupancy, probabilities 0 to 1 of one time, with the sizes of its grid.
     pub occupancy: Option<(&'a [f32], &'a ObservationConfig)>,
     /// Whether the safety layer brakes.
@@ -211,6 +214,9 @@ impl Chart {
         for footprint in overlay.predicted {
             canvas.outline(footprint, PREDICTED);
         }
+        if let Some(footprint) = &overlay.holder {
+            canvas.outline(footprint, HOLDER);
+        }
         for pose in overlay.plan {
             canvas.dot(pose.at, 0.3, PLAN, 1.0);
         }
@@ -301,5 +307,22 @@ mod tests {
         // The middle of the footprint lies 1.4 m ahead of the rear axle.
         assert_eq!(at(128 + 6, 128), [70, 150, 250]);
         assert_eq!(at(128 + 80, 128 + 12), [80, 255, 170]);
+        // Who holds the plan stands out from who is seen: the rear edge of its outline, 7.75 m to 8.05 m ahead.
+        let boxes = [Obb::new(Pose::new(10.0, -8.0, 0.0), 4.0, 2.0)];
+        let edge = |holder: Option<Obb>| {
+            let overlay = Overlay {
+                predicted: &boxes,
+                holder,
+                ..Overlay::default()
+            };
+            let image = chart.top_down(&world, view, overlay);
+            let start = ((128 + 32) * view.width + 128 + 31) * 3;
+            [0, 1, 2].map(|channel| f32::from(image.rgb[start + channel]))
+        };
+        let is = |found: Colour, colour: Colour| {
+            found.iter().zip(colour).all(|(a, b)| (a - b).abs() < 2.0)
+        };
+        assert!(is(edge(None), PREDICTED));
+        assert!(is(edge(Some(boxes[0])), HOLDER));
     }
 }

@@ -108,7 +108,9 @@ fn what_holds_the_plan_is_named() {
         .forward(&given([10.0, 2.0, 0.7, 0.0]), &mut context)
         .unwrap();
     assert_eq!(out.0["fallback"].to_f32(), [1.0]);
-    assert_eq!(out.0["reason"].to_f32(), [2.0]);
+    // A contradiction, in which the rate of the curvature has a part: the fifth limit.
+    let reason = out.0["reason"].to_f32()[0] as u8;
+    assert_eq!((reason & 3, reason >> 6), (2, 1));
     let plan = out.0["plan"].to_f32();
     assert!(plan.iter().all(|x| x.is_finite()) && plan[79] < 13.9);
 }

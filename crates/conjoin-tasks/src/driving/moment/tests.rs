@@ -10,8 +10,8 @@ fn guard() -> GuardConfig {
     }
 }
 
-fn form() -> Form {
-    let info = Info {
+fn info() -> Info {
+    Info {
         features: vec![
             Feature::image("observation.images.front", 1, 2),
             Feature::vector(STATE, 4),
@@ -25,9 +25,16 @@ fn form() -> Form {
             "truth.visible": {"range": [0, 1]},
         }}),
         episodes: 1,
-    };
+    }
+}
+
+fn form_of(info: &Info) -> Form {
     let needed: BTreeSet<String> = ["observation.route".to_owned()].into();
-    Form::new(&info, &needed, guard()).unwrap()
+    Form::new(info, &needed, guard()).unwrap()
+}
+
+fn form() -> Form {
+    form_of(&info())
 }
 
 /// A moment with some keys more, or other ones.
@@ -80,6 +87,44 @@ fn the_safety_layer_has_its_own_inputs_or_the_agents() {
         form().read(&line(told)).unwrap().around,
         Some(Around::default())
     );
+}
+
+#[test]
+fn occupied_cells_that_no_agent_explains_stand_for_the_safety_layer() {
+    let mut info = info();
+    info.features.push(Feature::vector(OCCUPANCY, 4 * 4 * 2));
+    let mut config = EnvConfig::default();
+    config.observation.cells = [4, 4];
+    config.observation.extent = [0.0, 40.0, -20.0, 20.0];
+    // The time that is now need not come first.
+    config.observation.occupancy_times = vec![1.0, 0.0];
+    info.extra["config"] = json!(config);
+    let mut agents = [0.0; 24];
+    agents[..9].copy_from_slice(&[1.0, 12.0, 2.0, 1.0, 0.0, 4.0, 2.0, 5.0, 0.0]);
+    let mut cells = [0.0; 32];
+    // Now the cell of the agent and one of nothing that is known; later another one.
+    (cells[2 * 6 + 1], cells[2 * 13 + 1], cells[2 * 3]) = (1.0, 1.0, 1.0);
+    let points = |form: &Form, told: Value| {
+        let around = form.read(&line(told)).unwrap().around;
+        let points = |around: Around| {
+            let points = around.occlusions.iter();
+            points
+                .map(|edge| (edge.position, edge.speed))
+                .collect::<Vec<_>>()
+        };
+        around.map(points)
+    };
+    let with = form_of(&info);
+    let told = json!({AGENTS: agents.to_vec(), OCCUPANCY: cells.to_vec()});
+    assert_eq!(points(&with, told.clone()), Some(vec![([35.0, -5.0], 0.0)]));
+    // Its own sensors are enough for the layer; occupancy alone does not say what moves.
+    let mut sensed = told.clone();
+    sensed[SAFETY] = json!({"detected": []});
+    assert_eq!(points(&with, sensed), Some(Vec::new()));
+    assert_eq!(points(&with, json!({OCCUPANCY: cells.to_vec()})), None);
+    // Cells of which the recording does not say what they cover are nowhere.
+    info.extra = Value::Null;
+    assert_eq!(points(&form_of(&info), told), Some(Vec::new()));
 }
 
 #[test]

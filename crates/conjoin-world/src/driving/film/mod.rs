@@ -133,6 +133,7 @@ fn frame(world: &World, front: &Image, above: &Image, overlay: Overlay) -> Image
         ("person", super::draw::PERSON),
         ("occupied", super::draw::OCCUPIED),
         ("predicted", super::draw::PREDICTED),
+        ("holds plan", super::draw::HOLDER),
     ];
     for (i, (name, colour)) in legend.into_iter().enumerate() {
         let at = (left + 4 + i % 2 * 124, y + i / 2 * 16);
@@ -140,7 +141,7 @@ fn frame(world: &World, front: &Image, above: &Image, overlay: Overlay) -> Image
         sheet.write(name, (at.0 + 16, at.1), PALE);
     }
     if overlay.brakes {
-        let at = (left + 4 + 124, y + 3 * 16);
+        let at = (left + 4 + 124, y + 4 * 16);
         sheet.fill((at.0 - 2, at.1 - 2), (116, 14), [200, 40, 40]);
         sheet.write("safety brake", at, [255; 3]);
     }
