@@ -160,11 +160,14 @@ def score(config, out, references):
     from joeynmt.prediction import test
 
     del config["data"]["dev"]
+    began = time.perf_counter()
     test(cfg=config, output_path=str(out / "hypotheses"), prepared=None, save_attention=False)
+    seconds = time.perf_counter() - began
     hypotheses = (out / "hypotheses.test").read_text(encoding="utf-8").splitlines()
     assert len(hypotheses) == len(references), (len(hypotheses), len(references))
     return {
         "pairs": len(references),
+        "translating_seconds": round(seconds, 1),
         "bleu": round(sacrebleu.corpus_bleu(hypotheses, [references]).score, 2),
         "chrf": round(sacrebleu.corpus_chrf(hypotheses, [references]).score, 2),
     }

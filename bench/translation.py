@@ -101,13 +101,17 @@ def main():
 
     pairs = (ROOT / "data/help-en-de/test.tsv").read_text(encoding="utf-8").split("\n")[:-1]
     pairs = [line.split("\t") for line in pairs][:: arguments.every]
-    predict = [arguments.conjoin, "predict", str(run), "--output-only", "--set", f"task.beam={arguments.beam}"]
+    predict = ["taskset", "-c", "0", arguments.conjoin, "predict", str(run), "--output-only"]
+    predict += ["--set", f"task.beam={arguments.beam}"]
     lines = "".join(pair[0] + "\n" for pair in pairs)
+    began = time.perf_counter()
     said = subprocess.run(predict, cwd=ROOT, check=True, input=lines, capture_output=True, text=True).stdout
+    translating = time.perf_counter() - began
     hypotheses, references = said.split("\n")[:-1], [[pair[1] for pair in pairs]]
     assert len(hypotheses) == len(pairs), (len(hypotheses), len(pairs))
     scores = {
         "pairs": len(pairs),
+        "translating_seconds": round(translating, 1),
         "bleu": round(sacrebleu.corpus_bleu(hypotheses, references).score, 2),
         "chrf": round(sacrebleu.corpus_chrf(hypotheses, references).score, 2),
     }
