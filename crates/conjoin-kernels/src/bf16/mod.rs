@@ -11,11 +11,13 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 
-use crate::blas::Mat;
+use crate::blas::{Mat, Threads};
+use crate::buffer::{BLOCK, build_from, build_with};
 use crate::precision::Precision;
 use crate::simd::{Isa, Kernel, run};
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use hardware::{Packed, gemm, multiply_rows};
@@ -29,11 +31,6 @@ pub fn round(x: f32) -> f32 {
     let quiet = bits | 0x0040_0000;
     let chosen = if x.is_nan() { quiet } else { rounded };
     f32::from_bits(chosen & 0xFFFF_0000)
-}
-
-/// [`round`] of every number of `from`, written to the start of `to`.
-pub(crate) fn round_to(from: &[f32], to: &mut [f32]) {
-    run(RoundTo { from, to });
 }
 
 /// [`round`] of every number, in place.
@@ -54,33 +51,44 @@ impl Kernel for RoundAll<'_> {
     }
 }
 
-struct RoundTo<'a> {
-    from: &'a [f32],
-    to: &'a mut [f32],
+/// Numbers as an operation of this precision multiplies them.
+pub(crate) fn rounded(precision: Precision, values: &[f32]) -> Cow<'_, [f32]> {
+    match precision {
+        Precision::F32 => Cow::Borrowed(values),
+        Precision::Bf16 => Cow::Owned(build_from(values, 1, |_, values| round_all(values))),
+    }
 }
 
-impl Kernel for RoundTo<'_> {
+/// Rows of a matrix from `first` on, rounded into memory without gaps.
+struct RoundRows<'a> {
+    matrix: Mat<'a>,
+    first: usize,
+    to: &'a mut [MaybeUninit<f32>],
+}
+
+impl Kernel for RoundRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Isa>(self, _: S) {
-        for (to, from) in self.to.iter_mut().zip(self.from) {
-            *to = round(*from);
-        }
-    }
-}
-
-/// Numbers as an operation of this precision multiplies them.
-pub(crate) fn rounded(precision: Precision, values: &[f32]) -> Cow<'_, [f32]> {
-    const BLOCK: usize = 1 << 14;
-    match precision {
-        Precision::F32 => Cow::Borrowed(values),
-        Precision::Bf16 => {
-            let mut copy = vec![0.0; values.len()];
-            copy.par_chunks_mut(BLOCK)
-                .zip(values.par_chunks(BLOCK))
-                .for_each(|(to, from)| round_to(from, to));
-            Cow::Owned(copy)
+        let Mat {
+            data,
+            cols,
+            row_stride,
+            col_stride,
+            ..
+        } = self.matrix;
+        for (row, to) in (self.first..).zip(self.to.chunks_exact_mut(cols)) {
+            let from = &data[row * row_stride..];
+            if col_stride == 1 {
+                for (to, from) in to.iter_mut().zip(&from[..cols]) {
+                    to.write(round(*from));
+                }
+            } else {
+                for (to, from) in to.iter_mut().zip(from.iter().step_by(col_stride)) {
+                    to.write(round(*from));
+                }
+            }
         }
     }
 }
@@ -95,20 +103,31 @@ pub(crate) struct RoundedMatrix {
 }
 
 impl RoundedMatrix {
-    pub fn new(matrix: Mat<'_>) -> Self {
+    /// The copy of a matrix whose sides are not 0.
+    pub fn new(matrix: Mat<'_>, threads: Threads) -> Self {
         let by_columns = matrix.col_stride != 1 && matrix.row_stride == 1;
         let m = if by_columns { matrix.t() } else { matrix };
-        let mut copy = vec![0.0; m.rows * m.cols];
-        for (row, to) in copy.chunks_exact_mut(m.cols.max(1)).enumerate() {
-            let from = &m.data[row * m.row_stride..];
-            if m.col_stride == 1 {
-                round_to(&from[..m.cols], to);
-            } else {
-                for (to, from) in to.iter_mut().zip(from.iter().step_by(m.col_stride)) {
-                    *to = round(*from);
-                }
-            }
-        }
+        let rows = match threads {
+            Threads::One => m.rows,
+            Threads::All => (BLOCK / m.cols).max(1),
+        };
+        let fill = |(task, to): (usize, &mut [MaybeUninit<f32>])| {
+            run(RoundRows {
+                matrix: m,
+                first: task * rows,
+                to,
+            });
+        };
+        // SAFETY: the pieces are all rows, and of each all columns are written: the constructor of `Mat` has
+        // checked that its slice has them.
+        let copy = unsafe {
+            build_with(m.rows * m.cols, |values: &mut [MaybeUninit<f32>]| {
+                values
+                    .par_chunks_mut(rows * m.cols)
+                    .enumerate()
+                    .for_each(fill);
+            })
+        };
         Self {
             copy,
             rows: m.rows,

@@ -145,14 +145,16 @@ impl Panels {
             return self.multiply_as_is(input, output, rows, add);
         }
         let depth = self.depth;
-        let mut rounded = vec![0.0; rows.len().min(ROWS) * depth];
+        let mut rounded = Vec::with_capacity(rows.len().min(ROWS) * depth);
         let mut moved = Vec::with_capacity(ROWS);
         for rows in rows.chunks(ROWS) {
+            rounded.clear();
             moved.clear();
             for (i, (from, to)) in rows.iter().enumerate() {
-                bf16::round_to(&input[*from..][..depth], &mut rounded[i * depth..]);
+                rounded.extend_from_slice(&input[*from..][..depth]);
                 moved.push((i * depth, *to));
             }
+            bf16::round_all(&mut rounded);
             self.multiply_as_is(&rounded, output, &moved, add);
         }
     }
