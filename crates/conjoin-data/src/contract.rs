@@ -191,6 +191,14 @@ impl Vocabulary {
     pub fn is_special(&self, index: i64) -> bool {
         [self.pad, self.bos, self.eos, self.unk, self.mask].contains(&Some(index))
     }
+
+    /// Symbols that a decoder never says, because they stand for no output: padding, begin, unknown,
+    /// mask. Neither decoding produces them, nor does training feed them back as if it did. The end is
+    /// said.
+    pub fn unsaid(&self) -> Vec<i64> {
+        let unsaid = [self.pad, self.bos, self.unk, self.mask];
+        unsaid.into_iter().flatten().collect()
+    }
 }
 
 /// Name of the coordinate frame of a grid over the ground: x from and to, y from and to, metres in the

@@ -4,7 +4,7 @@ use crate::graph::GraphError;
 use crate::node::mix;
 use crate::spec::PortRef;
 use crate::value::{Payload, Value, ValueError};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 /// Takes a share of rows from the second value; rows are chosen by `seed`.
 pub(crate) fn blend_rows(
@@ -36,7 +36,7 @@ pub(crate) fn blend_rows(
     };
     macro_rules! select {
         ($a:ident, $b:expr, $rank:literal) => {{
-            let mask = Tensor::<$rank, burn::tensor::Bool>::from_data(mask($rank), &device);
+            let mask = Tensor::<$rank, Bool>::from_data(mask($rank), &device);
             let dims = $a.dims();
             $a.mask_where(mask.expand(dims), $b).into()
         }};
@@ -61,12 +61,17 @@ pub(crate) fn blend_rows(
     Ok(Value::with_lengths(payload, lengths))
 }
 
-/// Tokens as a decoder would have fed them back: the most probable symbol of each position, moved
-/// one position to the right, mixed into the truth with probability `share` a position. Position 0
-/// (begin of sequence) and padding stay as they are.
+/// Tokens as a decoder would have fed them back: the most probable symbol of each position that is
+/// none of `unsaid` ([`conjoin_data::Vocabulary::unsaid`], which decoding leaves out too), moved one
+/// position to the right, mixed into the truth with probability `share` a position. Position 0 (begin
+/// of sequence) and padding stay as they are. Truth `[B, U]` with a length a row, logits `[B, U, V]`.
+///
+/// # Errors
+/// The truth is no tokens, or the logits have another rank.
 pub fn feed_back(
     truth: &Value,
     logits: &Value,
+    unsaid: &[i64],
     share: f64,
     seed: u64,
 ) -> Result<Value, ValueError> {
@@ -74,7 +79,8 @@ pub fn feed_back(
     let logits: Tensor<3> = logits.tensor()?;
     let [rows, time] = truth_tokens.dims();
     let device = truth_tokens.device();
-    let predicted: Vec<i64> = logits.argmax(2).into_data().iter::<i64>().collect();
+    let said = without(logits, unsaid).argmax(2);
+    let predicted: Vec<i64> = said.into_data().iter::<i64>().collect();
     let mut mixed: Vec<i64> = truth_tokens.into_data().iter::<i64>().collect();
     let lengths = truth.row_lengths();
     for row in 0..rows {
@@ -88,6 +94,17 @@ pub fn feed_back(
     let data = TensorData::new(mixed, [rows, time]);
     let tokens = Tensor::<2, Int>::from_data(data, (&device, burn::tensor::DType::I64));
     Ok(Value::with_lengths(tokens, truth.lengths.clone()))
+}
+
+/// The logits `[B, U, V]` with minus infinity at some of the V symbols.
+fn without(logits: Tensor<3>, symbols: &[i64]) -> Tensor<3> {
+    let [rows, time, vocabulary] = logits.dims();
+    let left_out: Vec<bool> = (0..vocabulary as i64)
+        .map(|symbol| symbols.contains(&symbol))
+        .collect();
+    let left_out = TensorData::new(left_out, [1, 1, vocabulary]);
+    let left_out = Tensor::<3, Bool>::from_data(left_out, &logits.device());
+    logits.mask_fill(left_out.expand([rows, time, vocabulary]), f32::NEG_INFINITY)
 }
 
 fn uniform(seed: u64, counter: u64) -> f64 {

@@ -272,9 +272,29 @@ fn fed_back_tokens_move_right_and_spare_begin_and_padding() {
         logits[at * 10 + symbol] = 1.0;
     }
     let logits = Tensor::<3>::from_data(TensorData::new(logits, [2, 3, 10]), &device).into();
-    let mixed = |share| feed_back(&truth, &logits, share, 5).unwrap().to_i64();
+    let mixed = |share| feed_back(&truth, &logits, &[], share, 5).unwrap().to_i64();
     assert_eq!(mixed(0.0), [1, 4, 5, 1, 3, 0]);
     assert_eq!(mixed(1.0), [1, 6, 7, 1, 7, 0]);
+}
+
+#[test]
+fn fed_back_tokens_are_none_that_decoding_never_says() {
+    let device = Device::flex();
+    let words = ["<pad>", "<bos>", "<eos>", "<unk>", "a", "b"];
+    let unsaid = Vocabulary::new("words", words).unsaid();
+    assert_eq!(unsaid, [0, 1, 3]);
+    let truth = tokens(&[&[1, 4, 5, 4, 5]], &device);
+    // The most probable are `<pad>`, `<bos>`, `<unk>` and `<eos>`, which a decoder says; the second ones
+    // are `a`, `b`, `a`, `b`.
+    let mut logits = vec![0.0; 5 * 6];
+    for (at, (first, second)) in [(0, 4), (1, 5), (3, 4), (2, 5)].into_iter().enumerate() {
+        logits[at * 6 + first] = 2.0;
+        logits[at * 6 + second] = 1.0;
+    }
+    let logits = Tensor::<3>::from_data(TensorData::new(logits, [1, 5, 6]), &device).into();
+    let fed = |unsaid: &[i64]| feed_back(&truth, &logits, unsaid, 1.0, 5).unwrap().to_i64();
+    assert_eq!(fed(&[]), [1, 0, 1, 3, 2]);
+    assert_eq!(fed(&unsaid), [1, 4, 5, 4, 2]);
 }
 
 #[test]

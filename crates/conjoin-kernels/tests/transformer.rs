@@ -3,7 +3,7 @@
 
 mod support;
 
-use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use conjoin_kernels::activation::{self, Activation, activate};
 use conjoin_kernels::attention::{self, MultiHead, multi_head_attention};
 use conjoin_kernels::embedding::{self, embedding};
@@ -11,28 +11,10 @@ use conjoin_kernels::group_norm::{self, group_norm};
 use conjoin_kernels::layer_norm::{self, layer_norm, layer_norm_residual};
 use conjoin_kernels::loss::{weighted_reference, weighted_softmax_cross_entropy};
 use conjoin_kernels::pool::{avg_pool2d_inside, avg_pool2d_inside_reference};
-use support::Golden;
+use support::{Case, Golden, TOLERANCE};
 
 fn device() -> Device {
     Device::flex().autodiff()
-}
-
-/// Compares the output, and returns the gradients of its product with the probe.
-fn output<const D: usize>(golden: &Golden, case: &str, found: Tensor<D>) -> Gradients {
-    golden.check(case, "output", found.clone());
-    let probe = golden.tensor::<D>(case, "probe", &device());
-    (found * probe).sum().backward()
-}
-
-fn gradient<const D: usize>(
-    golden: &Golden,
-    case: &str,
-    name: &str,
-    leaf: &Tensor<D>,
-    gradients: &Gradients,
-) {
-    let found = leaf.grad(gradients).expect("a gradient");
-    golden.check(case, &format!("d_{name}"), found);
 }
 
 type LayerNorm = fn(Tensor<2>, Tensor<1>, Tensor<1>, f64) -> Tensor<2>;
@@ -42,23 +24,23 @@ type LayerNormResidual =
 fn check_layer_norm(alone: LayerNorm, with_residual: LayerNormResidual) {
     let golden = Golden::read("layer_norm");
     assert_eq!(golden.cases().len(), 12);
-    for case in golden.cases() {
-        let x = golden.leaf::<2>(&case, "x", &device());
-        let weight = golden.leaf::<1>(&case, "weight", &device());
-        let bias = golden.leaf::<1>(&case, "bias", &device());
+    for name in golden.cases() {
+        let case = Case::new(&golden, &name, TOLERANCE);
+        let x = case.leaf::<2>("x");
+        let weight = case.leaf::<1>("weight");
+        let bias = case.leaf::<1>("bias");
         let (w, b) = (weight.clone(), bias.clone());
-        let gradients = if golden.has(&case, "residual") {
-            let residual = golden.leaf::<2>(&case, "residual", &device());
+        let gradients = if let Some(residual) = case.optional::<2>("residual") {
             let (y, sum) = with_residual(x.clone(), residual.clone(), w, b, 1e-5);
-            let gradients = output(&golden, &case, Tensor::cat(vec![y, sum], 1));
-            gradient(&golden, &case, "residual", &residual, &gradients);
+            let gradients = case.output(Tensor::cat(vec![y, sum], 1));
+            case.gradient("residual", &residual, &gradients);
             gradients
         } else {
-            output(&golden, &case, alone(x.clone(), w, b, 1e-5))
+            case.output(alone(x.clone(), w, b, 1e-5))
         };
-        gradient(&golden, &case, "x", &x, &gradients);
-        gradient(&golden, &case, "weight", &weight, &gradients);
-        gradient(&golden, &case, "bias", &bias, &gradients);
+        case.gradient("x", &x, &gradients);
+        case.gradient("weight", &weight, &gradients);
+        case.gradient("bias", &bias, &gradients);
     }
 }
 
@@ -73,16 +55,17 @@ fn group_norm_equals_pytorch() {
     let golden = Golden::read("group_norm");
     assert_eq!(golden.cases().len(), 5);
     for operation in [group_norm, group_norm::reference] {
-        for case in golden.cases() {
-            let x = golden.leaf::<4>(&case, "x", &device());
-            let weight = golden.leaf::<1>(&case, "weight", &device());
-            let bias = golden.leaf::<1>(&case, "bias", &device());
-            let groups = golden.integers(&case, "groups")[0] as usize;
+        for name in golden.cases() {
+            let case = Case::new(&golden, &name, TOLERANCE);
+            let x = case.leaf::<4>("x");
+            let weight = case.leaf::<1>("weight");
+            let bias = case.leaf::<1>("bias");
+            let groups = golden.integers(&name, "groups")[0] as usize;
             let y = operation(x.clone(), groups, weight.clone(), bias.clone(), 1e-5);
-            let gradients = output(&golden, &case, y);
-            gradient(&golden, &case, "x", &x, &gradients);
-            gradient(&golden, &case, "weight", &weight, &gradients);
-            gradient(&golden, &case, "bias", &bias, &gradients);
+            let gradients = case.output(y);
+            case.gradient("x", &x, &gradients);
+            case.gradient("weight", &weight, &gradients);
+            case.gradient("bias", &bias, &gradients);
         }
     }
 }
@@ -92,8 +75,9 @@ fn activations_equal_pytorch() {
     let golden = Golden::read("activation");
     assert_eq!(golden.cases().len(), 6);
     for operation in [activate, activation::reference] {
-        for case in golden.cases() {
-            let kind = match case.as_str() {
+        for name in golden.cases() {
+            let case = Case::new(&golden, &name, TOLERANCE);
+            let kind = match name.as_str() {
                 "relu" => Activation::Relu,
                 "tanh" => Activation::Tanh,
                 "sigmoid" => Activation::Sigmoid,
@@ -101,9 +85,9 @@ fn activations_equal_pytorch() {
                 "gelu_tanh" => Activation::GeluTanh,
                 _ => Activation::Silu,
             };
-            let x = golden.leaf::<1>(&case, "x", &device());
-            let gradients = output(&golden, &case, operation(x.clone(), kind));
-            gradient(&golden, &case, "x", &x, &gradients);
+            let x = case.leaf::<1>("x");
+            let gradients = case.output(operation(x.clone(), kind));
+            case.gradient("x", &x, &gradients);
         }
     }
 }
@@ -116,25 +100,24 @@ fn multi_head_attention_equals_pytorch() {
         multi_head_attention,
         attention::reference::multi_head_attention,
     ] {
-        for case in golden.cases() {
-            let [q, k, v] = ["q", "k", "v"].map(|name| golden.leaf::<3>(&case, name, &device()));
-            let mask = golden
-                .has(&case, "mask")
-                .then(|| golden.leaf::<4>(&case, "mask", &device()));
-            let options = golden.integers(&case, "options");
+        for name in golden.cases() {
+            let case = Case::new(&golden, &name, TOLERANCE);
+            let [q, k, v] = ["q", "k", "v"].map(|name| case.leaf::<3>(name));
+            let mask = case.optional::<4>("mask");
+            let options = golden.integers(&name, "options");
             let options = MultiHead {
                 causal: options[1] == 1,
-                lengths: Some(golden.lengths(&case)),
+                lengths: Some(golden.lengths(&name)),
                 mask: mask.clone(),
                 ..MultiHead::new(options[0] as usize)
             };
             let y = operation(q.clone(), k.clone(), v.clone(), options);
-            let gradients = output(&golden, &case, y);
-            gradient(&golden, &case, "q", &q, &gradients);
-            gradient(&golden, &case, "k", &k, &gradients);
-            gradient(&golden, &case, "v", &v, &gradients);
+            let gradients = case.output(y);
+            case.gradient("q", &q, &gradients);
+            case.gradient("k", &k, &gradients);
+            case.gradient("v", &v, &gradients);
             if let Some(mask) = mask {
-                gradient(&golden, &case, "mask", &mask, &gradients);
+                case.gradient("mask", &mask, &gradients);
             }
         }
     }
@@ -145,16 +128,17 @@ fn embedding_equals_pytorch() {
     let golden = Golden::read("embedding");
     assert_eq!(golden.cases().len(), 4);
     for operation in [embedding, embedding::reference] {
-        for case in golden.cases() {
-            let weight = golden.leaf::<2>(&case, "weight", &device());
-            let [batch, time, _] = golden.tensor::<3>(&case, "output", &device()).dims();
-            let indices = golden.integers(&case, "indices").to_vec();
+        for name in golden.cases() {
+            let case = Case::new(&golden, &name, TOLERANCE);
+            let weight = case.leaf::<2>("weight");
+            let [batch, time, _] = case.constant::<3>("output").dims();
+            let indices = golden.integers(&name, "indices").to_vec();
             let indices =
                 Tensor::<2, Int>::from_data(TensorData::new(indices, [batch, time]), &device());
-            let padding = usize::try_from(golden.integers(&case, "padding")[0]).ok();
+            let padding = usize::try_from(golden.integers(&name, "padding")[0]).ok();
             let y = operation(weight.clone(), indices, padding);
-            let gradients = output(&golden, &case, y);
-            gradient(&golden, &case, "weight", &weight, &gradients);
+            let gradients = case.output(y);
+            case.gradient("weight", &weight, &gradients);
         }
     }
 }
@@ -164,12 +148,13 @@ fn average_pooling_without_padding_equals_pytorch() {
     let golden = Golden::read("average_pool");
     assert_eq!(golden.cases().len(), 4);
     for operation in [avg_pool2d_inside, avg_pool2d_inside_reference] {
-        for case in golden.cases() {
-            let x = golden.leaf::<4>(&case, "x", &device());
-            let option = |i: usize| golden.integers(&case, "options")[i] as usize;
+        for name in golden.cases() {
+            let case = Case::new(&golden, &name, TOLERANCE);
+            let x = case.leaf::<4>("x");
+            let option = |i: usize| golden.integers(&name, "options")[i] as usize;
             let y = operation(x.clone(), option(0), option(1), option(2));
-            let gradients = output(&golden, &case, y);
-            gradient(&golden, &case, "x", &x, &gradients);
+            let gradients = case.output(y);
+            case.gradient("x", &x, &gradients);
         }
     }
 }
@@ -179,17 +164,18 @@ fn weighted_cross_entropy_equals_pytorch() {
     let golden = Golden::read("weighted_cross_entropy");
     assert_eq!(golden.cases().len(), 5);
     for operation in [weighted_softmax_cross_entropy, weighted_reference] {
-        for case in golden.cases() {
-            let logits = golden.leaf::<2>(&case, "logits", &device());
-            let targets = golden.integers(&case, "targets").to_vec();
+        for name in golden.cases() {
+            let case = Case::new(&golden, &name, TOLERANCE);
+            let logits = case.leaf::<2>("logits");
+            let targets = golden.integers(&name, "targets").to_vec();
             let count = targets.len();
             let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [count]), &device());
-            let weights = golden.tensor::<1>(&case, "weight", &device());
-            let ignore = Some(golden.integers(&case, "ignore")[0]).filter(|index| *index != -1000);
-            let smoothing = f64::from(golden.floats(&case, "smoothing")[0]);
+            let weights = case.constant::<1>("weight");
+            let ignore = Some(golden.integers(&name, "ignore")[0]).filter(|index| *index != -1000);
+            let smoothing = f64::from(golden.floats(&name, "smoothing")[0]);
             let loss = operation(logits.clone(), targets, weights, ignore, smoothing);
-            let gradients = output(&golden, &case, loss);
-            gradient(&golden, &case, "logits", &logits, &gradients);
+            let gradients = case.output(loss);
+            case.gradient("logits", &logits, &gradients);
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Transformer modules against PyTorch and Hugging Face, forward and every gradient;
-//! `golden/transformer.py` and `golden/hugging_face.py` made the files. And what they promise beyond: steps, initial values, shares of attention.
+//! Transformer modules against PyTorch and Hugging Face, forward and every gradient, within the tolerance
+//! of `harness`; `golden/transformer.py` and `golden/hugging_face.py` made the files. And what they promise
+//! beyond: steps, initial values, shares of attention.
 
 mod harness;
 
@@ -9,7 +10,7 @@ use conjoin_nn::{
     Activation, Init, LayerNorm, Memory, Mode, MultiHeadAttention, MultiHeadOptions, NormOrder,
     PositionKind, TransformerDecoder, TransformerEncoder, TransformerOptions, Visible,
 };
-use harness::{Golden, device};
+use harness::{Golden, TOLERANCE, device};
 
 fn init() -> Init {
     Init::new(&device(), 1)
@@ -30,6 +31,33 @@ fn options(order: NormOrder, activation: Activation) -> TransformerOptions {
         positions: PositionKind::None,
         max_length: 7,
     }
+}
+
+/// Compares the golden states with themselves, off at every element by a multiple of what is allowed.
+fn shifted(multiple: f32) {
+    let golden = Golden::read("transformer-encoder-pre");
+    let states = golden.tensor::<3>("out.states");
+    let largest = values(states.clone())
+        .iter()
+        .fold(0.0_f32, |m, v| m.max(v.abs()));
+    golden.check("out.states", &(states + multiple * TOLERANCE * largest));
+}
+
+#[test]
+fn what_is_within_the_tolerance_is_taken() {
+    shifted(0.9);
+}
+
+#[test]
+#[should_panic(expected = "transformer-encoder-pre: out.states[0] is ")]
+fn what_is_beyond_the_tolerance_is_refused() {
+    shifted(1.1);
+}
+
+#[test]
+#[should_panic(expected = "transformer-encoder-pre: out.states[0] is NaN")]
+fn what_is_no_number_is_refused() {
+    shifted(f32::NAN);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::driving::HeldBy;
 use crate::text_metrics::Printed;
 use crate::text_metrics::bleu::BleuStatistics;
+use crate::text_metrics::chrf::ChrfStatistics;
 use conjoin_world::driving::guard::Interventions;
 use conjoin_world::driving::score::closed_loop::{Ending, EpisodeScore};
 use conjoin_world::driving::vehicle::Control;
@@ -42,6 +43,8 @@ pub struct TextOutput {
     pub references: Vec<String>,
     /// Its part in the BLEU of all.
     pub bleu: BleuStatistics,
+    /// Its part in the chrF of all.
+    pub chrf: ChrfStatistics,
 }
 
 /// One classified sample.

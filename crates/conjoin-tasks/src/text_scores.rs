@@ -86,7 +86,8 @@ impl TextTally {
         }
         let bleu = bleu::statistics(&output, &references, &self.bleu_options());
         self.bleu += bleu;
-        self.chrf += &chrf::statistics(&output, &references, &self.chrf_options());
+        let chrf = chrf::statistics(&output, &references, &self.chrf_options());
+        self.chrf += &chrf;
         let ter = self.edits(&output, &references);
         self.ter += ter;
         self.items.push(ItemOutcome {
@@ -99,6 +100,7 @@ impl TextTally {
             output,
             references,
             bleu,
+            chrf,
         });
         Ok(())
     }

@@ -116,15 +116,13 @@ impl TransductionConfig {
                 symbol: name,
             })
         };
-        let bos = symbol("<bos>", vocabulary.bos)?;
-        let banned = [vocabulary.pad, Some(bos), vocabulary.unk, vocabulary.mask];
         Ok(DecoderSetup {
             tokens: self.tokens.port.clone(),
             logits: self.logits.clone(),
             alignment: self.alignment.clone(),
-            bos,
+            bos: symbol("<bos>", vocabulary.bos)?,
             eos: symbol("<eos>", vocabulary.eos)?,
-            banned: banned.into_iter().flatten().collect(),
+            banned: vocabulary.unsaid(),
             max_length: self.max_length,
         })
     }

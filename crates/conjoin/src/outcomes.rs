@@ -5,7 +5,8 @@ use crate::system::read_text;
 use conjoin_insight::{ArmResult, Outcomes};
 use conjoin_tasks::{EpisodeOutput, Outputs, Scored};
 use conjoin_world::driving::score::SubScores;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,7 @@ pub(crate) fn of(arm: &str, seed: u64, scored: &Scored) -> ArmResult {
 }
 
 /// Grows when other metrics are kept, or mean something else: what an older build kept is scored again.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What is written.
 #[derive(Serialize)]
@@ -38,13 +39,6 @@ struct Written<'a> {
     format: u32,
     #[serde(flatten)]
     result: &'a ArmResult,
-}
-
-/// What is looked at first; the rest is read if the format is ours.
-#[derive(Deserialize)]
-struct Format {
-    #[serde(default)]
-    format: u32,
 }
 
 pub(crate) fn write(result: &ArmResult, path: &Path) -> Result<(), CliError> {
@@ -61,15 +55,16 @@ pub(crate) fn kept(path: &Path) -> Result<Option<ArmResult>, CliError> {
     }
     let text = read_text(path)?;
     let broken = |error| CliError::input(format!("{}: {error}", path.display()));
-    let Format { format } = serde_json::from_str(&text).map_err(broken)?;
-    if format != FORMAT {
+    let kept: Value = serde_json::from_str(&text).map_err(broken)?;
+    // What an older build wrote may have no number, and be anything else besides.
+    if kept.get("format").and_then(Value::as_u64) != Some(FORMAT.into()) {
         eprintln!(
             "{}: written by another build of conjoin, and made anew",
             path.display()
         );
         return Ok(None);
     }
-    serde_json::from_str(&text).map(Some).map_err(broken)
+    serde_json::from_value(kept).map(Some).map_err(broken)
 }
 
 /// Outcomes of every item by metric.
@@ -89,8 +84,10 @@ fn metrics(scored: &Scored) -> BTreeMap<String, Outcomes> {
         }
         Outputs::Texts(texts) => {
             let bleu = texts.iter().map(|text| text.bleu.counts()).collect();
+            let chrf = texts.iter().map(|text| text.chrf.counts()).collect();
             [
                 ("bleu".to_owned(), Outcomes::Bleu(bleu)),
+                ("chrf".to_owned(), Outcomes::Chrf(chrf)),
                 ("ter".to_owned(), errors()),
             ]
             .into()

@@ -195,6 +195,28 @@ fn eval_prints_the_lines_of_sacrebleu() {
     );
 }
 
+/// The counts that a run keeps of every sentence give the scores of the whole.
+#[test]
+fn compare_finds_the_scores_that_eval_prints() {
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&done(&[arguments, &["--json"]].concat())).unwrap()
+    };
+    let compared = json(&["compare", run(), "--also", "beam:task.beam=4"]);
+    let beam = ["eval", run(), "--set", "task.beam=4"];
+    for (row, eval) in [json(&beam[..2]), json(&beam)].iter().enumerate() {
+        for metric in ["bleu", "chrf", "ter"] {
+            let mut tables = items(&compared["metrics"]).iter();
+            let table = tables.find(|table| table["metric"] == metric).unwrap();
+            let score = |name: &str| table["arms"][row]["score"][name].as_f64().unwrap();
+            let (found, told) = (score("value"), eval["scores"][metric].as_f64().unwrap());
+            assert!((found - told).abs() < 1e-9, "{metric}: {found} {told}");
+            assert!(score("low") <= found && found <= score("high"), "{table}");
+            let line = eval["printed"][metric].as_str().unwrap();
+            assert!(metric == "ter" || line.contains(&format!(" = {found:.2}")));
+        }
+    }
+}
+
 #[test]
 fn training_ends_where_the_bleu_of_the_validation_part_stands_still() {
     let metrics = std::fs::read_to_string(TRAINED.run.join("metrics.jsonl")).unwrap();

@@ -33,7 +33,8 @@ impl TextForm {
             UnicodeForm::None => text.to_owned(),
         };
         if self.lowercase {
-            text = text.to_lowercase();
+            // Letter by letter, as tokenizer files say it: a sigma that ends a word is as any other.
+            text = text.chars().flat_map(char::to_lowercase).collect();
         }
         one_space(&text)
     }
@@ -61,6 +62,7 @@ mod tests {
         let text = " A\u{308}\u{a0}\t ﬁ ① ";
         assert_eq!(apply(UnicodeForm::Nfc, false, text), "Ä ﬁ ①");
         assert_eq!(apply(UnicodeForm::Nfkc, true, text), "ä fi 1");
+        assert_eq!(apply(UnicodeForm::Nfc, true, "ΟΔΟΣ"), "οδοσ");
         assert_eq!(apply(UnicodeForm::None, false, text), "A\u{308} ﬁ ①");
     }
 }

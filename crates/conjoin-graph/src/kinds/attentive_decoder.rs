@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttentiveDecoderConfig {
-    /// The recurrence.
+    /// The recurrence, with gates; the plain one is `recurrent`'s alone.
     #[serde(default)]
     pub cell: AttentiveCell,
     /// Features of the state.

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecurrentConfig {
-    /// The recurrence.
+    /// The recurrence; `rnn` is the plain one, without gates (Elman 1990).
     #[serde(default)]
     pub cell: Cell,
     /// Features of one direction's state.

@@ -16,6 +16,7 @@ use crate::statistics::{
     Bootstrap, Estimate, Items, McNemar, Replicates, StatisticsError, mcnemar, score,
 };
 use conjoin_tasks::text_metrics::bleu::BleuStatistics;
+use conjoin_tasks::text_metrics::chrf::ChrfStatistics;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +47,8 @@ pub enum Outcomes {
     Correct(Vec<bool>),
     /// Counts of n-grams of every item; the score is the BLEU of their sums.
     Bleu(Vec<[u32; BleuStatistics::COUNTS]>),
+    /// Counts of n-grams of characters of every item; the score is the chrF of their sums.
+    Chrf(Vec<[u32; ChrfStatistics::COUNTS]>),
     /// A value of every item; the score is their mean (cross-entropy).
     Values(Vec<f64>),
     /// A total and a size of every item, 0 and 0 where it has none; the score is the ratio of their sums
@@ -59,6 +62,7 @@ impl Outcomes {
             Self::Errors(pairs) => Items::ratios(pairs),
             Self::Correct(flags) => Items::flags(flags),
             Self::Bleu(counts) => Items::bleu(counts),
+            Self::Chrf(counts) => Items::chrf(counts),
             Self::Values(values) => Items::values(values),
             Self::Ratios(pairs) => Items::sums(pairs),
         }
@@ -80,6 +84,7 @@ impl Outcomes {
             (Self::Correct(a), Self::Correct(b)) => differ(a, b),
             (Self::Values(a), Self::Values(b)) => differ(a, b),
             (Self::Bleu(a), Self::Bleu(b)) => differ(a, b),
+            (Self::Chrf(a), Self::Chrf(b)) => differ(a, b),
             (Self::Ratios(a), Self::Ratios(b)) => differ(a, b),
             (one, _) => vec![true; one.items().len()],
         }
@@ -89,7 +94,7 @@ impl Outcomes {
     fn flags(&self) -> Option<Vec<bool>> {
         match self {
             Self::Correct(flags) => Some(flags.clone()),
-            Self::Values(_) | Self::Bleu(_) | Self::Ratios(_) => None,
+            Self::Values(_) | Self::Bleu(_) | Self::Chrf(_) | Self::Ratios(_) => None,
             Self::Errors(pairs) => pairs
                 .iter()
                 .map(|&(errors, length)| (length == 1 && errors <= 1).then_some(errors == 0))

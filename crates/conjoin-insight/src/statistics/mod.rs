@@ -3,7 +3,7 @@
 //! A *seed* is one training run; an *item* is one scored word, sentence or image. A score is the mean
 //! over seeds of a formula of sums over items: `sum of totals / sum of sizes`, which covers error rates
 //! (errors over reference length), accuracies (hits over one) and plain means (values over one), or
-//! BLEU.
+//! BLEU or chrF.
 
 mod bootstrap;
 mod mcnemar;
@@ -12,6 +12,7 @@ pub use bootstrap::{Bootstrap, Design, Draw, Replicates, quantile};
 pub use mcnemar::{McNemar, mcnemar};
 
 use conjoin_tasks::text_metrics::bleu::{BleuOptions, BleuStatistics};
+use conjoin_tasks::text_metrics::chrf::{ChrfOptions, ChrfStatistics};
 use serde::{Deserialize, Serialize};
 
 /// Why a statistic does not exist.
@@ -42,6 +43,8 @@ enum Formula {
     Ratio,
     /// BLEU of [`BleuStatistics::counts`].
     Bleu,
+    /// chrF of [`ChrfStatistics::counts`].
+    Chrf,
 }
 
 /// What one seed did on every item.
@@ -74,10 +77,19 @@ impl Items {
 
     /// Counts of n-grams of every item, as [`BleuStatistics::counts`] gives them.
     pub fn bleu(counts: &[[u32; BleuStatistics::COUNTS]]) -> Self {
+        Self::ngrams(counts, Formula::Bleu)
+    }
+
+    /// Counts of n-grams of every item, as [`ChrfStatistics::counts`] gives them.
+    pub fn chrf(counts: &[[u32; ChrfStatistics::COUNTS]]) -> Self {
+        Self::ngrams(counts, Formula::Chrf)
+    }
+
+    fn ngrams<const N: usize>(counts: &[[u32; N]], formula: Formula) -> Self {
         let column = |i: usize| counts.iter().map(|item| f64::from(item[i])).collect();
         Self {
-            columns: (0..BleuStatistics::COUNTS).map(column).collect(),
-            formula: Formula::Bleu,
+            columns: (0..N).map(column).collect(),
+            formula,
         }
     }
 
@@ -130,14 +142,22 @@ impl Formula {
         match self {
             Self::Ratio => (sums[1] > 0.0).then(|| sums[0] / sums[1]),
             Self::Bleu => {
-                let counts: [u64; BleuStatistics::COUNTS] =
-                    std::array::from_fn(|i| sums[i].round() as u64);
-                let statistics = BleuStatistics::from_counts(counts);
+                let statistics = BleuStatistics::from_counts(whole(sums));
                 (statistics.reference_length > 0)
                     .then(|| statistics.score(&BleuOptions::default()).score)
             }
+            Self::Chrf => {
+                let statistics = ChrfStatistics::from_counts(whole(sums));
+                let characters = statistics.orders.first().map_or(0, |one| one.reference);
+                (characters > 0).then(|| statistics.score(&ChrfOptions::default()))
+            }
         }
     }
+}
+
+/// Sums of whole numbers, of which the score is a function.
+fn whole<const N: usize>(sums: &[f64]) -> [u64; N] {
+    std::array::from_fn(|i| sums[i].round() as u64)
 }
 
 /// Mean of the seeds' scores.
@@ -175,7 +195,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conjoin_tasks::text_metrics::bleu;
+    use conjoin_tasks::text_metrics::{bleu, chrf};
 
     #[test]
     fn a_score_is_the_mean_of_ratios_of_sums() {
@@ -186,27 +206,52 @@ mod tests {
         assert_eq!(Items::flags(&[true, false, true, true]).score(), Some(0.75));
     }
 
+    /// Two outputs with what was expected.
+    const PAIRS: [(&str, &str); 2] = [
+        (
+            "the file is opened by the user",
+            "the file is opened by a user",
+        ),
+        (
+            "save the document under a name",
+            "the document is saved under a name",
+        ),
+    ];
+
     #[test]
     fn bleu_is_of_sums_and_not_a_mean() {
         let options = BleuOptions::default();
-        let pairs = [
-            (
-                "the file is opened by the user",
-                "the file is opened by a user",
-            ),
-            (
-                "save the document under a name",
-                "the document is saved under a name",
-            ),
-        ];
-        let each = pairs.map(|(h, r)| bleu::statistics(h, &[r], &options));
+        let each = PAIRS.map(|(h, r)| bleu::statistics(h, &[r], &options));
         let items = Items::bleu(&each.map(|s| s.counts()));
-        let references = pairs.map(|(_, r)| vec![r]);
-        let whole = bleu::corpus(&pairs.map(|(h, _)| h), &references, &options).unwrap();
+        let references = PAIRS.map(|(_, r)| vec![r]);
+        let whole = bleu::corpus(&PAIRS.map(|(h, _)| h), &references, &options).unwrap();
         assert_eq!(items.score(), Some(whole.score));
         assert_eq!(items.weighted(&[1.0, 1.0]), whole.score);
         assert_eq!(items.weighted(&[3.0, 0.0]), each[0].score(&options).score);
         assert_eq!(items.score_of(1..2), Some(each[1].score(&options).score));
+    }
+
+    #[test]
+    fn chrf_is_of_sums_and_not_a_mean() {
+        let options = ChrfOptions::default();
+        let each = PAIRS.map(|(h, r)| chrf::statistics(h, &[r], &options));
+        let counts = each.clone().map(|s| s.counts());
+        for (statistics, counts) in each.iter().zip(counts) {
+            let again = ChrfStatistics::from_counts(counts.map(u64::from));
+            assert_eq!(again, *statistics);
+        }
+        let items = Items::chrf(&counts);
+        let references = PAIRS.map(|(_, r)| vec![r]);
+        let whole = chrf::corpus(&PAIRS.map(|(h, _)| h), &references, &options).unwrap();
+        assert_eq!(items.score(), Some(whole.score));
+        assert_eq!(items.weighted(&[1.0, 1.0]), whole.score);
+        let mean = f64::midpoint(each[0].score(&options), each[1].score(&options));
+        assert!((whole.score - mean).abs() > 1e-3, "{mean}");
+        assert_eq!(items.weighted(&[3.0, 0.0]), each[0].score(&options));
+        assert_eq!(items.score_of(1..2), Some(each[1].score(&options)));
+        // A corpus without a character to find has no score.
+        let empty = chrf::statistics("a", &[" "], &options);
+        assert_eq!(Items::chrf(&[empty.counts()]).score(), None);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Of operations that sum in single precision, relative to the largest number, or to 1.
+pub const TOLERANCE: f32 = 2e-5;
+
 /// A golden file: tensors by name, floats and integers apart.
 pub struct Golden {
     floats: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
@@ -86,11 +89,16 @@ impl Golden {
         self.integers(case, "lengths").iter().map(length).collect()
     }
 
-    /// Compares a tensor with the golden one: 2e-5 of the largest number there, or of 1.
+    /// Compares a tensor with the golden one, within [`TOLERANCE`].
     pub fn check<const D: usize>(&self, case: &str, name: &str, got: Tensor<D>) {
+        self.equals(case, name, got, TOLERANCE);
+    }
+
+    /// Compares a tensor with the golden one; the tolerance is relative to the largest number, or to 1.
+    fn equals<const D: usize>(&self, case: &str, name: &str, got: Tensor<D>, tolerance: f32) {
         let (shape, want) = &self.floats[&format!("{case}.{name}")];
         assert_eq!(got.dims().as_slice(), shape, "shape of {case}.{name}");
-        close(&format!("{case}.{name}"), &values(got), want, 2e-5);
+        close(&format!("{case}.{name}"), &values(got), want, tolerance);
     }
 }
 
@@ -136,27 +144,31 @@ impl<'a> Case<'a> {
 
     /// Compares a result.
     pub fn equals<const D: usize>(&self, name: &str, found: Tensor<D>) {
-        let expected = self.golden.floats(self.name, name);
-        close(
-            &format!("{}.{name}", self.name),
-            &values(found),
-            expected,
-            self.tolerance,
-        );
+        self.golden.equals(self.name, name, found, self.tolerance);
     }
 
-    /// Compares the output and returns the gradients for the golden gradient of the output.
+    /// Which of two names the file has: the scripts that made the files do not all use the same.
+    fn either<'n>(&self, one: &'n str, other: &'n str) -> &'n str {
+        if self.golden.has(self.name, one) {
+            one
+        } else {
+            other
+        }
+    }
+
+    /// Compares the output (`y` or `output`) and returns the gradients for the golden gradient of the
+    /// output (`dy` or `probe`).
     pub fn output<const D: usize>(&self, y: Tensor<D>) -> Gradients {
-        self.equals("y", y.clone());
-        (y * self.constant("dy")).sum().backward()
+        self.equals(self.either("y", "output"), y.clone());
+        let gradient = self.constant(self.either("dy", "probe"));
+        (y * gradient).sum().backward()
     }
 
-    /// Compares the gradient of an input.
+    /// Compares the gradient of an input (`dNAME` or `d_NAME`).
     pub fn gradient<const D: usize>(&self, name: &str, input: &Tensor<D>, gradients: &Gradients) {
-        self.equals(
-            &format!("d{name}"),
-            input.grad(gradients).expect("a gradient"),
-        );
+        let (one, other) = (format!("d{name}"), format!("d_{name}"));
+        let found = input.grad(gradients).expect("a gradient");
+        self.equals(self.either(&one, &other), found);
     }
 }
 

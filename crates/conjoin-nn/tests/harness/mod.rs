@@ -7,8 +7,13 @@ use conjoin_nn::Statistic;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 
-/// Largest difference allowed, as a share of the largest element of the expected array.
-const TOLERANCE: f32 = 1e-4;
+/// Largest difference of any element of an output or gradient, as a share of the largest expected element
+/// of its array, or of [`SMALLEST`] where all are smaller: within `1e-4 * max(1, largest)`, and closer
+/// where the numbers are small.
+pub const TOLERANCE: f32 = 1e-4;
+
+/// Below this, what is expected counts as zero with rounding.
+const SMALLEST: f32 = 1e-3;
 
 type Array = (Vec<usize>, Vec<f32>);
 
@@ -62,7 +67,8 @@ impl Golden {
             .unwrap_or_else(|| panic!("{}: no array {key}", self.name))
     }
 
-    fn tensor<const D: usize>(&self, key: &str) -> Tensor<D> {
+    /// An array of the file, by its whole key.
+    pub fn tensor<const D: usize>(&self, key: &str) -> Tensor<D> {
         let (shape, values) = self.array(key).clone();
         Tensor::from_data(TensorData::new(values, shape), &device())
     }
@@ -105,12 +111,13 @@ impl Golden {
         module
     }
 
-    /// Compares with an array of the file.
+    /// Compares with an array of the file, element by element, within [`TOLERANCE`]; what is not finite is
+    /// never within it.
     pub fn check<const D: usize>(&self, key: &str, found: &Tensor<D>) {
         let (shape, expected) = self.array(key);
         assert_eq!(shape[..], found.dims()[..], "{}: {key}", self.name);
         let found = found.to_data().try_to_vec::<f32>().unwrap();
-        let scale = expected.iter().fold(1e-3_f32, |m, v| m.max(v.abs()));
+        let scale = expected.iter().fold(SMALLEST, |m, v| m.max(v.abs()));
         for (i, (a, b)) in found.iter().zip(expected).enumerate() {
             assert!(
                 (a - b).abs() <= TOLERANCE * scale,

@@ -62,7 +62,7 @@ pub struct DecoderSetup {
     pub alignment: Option<PortRef>,
     pub bos: i64,
     pub eos: i64,
-    /// Symbols that are never produced: padding, begin, unknown, mask.
+    /// Symbols that are never produced, as [`conjoin_data::Vocabulary::unsaid`] gives them.
     pub banned: Vec<i64>,
     /// Longest output in tokens, the end symbol included.
     pub max_length: usize,

@@ -9,6 +9,9 @@ use std::hash::Hash;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
+/// Longest n-gram of characters where the options say nothing else.
+const CHAR_ORDER: usize = 6;
+
 /// Options of chrF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +34,7 @@ pub struct ChrfOptions {
 }
 
 fn six() -> usize {
-    6
+    CHAR_ORDER
 }
 
 fn two() -> u32 {
@@ -217,6 +220,31 @@ fn count<T: Eq + Hash>(hypothesis: &[T], reference: &[T], order: usize) -> ChrfC
 }
 
 impl ChrfStatistics {
+    /// How many counts [`ChrfStatistics::counts`] gives.
+    pub const COUNTS: usize = 3 * CHAR_ORDER;
+
+    /// N-grams of the hypothesis, of the reference and of both, order by order: what is summed over
+    /// sentences. Of the default options' orders, those of characters; orders of words are left out.
+    pub fn counts(&self) -> [u32; Self::COUNTS] {
+        std::array::from_fn(|i| {
+            let counts = self.orders.get(i / 3).copied().unwrap_or_default();
+            let count = [counts.hypothesis, counts.reference, counts.matches][i % 3];
+            u32::try_from(count).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// The statistics of such counts.
+    pub fn from_counts(counts: [u64; Self::COUNTS]) -> Self {
+        let order = |&[hypothesis, reference, matches]: &[u64; 3]| ChrfCounts {
+            hypothesis,
+            reference,
+            matches,
+        };
+        Self {
+            orders: counts.as_chunks().0.iter().map(order).collect(),
+        }
+    }
+
     /// From 0 to 100: the F-score of precision and recall, each averaged over the orders for which
     /// both sides have n-grams.
     pub fn score(&self, options: &ChrfOptions) -> f64 {

@@ -30,6 +30,7 @@ impl Marian {
         let specials = ["<pad>", "<bos>", "<eos>", "<unk>"].map(str::to_owned);
         let words = (specials.len()..symbols).map(|i| format!("w{i}"));
         let vocabulary = Vocabulary::new("words", specials.into_iter().chain(words));
+        let banned = vocabulary.unsaid();
         let columns: BTreeMap<String, Contract> = [
             (
                 "source".to_owned(),
@@ -99,7 +100,7 @@ impl Marian {
                 alignment: Some(port("decoder.weights")),
                 bos: BOS,
                 eos: EOS,
-                banned: vec![0, BOS, 3],
+                banned,
                 max_length: longest,
             },
             device,

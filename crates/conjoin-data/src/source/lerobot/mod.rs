@@ -174,12 +174,15 @@ impl LerobotConfig {
         }
         let info = read_info("path", &self.path)?;
         self.check_episodes(info.episodes)?;
+        self.check_oversample(&info)?;
         let columns = self.resolved(&info)?;
         for (i, path) in self.also.iter().enumerate() {
             let key = format!("also[{i}]");
             let info = read_info(&key, path)?;
             self.check_episodes(info.episodes)?;
-            let others = self.resolved(&info).map_err(|error| match error {
+            let others = self.check_oversample(&info);
+            let others = others.and_then(|()| self.resolved(&info));
+            let others = others.map_err(|error| match error {
                 DataError::Config {
                     key: inner,
                     found,
@@ -223,12 +226,17 @@ impl LerobotConfig {
         Ok(())
     }
 
-    /// The columns as they come out of a recording.
-    fn resolved(&self, info: &Info) -> Result<Vec<Column>, DataError> {
+    /// Whether the rules of `oversample` ask for what a recording has.
+    fn check_oversample(&self, info: &Info) -> Result<(), DataError> {
         for (i, rule) in self.oversample.iter().enumerate() {
             let key = format!("oversample[{i}]");
             rule.check(info).map_err(|error| error.below(&key))?;
         }
+        Ok(())
+    }
+
+    /// The columns as they come out of a recording.
+    fn resolved(&self, info: &Info) -> Result<Vec<Column>, DataError> {
         let columns = self.columns.iter();
         columns
             .map(|(name, column)| Column::new(name, column, info))
