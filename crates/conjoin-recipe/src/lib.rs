@@ -23,5 +23,5 @@ mod syntax;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Report, Severity, Source, Span};
-pub use recipe::{Checked, Recipe, check};
+pub use recipe::{Checked, Recipe, check, check_trained};
 pub use sections::Arm;

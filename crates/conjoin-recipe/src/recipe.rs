@@ -20,6 +20,8 @@ pub struct Recipe {
     sources: Arc<[Source]>,
     tree: Tree,
     resolved: String,
+    /// Its weights are there already.
+    trained: bool,
 }
 
 /// A recipe without mistakes, and the plan of one of its arms.
@@ -52,6 +54,27 @@ pub fn check(
     arm: Option<&str>,
 ) -> Result<Checked, Diagnostics> {
     Recipe::parse(text, file, overrides)?.check(extensions, arm)
+}
+
+/// As [`check()`], for the recipe of a run whose weights are to be used and not trained: overrides may wire it
+/// otherwise, so that a stage no longer depends on what it trained, or that data comes where `[oracle]` names the
+/// truth.
+///
+/// # Errors
+/// As [`check()`], but for what only matters where stages are run.
+pub fn check_trained(
+    text: &str,
+    file: &str,
+    overrides: &[String],
+    extensions: &[NodeExtension],
+    arm: Option<&str>,
+) -> Result<Checked, Diagnostics> {
+    let recipe = Recipe::parse(text, file, overrides)?;
+    Recipe {
+        trained: true,
+        ..recipe
+    }
+    .check(extensions, arm)
 }
 
 impl Recipe {
@@ -92,6 +115,7 @@ impl Recipe {
                 sources,
                 tree,
                 resolved,
+                trained: false,
             }),
             Err(message) => {
                 let found = Diagnostic::new("syntax", Span::new(0, 0..0), message);
@@ -120,7 +144,7 @@ impl Recipe {
     ) -> Result<Checked, Diagnostics> {
         let mut reader = Reader::new(self.tree, Vec::new());
         let parts = sections::read(&mut reader, extensions);
-        let meaning = check::check(parts, &mut reader);
+        let meaning = check::check(parts, &mut reader, self.trained);
         let arms = meaning.arms();
         let name = arm.or(meaning.default_arm()).map(str::to_owned);
         let chosen = name

@@ -1,6 +1,6 @@
 //! The recipes of the repository check clean, and what comes out of them is what they say.
 
-use conjoin_recipe::{Checked, Diagnostics, Recipe, check, diff, list, summary};
+use conjoin_recipe::{Checked, Diagnostics, Recipe, check, check_trained, diff, list, summary};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -96,6 +96,23 @@ fn overrides_reach_the_plan_and_the_text() {
             .resolved
             .starts_with(read("g2p.toml").lines().next().unwrap())
     );
+}
+
+#[test]
+fn weights_that_are_there_can_be_wired_otherwise() {
+    // No stage reads the attention any more.
+    let sets = ["nodes.output.in.features=decoder.states".to_owned()];
+    let refused = check(SMALL, "small.toml", &sets, &[], None).unwrap_err();
+    let unused = |found: &Diagnostics| found.iter().all(|d| d.code == "unused");
+    assert!(unused(&refused), "{refused}");
+    assert!(refused.to_string().contains("\"attention\" is trained"));
+    let checked = check_trained(SMALL, "small.toml", &sets, &[], None).unwrap();
+    assert!(checked.warnings.is_empty(), "{}", checked.warnings);
+    let to = conjoin_graph::PortRef::new("output", "features");
+    assert_eq!(checked.plan.wiring[&to].from.to_string(), "decoder.states");
+    // What is wrong otherwise is as wrong as ever.
+    let wrong = ["nodes.output.in.features=encoder.final".to_owned()];
+    assert!(check_trained(SMALL, "small.toml", &wrong, &[], None).is_err());
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use crate::decode::DecodeError;
 use conjoin_data::DataError;
-use conjoin_graph::ValueError;
 use conjoin_graph::graph::GraphError;
 use conjoin_graph::node::NodeError;
+use conjoin_graph::{PortRef, ValueError};
 use conjoin_world::WorldError;
 
 /// A failure while scoring or predicting.
@@ -26,6 +26,18 @@ pub enum TaskError {
     Vocabulary(String),
     #[error("data set {0:?} is no recording of the driving world, which the task drives in")]
     Recording(String),
+    #[error(
+        "{reader} reads data.{column}, which is not there while episodes are driven: found {found}, expected \
+         {expected}"
+    )]
+    NotDriven {
+        /// The input, or the port of the task.
+        reader: PortRef,
+        column: String,
+        /// What the column is made of.
+        found: String,
+        expected: String,
+    },
     #[error("the task has no baseline {0:?}")]
     Baseline(String),
     #[error("the task plans for moments of a drive, and not for samples of a source")]
@@ -54,6 +66,7 @@ impl TaskError {
                 | Self::Vocabulary(_)
                 | Self::NotText(_)
                 | Self::Recording(_)
+                | Self::NotDriven { .. }
                 | Self::Baseline(_)
                 | Self::NoSamples
                 | Self::NoDriver(_)

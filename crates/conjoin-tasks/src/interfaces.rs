@@ -106,8 +106,11 @@ impl Finder<'_> {
     fn truth(&self, to: &PortRef, from: &PortRef, carried: &Contract, fed_back: bool) -> Truth {
         match self.plan.oracle.get(to) {
             Some(None) => return Truth::Unknown(None),
-            Some(Some(column)) => return self.column(column, carried, "[oracle]".to_owned()),
-            None => {}
+            // Of what is data already there is nothing to ask.
+            Some(Some(column)) if !from.is_data() => {
+                return self.column(column, carried, "[oracle]".to_owned());
+            }
+            _ => {}
         }
         if fed_back {
             return Truth::Column {

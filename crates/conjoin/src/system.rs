@@ -4,7 +4,7 @@ use crate::device;
 use crate::error::CliError;
 use burn::tensor::Device;
 use conjoin_graph::{Graph, NodeExtension};
-use conjoin_recipe::{Checked, Recipe};
+use conjoin_recipe::{Checked, Diagnostics, Recipe};
 use conjoin_tasks::TaskScorer;
 use conjoin_train::checkpoint::{self, Store};
 use conjoin_train::{DataSets, Plan, RunDirectory};
@@ -21,8 +21,27 @@ pub(crate) fn read_recipe(
 ) -> Result<Checked, CliError> {
     let text = read_text(path)?;
     let file = path.display().to_string();
-    let checked = conjoin_recipe::check(&text, &file, overrides, extensions, arm)
-        .map_err(CliError::Recipe)?;
+    told(conjoin_recipe::check(
+        &text, &file, overrides, extensions, arm,
+    ))
+}
+
+/// As [`read_recipe`], to use the weights that it trained.
+pub(crate) fn read_trained(
+    path: &Path,
+    overrides: &[String],
+    extensions: &[NodeExtension],
+    arm: Option<&str>,
+) -> Result<Checked, CliError> {
+    let text = read_text(path)?;
+    let file = path.display().to_string();
+    told(conjoin_recipe::check_trained(
+        &text, &file, overrides, extensions, arm,
+    ))
+}
+
+fn told(checked: Result<Checked, Diagnostics>) -> Result<Checked, CliError> {
+    let checked = checked.map_err(CliError::Recipe)?;
     if !checked.warnings.is_empty() {
         eprintln!("{}", checked.warnings.render());
     }
@@ -128,7 +147,7 @@ impl LoadedRun {
         let device = device::parse(&arguments.device.device)?;
         let run = RunDirectory::open(&arguments.run)?;
         let note = RunNote::read(&run)?;
-        let mut checked = read_recipe(
+        let mut checked = read_trained(
             &run.recipe(),
             &arguments.set,
             extensions,

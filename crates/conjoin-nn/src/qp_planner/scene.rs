@@ -3,7 +3,7 @@
 use super::cells::{Cell, Grid};
 use super::{AGENT, PlannerOptions};
 use conjoin_qp::planner::model::{Control, State, roll_out};
-use conjoin_qp::planner::{Obstacle, Scene, SceneGradients, corridor, follow};
+use conjoin_qp::planner::{Line, Obstacle, Scene, SceneGradients, corridor, follow};
 
 /// Places of length, width and velocity among an agent's numbers.
 const LENGTH: usize = 5;
@@ -161,7 +161,7 @@ impl Row<'_> {
             Some(step) => {
                 let steps = self.futures.len() / (4 * self.margins.len());
                 let mut poses = self.poses(agent, steps);
-                poses.nth(step.min(steps - 1)).flatten()
+                poses.nth(step.min(steps.saturating_sub(1))).flatten()
             }
         };
         let Some([x, y, yaw]) = pose else {
@@ -178,18 +178,9 @@ impl Row<'_> {
     /// that wait where the route turns off, is driven past.
     fn is_in_the_way(&self, options: &PlannerOptions, agent: &[f32]) -> bool {
         let [x, y, width] = [1, 2, WIDTH].map(|i| f64::from(agent[i]));
-        let route = self.route.as_chunks::<2>().0;
-        let near = (route.windows(2))
-            .filter(|pair| pair[0] != pair[1])
-            .map(|pair| {
-                let [from, to] = [pair[0], pair[1]].map(|point| point.map(f64::from));
-                let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
-                let at = ((x - from[0]) * dx + (y - from[1]) * dy) / (dx * dx + dy * dy);
-                let at = at.clamp(0.0, 1.0);
-                (x - from[0] - at * dx).hypot(y - from[1] - at * dy)
-            })
-            .fold(f64::INFINITY, f64::min);
-        x > 0.0 && near < 0.5 * (options.vehicle.width + width)
+        let room = 0.5 * (options.vehicle.width + width);
+        let nearest = Line::new(wide(self.route).as_chunks().0).nearest([x, y], false);
+        x > 0.0 && nearest.is_some_and(|place| place.distance < room)
     }
 
     /// Where an agent will be at each step, where that is known.

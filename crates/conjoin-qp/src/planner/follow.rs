@@ -1,5 +1,6 @@
 //! What a plan is made around: controls that follow goals, and walls along a route.
 
+use super::line::{Line, Place};
 use super::model::{Control, State, step};
 use super::{Vehicle, Wall};
 
@@ -54,9 +55,6 @@ fn within(value: f64, [least, most]: [f64; 2]) -> f64 {
     value.max(least).min(most)
 }
 
-/// A place of a route: the point, and the unit vector along the route there.
-type Place = ([f64; 2], [f64; 2]);
-
 /// Walls at a distance to both sides of a route, at the place of the route nearest to each position. The
 /// route goes on straight behind its last point and before its first. Empty where no two points of it
 /// differ.
@@ -71,37 +69,10 @@ pub fn corridor(
     distance: f64,
     turn: f64,
 ) -> Vec<[Wall; 2]> {
-    let segments: Vec<([f64; 2], [f64; 2], f64)> = (route.windows(2))
-        .filter_map(|pair| {
-            let [from, to] = [pair[0], pair[1]];
-            let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
-            let length = dx.hypot(dy);
-            (length > 1e-6).then(|| (from, [dx / length, dy / length], length))
-        })
-        .collect();
-    let last = segments.len().saturating_sub(1);
-    let nearest = |x: f64, y: f64| -> Option<Place> {
-        let mut best: Option<(f64, Place)> = None;
-        for (i, (from, along, length)) in segments.iter().enumerate() {
-            let (dx, dy) = (x - from[0], y - from[1]);
-            let mut at = dx * along[0] + dy * along[1];
-            if i > 0 {
-                at = at.max(0.0);
-            }
-            if i < last {
-                at = at.min(*length);
-            }
-            let foot = [from[0] + at * along[0], from[1] + at * along[1]];
-            let distance = (x - foot[0]).hypot(y - foot[1]);
-            if best.is_none_or(|(least, _)| distance < least) {
-                best = Some((distance, (foot, *along)));
-            }
-        }
-        best.map(|(_, place)| place)
-    };
+    let line = Line::new(route);
     let normals = |along: [f64; 2]| [[-along[1], along[0]], [along[1], -along[0]]];
     let [x, y, heading, _] = start;
-    let Some((foot, along)) = nearest(x, y) else {
+    let Some(Place { foot, along, .. }) = line.nearest([x, y], true) else {
         return Vec::new();
     };
     let (sin, cos) = heading.sin_cos();
@@ -114,7 +85,7 @@ pub fn corridor(
     });
     (positions.iter())
         .filter_map(|[x, y, ..]| {
-            let (foot, along) = nearest(*x, *y)?;
+            let Place { foot, along, .. } = line.nearest([*x, *y], true)?;
             let [left, right] = normals(along);
             Some(
                 [(left, distances[0]), (right, distances[1])].map(|(normal, distance)| Wall {

@@ -11,6 +11,7 @@
 mod brake;
 mod follow;
 mod gaps;
+mod line;
 pub mod model;
 mod program;
 mod rows;
@@ -21,6 +22,7 @@ use crate::problem::{Penalty, finite, shape};
 use crate::solution::{Solution, solve_from};
 pub use brake::brake;
 pub use follow::{corridor, follow};
+pub use line::{Line, Place};
 use model::{Control, State};
 use program::{Program, goal, sigmoid};
 pub use rows::{Bound, Side};

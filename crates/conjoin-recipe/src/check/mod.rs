@@ -3,6 +3,7 @@
 //! that was reported is not reported again.
 
 mod data;
+mod driving;
 mod gates;
 mod names;
 mod objectives;
@@ -40,16 +41,18 @@ pub(crate) struct Meaning {
     task: Resolution,
 }
 
-/// Checks a recipe whose sections have been read.
-pub(crate) fn check(mut parts: Sections, reader: &mut Reader) -> Meaning {
+/// Checks a recipe whose sections have been read; `trained` says that its weights are there already, and no stage
+/// is to be run.
+pub(crate) fn check(mut parts: Sections, reader: &mut Reader, trained: bool) -> Meaning {
     names::check(&mut parts, reader);
     ranges::check(reader);
     let columns = data::check(&parts, reader);
     let arms = arms(&parts);
     let (joined, graphs, task) = {
-        let mut wires = Wires::new(&parts, &columns);
+        let mut wires = Wires::new(&parts, &columns, trained);
         wires.check_joined(reader);
         let task = task::check(&mut wires, reader);
+        driving::check(&wires, reader, &task);
         let graphs: Vec<Option<StageGraph>> = parts
             .stages
             .iter()
@@ -122,7 +125,7 @@ fn check_uses(
     }
     wires.check_unused(reader, &used);
     // Something wrong elsewhere may be why nobody uses a node.
-    if reader.found.is_empty() {
+    if reader.found.is_empty() && !wires.trained {
         for node in wires
             .parts
             .nodes

@@ -44,7 +44,12 @@ impl Entry<'_> {
             return self.at_key(reader, "oracle", message);
         };
         let outputs = task.outputs();
-        if !upstream(&self.wires.joined, &outputs, |_, _| true).contains(&to.node) {
+        let read = upstream(&self.wires.joined, &outputs, |_, _| true).contains(&to.node);
+        // Where weights are used with other wires, there may be nothing left to ask for.
+        if self.wires.trained && (!read || wire.from.is_data()) {
+            return;
+        }
+        if !read {
             let message = format!("the task does not depend on node \"{}\"", to.node);
             return self.at_key(reader, "unused", message);
         }

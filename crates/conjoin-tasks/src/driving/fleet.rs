@@ -2,15 +2,14 @@
 //! move. What one does never depends on the others.
 
 use super::DrivingConfig;
+use super::columns::Seen;
 use super::held::HeldSteps;
-use super::planner::{Planned, Planner, recording};
+use super::planner::{Planned, Planner};
 use crate::error::TaskError;
 use crate::score_run::ScoreRun;
 use crate::scored::EpisodeOutput;
-use conjoin_data::Live;
 use conjoin_data::lerobot::Frame;
-use conjoin_data::source::LerobotConfig;
-use conjoin_graph::{Graph, Route};
+use conjoin_graph::Graph;
 use conjoin_world::WorldError;
 use conjoin_world::driving::dataset::frame;
 use conjoin_world::driving::draw::Overlay;
@@ -104,25 +103,16 @@ impl<'a> Fleet<'a> {
     }
 
     /// # Errors
-    /// The data set is no recording, or does not say what its frames were taken with.
+    /// The data set is no recording, does not say what its frames were taken with, or has a column that is read
+    /// and that cannot be made while episodes are driven.
     pub fn new(task: &'a DrivingConfig, run: &ScoreRun<'_>) -> Result<Self, TaskError> {
-        let data = &run.data.config;
-        let (recording, info) = recording(task, data)?;
-        let found = info.extra.get("config").cloned().unwrap_or_default();
-        let config: EnvConfig =
-            serde_json::from_value(found).map_err(|_| TaskError::Recording(task.data.clone()))?;
         let route = run.route(&task.wanted())?;
-        let parts = parts(&route, recording);
-        let features: Vec<&str> = (info.features.iter())
-            .map(|feature| feature.name.as_str())
-            .filter(|name| part(name).is_some_and(|part| part <= parts))
-            .collect();
-        let live = Live::new(data, &features)?;
+        let Seen { env, parts, live } = Seen::new(task, &run.data.config, &route)?;
         Ok(Self {
             task,
             config: EnvConfig {
                 stretches: task.navsim,
-                ..config
+                ..env
             },
             parts,
             planner: Planner::new(task, route, live, run.device),
@@ -207,32 +197,6 @@ impl<'a> Fleet<'a> {
         let moments: Vec<Vec<&Frame>> = under_way.map(|r| r.seen.iter().collect()).collect();
         self.planner.plan(graph, &moments)
     }
-}
-
-/// What a feature is part of; none for what no moment has, such as the number of a frame.
-fn part(feature: &str) -> Option<Parts> {
-    match feature {
-        "truth.plan" | "action" => Some(Parts::Plan),
-        "truth.futures" | "truth.occupancy" => Some(Parts::Future),
-        name if name.starts_with("truth.") => Some(Parts::Present),
-        name if name.starts_with("observation.") => Some(Parts::Inputs),
-        _ => None,
-    }
-}
-
-/// How much of the truth a route reads: as little as will do, for it is dear.
-fn parts(route: &Route, recording: &LerobotConfig) -> Parts {
-    let columns = route.columns();
-    let read = columns
-        .iter()
-        .map(|&name| match recording.columns.get(name) {
-            Some(column) => (column.feature.iter().chain(&column.features))
-                .filter_map(|feature| part(feature))
-                .fold(Parts::Inputs, Parts::max),
-            // Columns that transforms make are made of the present truth.
-            None => Parts::Present,
-        });
-    read.fold(Parts::Inputs, Parts::max)
 }
 
 /// Moves the rides that are under way by a step each.

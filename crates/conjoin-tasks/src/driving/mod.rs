@@ -4,6 +4,7 @@
 //! Shapes: `B` batch, `S` steps of the plan.
 
 mod baselines;
+mod columns;
 mod fleet;
 mod held;
 mod moment;
@@ -256,9 +257,11 @@ impl DrivingConfig {
 
     /// Drives the episodes, and measures distances to the expert's plans on the recording.
     pub(crate) fn score(&self, run: &mut ScoreRun<'_>) -> Result<Scored, TaskError> {
+        // What cannot be driven is told before anything is measured.
+        let fleet = Fleet::new(self, run)?;
         let distances = self.open_loop(run)?;
         let episodes = self.episodes(run.limit);
-        let (driven, held) = Fleet::new(self, run)?.drive(run, &episodes)?;
+        let (driven, held) = fleet.drive(run, &episodes)?;
         let mut scored = scored(driven);
         scored.scores.extend(held.scores(self));
         scored.scores.extend(distances.scores());

@@ -13,7 +13,8 @@ use conjoin_data::lerobot::{Frame, Info};
 use conjoin_data::source::LerobotConfig;
 use conjoin_data::{DataSetConfig, Live, SourceConfig};
 use conjoin_graph::{Graph, PortRef, Route, Value, ValueError};
-use conjoin_nn::qp_planner::{AGENT, Reason};
+use conjoin_nn::qp_planner::Reason;
+use conjoin_world::driving::guard::{ROW, footprint};
 use conjoin_world::geometry::{Obb, Pose};
 
 /// What was planned for a moment.
@@ -44,24 +45,17 @@ impl Planned {
 
     /// Outlines of the agents that were detected with at least this probability, in the frame of the vehicle.
     pub fn outlines(&self, threshold: f32) -> Vec<Obb> {
-        let rows = self.agents.as_chunks::<AGENT>().0.iter();
+        let rows = self.agents.as_chunks::<ROW>().0.iter();
         rows.filter(|row| row[0] >= threshold)
-            .map(outline)
+            .map(footprint)
             .collect()
     }
 
     /// The outline of the agent that holds the plan, where one does and agents are drawn.
     pub fn holder(&self) -> Option<Obb> {
-        let rows = self.agents.as_chunks::<AGENT>().0;
-        rows.get(self.held?.agent()?).map(outline)
+        let rows = self.agents.as_chunks::<ROW>().0;
+        rows.get(self.held?.agent()?).map(footprint)
     }
-}
-
-/// The outline of an agent, in the frame of the vehicle.
-fn outline(row: &[f32; AGENT]) -> Obb {
-    let [x, y, cos, sin, length, width] = [1, 2, 3, 4, 5, 6].map(|i| f64::from(row[i]));
-    let pose = Pose::new(x, y, sin.atan2(cos));
-    Obb::new(pose, length.max(0.0), width.max(0.0))
 }
 
 /// The part of a graph that plans.

@@ -22,7 +22,7 @@ use super::actor::ActorKind;
 use super::camera::Shots;
 use super::env::{DrivingEnv, EnvConfig};
 use super::map::LightState;
-use super::observation::{Observation, ObservationConfig};
+use super::observation::{Observation, ObservationConfig, Parts};
 use super::vehicle::STEP;
 use crate::geometry::{Pose, Vec2};
 use conjoin_data::grid_frame;
@@ -76,6 +76,21 @@ pub fn features(config: &EnvConfig) -> Vec<Feature> {
         feature.names = names.iter().map(|&name| name.to_owned()).collect();
     }
     found
+}
+
+/// How much an observation must hold so that its frame has a feature; none for what is no feature of a moment,
+/// such as the number of a frame.
+pub fn part(feature: &str) -> Option<Parts> {
+    Some(match feature {
+        "truth.plan" | "action" => Parts::Plan,
+        "truth.futures" | "truth.occupancy" => Parts::Future,
+        "truth.agents" | "truth.visible" | "truth.lanes" | "truth.lanes_mask" | "truth.light" => {
+            Parts::Present
+        }
+        "observation.state" | "observation.route" => Parts::Inputs,
+        image if IMAGES.contains(&image) => Parts::Inputs,
+        _ => return None,
+    })
 }
 
 /// What a reader needs besides: sizes, calibration, and what the numbers of each feature are.
@@ -250,8 +265,14 @@ mod tests {
     }
 
     #[test]
+    fn every_feature_is_part_of_an_observation() {
+        let all = features(&EnvConfig::default());
+        assert!(all.iter().all(|feature| part(&feature.name).is_some()));
+        assert_eq!(part("timestamp"), None);
+    }
+
+    #[test]
     fn a_frame_has_the_features_that_were_looked_at() {
-        use crate::driving::observation::Parts;
         let mut env = env("junction-1");
         let config = env.config().observation.clone();
         for (parts, occupancy, plan) in [

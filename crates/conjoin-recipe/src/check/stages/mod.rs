@@ -80,9 +80,12 @@ pub(super) fn check<'b>(
     check.schedule();
     check.averages();
     check.inputs();
-    check.coverage();
-    check.gradients();
-    check.borrowed_weights();
+    // What a stage trains is settled once the weights are there.
+    if !check.wires.trained {
+        check.coverage();
+        check.gradients();
+        check.borrowed_weights();
+    }
     check.tables();
     check.evaluation();
     StageGraph {
@@ -207,6 +210,9 @@ impl StageCheck<'_, '_> {
     /// A node named at `place` must take part in the stage. One that the stage lists and does not
     /// run is told there.
     fn reaches(&mut self, place: &Path, node: &str) {
+        if self.wires.trained {
+            return;
+        }
         let listed = self
             .stage
             .train

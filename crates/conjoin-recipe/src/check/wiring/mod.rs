@@ -50,11 +50,17 @@ pub(super) struct Wires<'a> {
     /// Nodes whose options could be read.
     pub specs: Vec<NodeSpec>,
     pub joined: Wiring,
+    /// The weights are there already, and no stage is to be run.
+    pub trained: bool,
     said: BTreeSet<(String, &'static str)>,
 }
 
 impl<'a> Wires<'a> {
-    pub fn new(parts: &'a Sections, columns: &'a BTreeMap<String, DataColumns>) -> Self {
+    pub fn new(
+        parts: &'a Sections,
+        columns: &'a BTreeMap<String, DataColumns>,
+        trained: bool,
+    ) -> Self {
         let specs = parts.nodes.iter().filter_map(|node| {
             let config = node.kind.clone().filter(|_| node.wired)?;
             Some(NodeSpec {
@@ -72,6 +78,7 @@ impl<'a> Wires<'a> {
             columns,
             specs: specs.collect(),
             joined: wires.collect(),
+            trained,
             said: BTreeSet::new(),
         }
     }

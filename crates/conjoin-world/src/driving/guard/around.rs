@@ -12,6 +12,13 @@ use crate::geometry::{Obb, Pose, Vec2};
 /// class.
 pub const ROW: usize = 12;
 
+/// Where an agent stands by its row, in the ego's frame.
+pub fn footprint(row: &[f32; ROW]) -> Obb {
+    let [x, y, cos, sin, length, width] = [1, 2, 3, 4, 5, 6].map(|i| f64::from(row[i]));
+    let pose = Pose::new(x, y, sin.atan2(cos));
+    Obb::new(pose, length.max(0.0), width.max(0.0))
+}
+
 /// What is around the ego, in its frame (rear axle, x forward, y left; metres, m/s).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Around {
@@ -47,14 +54,12 @@ impl Around {
     /// Adds predicted agents: rows of [`ROW`] numbers, those whose first is at least `threshold`. A row
     /// with a number that is not finite is passed on as it is, as the layer calls that a fault.
     pub fn add_rows(&mut self, rows: &[f32], threshold: f32) {
-        for row in rows.chunks_exact(ROW) {
+        for row in rows.as_chunks::<ROW>().0 {
             if row[0] < threshold {
                 continue;
             }
-            let row: Vec<f64> = row.iter().map(|&value| f64::from(value)).collect();
-            let pose = Pose::new(row[1], row[2], row[4].atan2(row[3]));
-            let footprint = Obb::new(pose, row[5].max(0.0), row[6].max(0.0));
-            self.add(footprint, Vec2::new(row[7], row[8]), row[9] > row[10]);
+            let velocity = Vec2::new(f64::from(row[7]), f64::from(row[8]));
+            self.add(footprint(row), velocity, row[9] > row[10]);
         }
     }
 

@@ -7,7 +7,7 @@
 mod around;
 mod scan;
 
-pub use around::{Around, ROW};
+pub use around::{Around, ROW, footprint};
 pub use scan::scan;
 
 use super::drive::Driver;

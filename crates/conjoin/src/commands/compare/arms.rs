@@ -6,7 +6,7 @@ use super::{command, conclude};
 use crate::cli::CompareArgs;
 use crate::commands::train::{Branch, Job, interrupt_flag};
 use crate::error::CliError;
-use crate::system::{RunNote, read_recipe, read_text};
+use crate::system::{RunNote, read_recipe, read_text, read_trained};
 use crate::{outcomes, report, run_log};
 use conjoin_graph::NodeExtension;
 use conjoin_insight::report::ComparedRun;
@@ -58,7 +58,7 @@ pub(super) fn compare(
     }
     for variant in variants {
         let set = [&arguments.set[..], variant.set()].concat();
-        read_recipe(recipe, &set, extensions, None)?;
+        read_trained(recipe, &set, extensions, None)?;
     }
     let interrupt = interrupt_flag("writing a checkpoint")?;
     let seed = first.plan.seed;
