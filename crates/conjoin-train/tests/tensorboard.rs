@@ -1,5 +1,5 @@
 //! Writes the run that `tests/external/tensorboard_reads.py` compares; run by hand with
-//! `CONJOIN_TENSORBOARD_RUN=DIR cargo test --release -p conjoin-train --test tensorboard`.
+//! `CONJOIN_TENSORBOARD_RUN=DIR cargo test --release --test tensorboard`.
 
 mod common;
 

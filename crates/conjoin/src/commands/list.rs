@@ -56,7 +56,7 @@ fn pick(groups: &mut Vec<Group>, kind: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Recipes of the folder `recipes/`, with the first sentence of each.
+/// Recipes of the folder `recipes/`, with the first line of each.
 fn recipes(json: bool) -> Result<(), CliError> {
     let folder = Path::new("recipes");
     let entries =

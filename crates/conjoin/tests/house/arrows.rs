@@ -1,5 +1,5 @@
 //! Imports go downward only:
-//! `conjoin -> serve, insight, recipe -> tasks -> train, world -> graph -> data, nn -> kernels ->
+//! `conjoin -> insight, recipe -> tasks -> train, world -> graph -> data, nn -> kernels ->
 //! qp, safety`.
 
 use crate::root;
@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 8] = [
     &["graph"],
     &["train", "world"],
     &["tasks"],
-    &["serve", "insight", "recipe"],
+    &["insight", "recipe"],
     &["conjoin"],
 ];
 
