@@ -1,6 +1,6 @@
 """Trains Joey NMT 2.3 on the pairs of recipes/translate-transformer.toml: the same TSV files, a model of the
-same size (three layers a side, 256 features, 4 heads, one tied table of 4,000 subwords), batches of as many
-tokens, and scores it on the test pages with sacreBLEU.
+same size (three layers a side, 256 features, 4 heads, one tied table of 4,000 subwords), the recipe's dropout and
+batches of as many tokens, and scores it on the test pages with sacreBLEU.
 
     bench/setup.sh joey
     bench/.venv/bin/python bench/joey.py --updates 100      # seconds an update, on a quiet machine
@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import sacrebleu
@@ -23,6 +24,7 @@ import yaml
 HERE = Path(__file__).resolve().parent
 SIZE = 4000
 LONGEST = 128
+RECIPE = HERE.parent / "recipes/translate-transformer.toml"
 
 
 def read_pairs(path):
@@ -64,6 +66,8 @@ def prepare(data, out, every):
 
 
 def configuration(out, updates, beam):
+    recipe = tomllib.loads(RECIPE.read_text(encoding="utf-8"))
+    nodes = recipe["nodes"]
     language = lambda code: {
         "lang": code,
         "max_length": LONGEST,
@@ -78,9 +82,13 @@ def configuration(out, updates, beam):
         "num_heads": 4,
         "hidden_size": 256,
         "ff_size": 1024,
-        "dropout": 0.1,
+        "dropout": nodes["encoder"].get("dropout", 0.0),
         "layer_norm": "pre",
-        "embeddings": {"embedding_dim": 256, "scale": True, "dropout": 0.1},
+        "embeddings": {
+            "embedding_dim": 256,
+            "scale": True,
+            "dropout": nodes["source"].get("dropout", 0.0),
+        },
     }
     return {
         "name": "help",
@@ -116,7 +124,7 @@ def configuration(out, updates, beam):
             "label_smoothing": 0.1,
             "loss": "crossentropy",
             "normalization": "tokens",
-            "batch_size": 1024,
+            "batch_size": recipe["data"]["train"]["loader"]["batch"]["tokens"],
             "batch_type": "token",
             "epochs": 1000,
             "updates": updates,
