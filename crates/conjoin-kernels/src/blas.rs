@@ -156,16 +156,15 @@ pub fn gemm(
     if precision == Precision::F32 || a.cols == 0 {
         return single(c, beta, a, b, threads);
     }
-    if is_emulated(precision) {
-        return emulated(c, beta, a, b, threads);
-    }
     #[cfg(target_arch = "x86_64")]
-    bf16::gemm(c, beta, a, b, threads);
+    if crate::simd::has_bf16() {
+        return bf16::gemm(c, beta, a, b, threads);
+    }
+    emulated(c, beta, a, b, threads);
 }
 
-/// Whether a product of this precision is made of rounded copies in single precision, for want of an
-/// instruction.
-pub(crate) fn is_emulated(precision: Precision) -> bool {
+/// Whether a product of this precision is made of rounded copies in single precision.
+fn is_emulated(precision: Precision) -> bool {
     #[cfg(target_arch = "x86_64")]
     let has_instruction = crate::simd::has_bf16();
     #[cfg(not(target_arch = "x86_64"))]
@@ -178,14 +177,19 @@ pub(crate) fn is_emulated(precision: Precision) -> bool {
 /// # Panics
 /// If the shapes do not fit together.
 pub(crate) fn product(precision: Precision, a: Mat<'_>, b: Mat<'_>, threads: Threads) -> Vec<f32> {
+    assert_eq!(a.cols, b.rows, "B does not fit");
     let (rows, cols) = (a.rows, b.cols);
-    if precision != Precision::F32 || rows * cols == 0 {
+    let emulated = is_emulated(precision) && rows * cols * a.cols > 0;
+    if rows * cols == 0 || (precision != Precision::F32 && !emulated) {
         let mut c = vec![0.0; rows * cols];
         let to = MatMut::new(&mut c, rows, cols);
         gemm(precision, to, 0.0, a, b, threads);
         return c;
     }
-    assert_eq!(a.cols, b.rows, "B does not fit");
+    let copies = emulated.then(|| [a, b].map(|mat| bf16::RoundedMatrix::new(mat, threads)));
+    let [a, b] = copies.as_ref().map_or([a, b], |copies| {
+        copies.each_ref().map(bf16::RoundedMatrix::mat)
+    });
     // SAFETY: the product writes all `rows * cols` values, which lie row by row, and reads none.
     unsafe {
         build_with(rows * cols, |c: &mut [MaybeUninit<f32>]| {

@@ -10,8 +10,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::activation::{self, activated, times_slope};
-use crate::bf16::rounded;
-use crate::blas::{Mat, Threads, is_emulated, product};
+use crate::blas::{Mat, Threads, product};
 use crate::conv::{Finish, Packed, column_sums, multiply_rows, pack_rows};
 use crate::flex::{Dense, Fused, all_supported, apply, host, tensor};
 use crate::precision::Precision;
@@ -146,31 +145,16 @@ struct Linear {
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
 struct Saved {
-    /// Both as they were multiplied.
     x: Dense,
     w: Dense,
     /// What the activation's slope is computed from: its output or its input.
     slope_of: Option<Dense>,
 }
 
-/// Operands as products of a precision read them, and the precision to multiply them in: where the processor
-/// has no instruction for bfloat16, copies that are rounded once for all products, in single precision.
-fn operands<const N: usize>(precision: Precision, dense: [&Dense; N]) -> (Precision, [Dense; N]) {
-    if !is_emulated(precision) {
-        return (precision, dense.map(Dense::clone));
-    }
-    let copy = |dense: &Dense| {
-        let values = rounded(precision, dense.values()).into_owned();
-        Dense::new(dense.like(values))
-    };
-    (Precision::F32, dense.map(copy))
-}
-
 impl Linear {
     fn forward(&self, x: &Dense, w: &Dense, bias: Option<&Dense>) -> (FlexTensor, Saved) {
-        let (precision, [x, w]) = operands(self.precision, [x, w]);
         let mut y = product(
-            precision,
+            self.precision,
             Mat::new(x.values(), self.rows, self.inputs),
             Mat::new(w.values(), self.outputs, self.inputs).t(),
             Threads::All,
@@ -199,6 +183,7 @@ impl Linear {
             let after = (activation != Activation::None).then(|| Dense::new(y.clone()));
             (y, after)
         };
+        let (x, w) = (x.clone(), w.clone());
         (y, Saved { x, w, slope_of })
     }
 
@@ -216,10 +201,9 @@ impl Linear {
                 Dense::from_vec(dz, [self.rows, self.outputs])
             }
         };
-        let (precision, [factor]) = operands(self.precision, [&dz]);
-        let gradient = Mat::new(factor.values(), self.rows, self.outputs);
+        let gradient = Mat::new(dz.values(), self.rows, self.outputs);
         let product = |rows: usize, columns: usize, a: Mat<'_>, b: Mat<'_>| {
-            let c = product(precision, a, b, Threads::All);
+            let c = product(self.precision, a, b, Threads::All);
             tensor(c, [rows, columns])
         };
         let w = Mat::new(saved.w.values(), self.outputs, self.inputs);

@@ -6,11 +6,9 @@
 // Indices of constant range name registers; iterators would hide which.
 #![allow(clippy::needless_range_loop)]
 
-use crate::bf16;
-use crate::blas::{Mat, MatMut, Threads, gemm, is_emulated};
+use crate::blas::{Mat, MatMut, Threads, gemm};
 use crate::precision::Precision;
 use crate::simd::{Isa, Kernel, run};
-use std::cell::RefCell;
 
 /// Widths are padded to this many numbers, the widest register.
 const REGISTER: usize = 16;
@@ -25,26 +23,6 @@ pub fn pad(n: usize) -> usize {
 pub struct Rows<'a> {
     pub data: &'a [f32],
     pub stride: usize,
-}
-
-thread_local! {
-    /// Room for the operands of a product that are rounded first.
-    static ROUNDED: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
-}
-
-impl Rows<'_> {
-    /// Its rows without gaps, rounded to bfloat16.
-    fn rounded<'b>(&self, [rows, width]: [usize; 2], room: &'b mut Vec<f32>) -> Rows<'b> {
-        room.clear();
-        for row in 0..rows {
-            room.extend_from_slice(&self.data[row * self.stride..][..width]);
-        }
-        bf16::round_all(room);
-        Rows {
-            data: room,
-            stride: width,
-        }
-    }
 }
 
 /// `C [m, n] = A [m, k] · B [k, n]`, or `C += …` with `ADD`; `A` is stored as `[k, m]` with `TURNED`.
@@ -73,25 +51,6 @@ pub fn multiply<const TURNED: bool, const ADD: bool>(
             && n <= c_stride,
         "an operand of a product is too small"
     );
-    let product = |a: Rows<'_>, b: Rows<'_>, c: &mut [f32]| {
-        // A kernel of its own: inlined into its callers it would be compiled many times over.
-        run(Product::<TURNED> {
-            a: a.data.as_ptr(),
-            a_stride: a.stride,
-            b: b.data.as_ptr(),
-            b_stride: b.stride,
-            c: c.as_mut_ptr(),
-            c_stride,
-            add: ADD,
-            sizes: [m, n, k],
-        });
-    };
-    if is_emulated(precision) {
-        return ROUNDED.with_borrow_mut(|[left, right]| {
-            let a = a.rounded([a_rows, a_width], left);
-            product(a, b.rounded([k, n], right), c);
-        });
-    }
     if precision != Precision::F32 {
         let left = Mat::strided(a.data, a_rows, a_width, a.stride, 1);
         let left = if TURNED { left.t() } else { left };
@@ -99,7 +58,17 @@ pub fn multiply<const TURNED: bool, const ADD: bool>(
         let (to, beta) = (MatMut::strided(c, m, n, c_stride), f32::from(u8::from(ADD)));
         return gemm(precision, to, beta, left, right, Threads::One);
     }
-    product(a, b, c);
+    // A kernel of its own: inlined into its callers it would be compiled many times over.
+    run(Product::<TURNED> {
+        a: a.data.as_ptr(),
+        a_stride: a.stride,
+        b: b.data.as_ptr(),
+        b_stride: b.stride,
+        c: c.as_mut_ptr(),
+        c_stride,
+        add: ADD,
+        sizes: [m, n, k],
+    });
 }
 
 /// The operands of [`multiply`], which are as large as it has checked, and `n` whole registers; strides
