@@ -19,11 +19,9 @@ pub(crate) fn read_recipe(
     extensions: &[NodeExtension],
     arm: Option<&str>,
 ) -> Result<Checked, CliError> {
-    let text = read_text(path)?;
-    let file = path.display().to_string();
-    told(conjoin_recipe::check(
-        &text, &file, overrides, extensions, arm,
-    ))
+    checked(path, |text, file| {
+        conjoin_recipe::check(text, file, overrides, extensions, arm)
+    })
 }
 
 /// As [`read_recipe`], to use the weights that it trained.
@@ -33,15 +31,18 @@ pub(crate) fn read_trained(
     extensions: &[NodeExtension],
     arm: Option<&str>,
 ) -> Result<Checked, CliError> {
-    let text = read_text(path)?;
-    let file = path.display().to_string();
-    told(conjoin_recipe::check_trained(
-        &text, &file, overrides, extensions, arm,
-    ))
+    checked(path, |text, file| {
+        conjoin_recipe::check_trained(text, file, overrides, extensions, arm)
+    })
 }
 
-fn told(checked: Result<Checked, Diagnostics>) -> Result<Checked, CliError> {
-    let checked = checked.map_err(CliError::Recipe)?;
+/// What `check` makes of a recipe's text and the name of its file; warnings go to standard error.
+fn checked(
+    path: &Path,
+    check: impl FnOnce(&str, &str) -> Result<Checked, Diagnostics>,
+) -> Result<Checked, CliError> {
+    let text = read_text(path)?;
+    let checked = check(&text, &path.display().to_string()).map_err(CliError::Recipe)?;
     if !checked.warnings.is_empty() {
         eprintln!("{}", checked.warnings.render());
     }
