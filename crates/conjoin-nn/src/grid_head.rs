@@ -1,13 +1,15 @@
 //! A head on a map: numbers for each cell.
 //!
-//! Shapes: features `[B, X, Y, C]`, values `[B, X, Y, K]`.
+//! Shapes: features `[B, X, Y, C]`, state `[B, D]`, values `[B, X, Y, K]`.
 //!
 //! A 3x3 convolution with batch normalisation and ReLU, then an affine map of each cell (the heads of
-//! Zhou et al. 2019, "Objects as Points").
+//! Zhou et al. 2019, "Objects as Points"). A linear map of the vehicle's state, where that is given, is added to
+//! each cell before the ReLU, as BEVFormer adds it to its queries (Li et al. 2022): what cameras see of a motion
+//! is relative to their own. That map is zero before training.
 
 use crate::activation::Activation;
 use crate::conv::{ConvNorm, Window};
-use crate::init::Init;
+use crate::init::{Fill, Init};
 use crate::linear::Linear;
 use crate::mode::Mode;
 use burn::module::Module;
@@ -23,6 +25,8 @@ const WINDOW: Window = Window {
 pub struct GridHeadOptions {
     /// `C`.
     pub input: usize,
+    /// `D`, or 0 where no state is given.
+    pub state: usize,
     /// Channels between the two layers.
     pub hidden: usize,
     /// `K`.
@@ -33,9 +37,11 @@ pub struct GridHeadOptions {
 }
 
 impl GridHeadOptions {
-    /// Multiply-adds for one cell, times two.
-    pub fn flops(self) -> f64 {
-        Linear::flops(9 * self.input, self.hidden) + Linear::flops(self.hidden, self.channels)
+    /// Multiply-adds for a map of some cells, times two.
+    pub fn flops(self, cells: f64) -> f64 {
+        let cell =
+            Linear::flops(9 * self.input, self.hidden) + Linear::flops(self.hidden, self.channels);
+        cells * cell + Linear::flops(self.state, self.hidden)
     }
 }
 
@@ -43,6 +49,7 @@ impl GridHeadOptions {
 #[derive(Module, Debug)]
 pub struct GridHead {
     hidden: ConvNorm,
+    state: Option<Linear>,
     map: Linear,
 }
 
@@ -52,15 +59,38 @@ impl GridHead {
         let bias = (options.prior / (1.0 - options.prior)).ln() as f32;
         let fill = Activation::None.fill(hidden, channels);
         let map = init.child("map");
+        let state = || {
+            let (init, none) = (init.child("state"), Activation::None);
+            Linear::filled(
+                &init,
+                options.state,
+                hidden,
+                false,
+                none,
+                Fill::Constant(0.0),
+            )
+        };
         Self {
             hidden: ConvNorm::new(&init.child("hidden"), input, hidden, WINDOW),
+            state: (options.state > 0).then(state),
             map: Linear::biased(&map, hidden, channels, fill, bias),
         }
     }
 
-    /// `[B, X, Y, C]` to `[B, X, Y, K]`.
-    pub fn forward(&self, features: Tensor<4>, mode: &mut Mode) -> Tensor<4> {
+    /// `[B, X, Y, C]`, with `[B, D]` where that was promised, to `[B, X, Y, K]`.
+    pub fn forward(
+        &self,
+        features: Tensor<4>,
+        state: Option<Tensor<2>>,
+        mode: &mut Mode,
+    ) -> Tensor<4> {
+        let [batch, x, y, _] = features.dims();
+        let added = self.state.as_ref().zip(state).map(|(map, state)| {
+            let state = map.forward(state.reshape([batch as i32, 1, 1, -1]));
+            let hidden = state.dims()[3];
+            state.expand([batch, x, y, hidden])
+        });
         self.map
-            .forward(self.hidden.forward(features, None, true, mode))
+            .forward(self.hidden.forward(features, added, true, mode))
     }
 }

@@ -55,32 +55,41 @@ fn unprojection_equals_grid_sample() {
 
 #[test]
 fn heads_on_grids() {
-    let golden = Golden::read("grid-head");
-    let options = GridHeadOptions {
-        input: 3,
-        hidden: 6,
-        channels: 2,
-        prior: 0.5,
-    };
-    let head = golden.load(GridHead::new(&init(), options));
-    let features = golden.input::<4>("features");
-    let values = head.forward(features.clone(), &mut Mode::training(1));
-    let gradients = golden.output("values", values).backward();
-    golden.check_input_gradient("features", &features, &gradients);
-    golden.check_gradients(&head, &gradients);
+    for (name, state) in [("grid-head", 0), ("grid-head-state", 4)] {
+        let golden = Golden::read(name);
+        let options = GridHeadOptions {
+            input: 3,
+            state,
+            hidden: 6,
+            channels: 2,
+            prior: 0.5,
+        };
+        let head = golden.load(GridHead::new(&init(), options));
+        let features = golden.input::<4>("features");
+        let state = (state > 0).then(|| golden.input::<2>("state"));
+        let values = head.forward(features.clone(), state.clone(), &mut Mode::training(1));
+        let gradients = golden.output("values", values).backward();
+        golden.check_input_gradient("features", &features, &gradients);
+        if let Some(state) = state {
+            golden.check_input_gradient("state", &state, &gradients);
+        }
+        golden.check_gradients(&head, &gradients);
+    }
 }
 
 #[test]
 fn a_head_begins_with_its_prior() {
     let options = GridHeadOptions {
         input: 3,
+        state: 2,
         hidden: 4,
         channels: 2,
         prior: 0.1,
     };
     let head = GridHead::new(&init(), options);
     let features = Tensor::zeros([1, 3, 3, 3], &device());
-    for value in numbers(&head.forward(features, &mut Mode::evaluation())) {
+    let state = Tensor::ones([1, 2], &device());
+    for value in numbers(&head.forward(features, Some(state), &mut Mode::evaluation())) {
         assert!((1.0 / (1.0 + (-value).exp()) - 0.1).abs() < 1e-6);
     }
 }

@@ -3,6 +3,7 @@
 pub mod alignment;
 pub mod classification;
 pub mod decode;
+pub mod detection;
 pub mod displacement;
 pub mod driving;
 mod error;

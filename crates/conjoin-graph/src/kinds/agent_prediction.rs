@@ -2,8 +2,8 @@
 //! vehicle's state `[B, 4]`, to ways of each agent `[B, N, M, 1 + 2 F]` and its most probable future
 //! `[B, N, F, 4]`.
 
-use super::driving::{agents_port, ego, heads_fit, optional, state_port};
-use super::shared::{at_least_one, dropout_probability, extent, init, mode};
+use super::driving::{agents_port, ego, heads_fit, state_port};
+use super::shared::{at_least_one, dropout_probability, extent, init, mode, optional};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
 };

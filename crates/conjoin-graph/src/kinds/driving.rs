@@ -3,9 +3,8 @@
 //! Shapes: agents `[B, N, 12]`, state `[B, 4]`, as in [`conjoin_nn::driving`].
 
 use super::shared::at_least_one;
-use crate::node::{Inputs, NodeError};
+use crate::node::NodeError;
 use crate::port::{InputPort, Want};
-use crate::value::{Payload, ValueError};
 use conjoin_data::{Contract, Dim, Meaning};
 use conjoin_nn::driving::{AGENT, STATE};
 
@@ -34,15 +33,6 @@ pub fn state_port() -> InputPort {
         &[Meaning::Quantity, Meaning::Features],
         &[Want::Any("B"), Want::Exactly(STATE)],
     )
-}
-
-/// The tensor at an optional input.
-pub fn optional<T>(inputs: &Inputs, port: &str) -> Result<Option<T>, NodeError>
-where
-    T: TryFrom<Payload, Error = ValueError>,
-{
-    let wired = inputs.find(port).is_some();
-    wired.then(|| inputs.tensor(port)).transpose()
 }
 
 /// Refuses features that heads do not share.

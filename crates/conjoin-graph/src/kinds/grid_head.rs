@@ -1,7 +1,7 @@
-//! Node kind `grid-head`: a map `[B, X, Y, C]` to numbers for each cell `[B, X, Y, K]`.
+//! Node kind `grid-head`: a map `[B, X, Y, C]` and a state `[B, D]` to numbers for each cell `[B, X, Y, K]`.
 
 use super::grid::map_port;
-use super::shared::{at_least_one, contract, init, known, mode, record};
+use super::shared::{at_least_one, contract, init, known, mode, optional, record};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
 };
@@ -14,7 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A 3x3 convolution with batch normalisation and ReLU, then an affine map of each cell (the heads of Zhou
-/// et al. 2019, "Objects as Points"). `values` are plain numbers, to regress or as logits; `probability` is
+/// et al. 2019, "Objects as Points"). Where the vehicle's own state is wired, each cell knows it: what cameras see of a
+/// motion is relative to their own. `values` are plain numbers, to regress or as logits; `probability` is
 /// their sigmoid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +42,7 @@ impl GridHeadConfig {
     fn options(&self, inputs: &Bound) -> Result<GridHeadOptions, NodeError> {
         Ok(GridHeadOptions {
             input: known(inputs, "C")?,
+            state: inputs.size("D").unwrap_or(0),
             hidden: self.hidden,
             channels: self.channels,
             prior: self.prior,
@@ -56,12 +58,16 @@ struct GridHeadNode {
 impl NodeConfig for GridHeadConfig {
     fn inputs(&self) -> Vec<InputPort> {
         let about = "features of each cell";
-        vec![map_port(
-            "features",
-            about,
-            &[Meaning::Features],
-            Want::Known("C"),
-        )]
+        vec![
+            map_port("features", about, &[Meaning::Features], Want::Known("C")),
+            InputPort::new(
+                "state",
+                "numbers of the vehicle that each cell gets to know, such as its speed",
+                &[Meaning::Quantity],
+                &[Want::Any("B"), Want::Known("D")],
+            )
+            .optional(),
+        ]
     }
 
     fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
@@ -98,7 +104,7 @@ impl NodeConfig for GridHeadConfig {
     fn flops(&self, inputs: &Bound, _: &dyn Fn(&str) -> usize) -> f64 {
         let cells = inputs.size("X").unwrap_or(0) * inputs.size("Y").unwrap_or(0);
         self.options(inputs)
-            .map_or(0.0, |options| cells as f64 * options.flops())
+            .map_or(0.0, |options| options.flops(cells as f64))
     }
 
     /// A map has no time to step along.
@@ -110,7 +116,8 @@ impl NodeConfig for GridHeadConfig {
 impl Forward for GridHeadNode {
     fn forward(&self, inputs: &Inputs, context: &mut Context) -> Result<Outputs, NodeError> {
         let mut mode = mode(context);
-        let values = self.head.forward(inputs.tensor("features")?, &mut mode);
+        let (features, state) = (inputs.tensor("features")?, optional(inputs, "state")?);
+        let values = self.head.forward(features, state, &mut mode);
         record(mode, context);
         let probability = activate(values.clone(), Activation::Sigmoid);
         Ok(Outputs::one("values", values).and("probability", probability))
@@ -153,6 +160,29 @@ mod tests {
             assert!((1.0 / (1.0 + (-x).exp()) - p).abs() < 1e-6);
         }
         assert_eq!(context.take_running().len(), 2);
+    }
+
+    #[test]
+    fn cells_know_the_state_where_it_is_wired() {
+        let config: GridHeadConfig = options(r#"{"channels": 2, "hidden": 6}"#);
+        let state = Contract::new(Meaning::Quantity, ["B".into(), 4.into()]);
+        let bound = bind(&config, &[("features", map()), ("state", state)]);
+        let flops = 2.0 * (20.0 * (27.0 * 6.0 + 6.0 * 2.0) + 4.0 * 6.0);
+        assert_eq!(config.flops(&bound, &|_| 1), flops);
+        let node = build(&config, &bound);
+        let (features, state) = (random([2, 4, 5, 3]), random([2, 4]));
+        let given = inputs([
+            ("features", features.clone().into()),
+            ("state", state.into()),
+        ]);
+        let with = node.forward(&given, &mut Context::evaluation()).unwrap();
+        // The map of the state is zero before training.
+        let bound = bind(&config, &[("features", map())]);
+        let given = inputs([("features", features.into())]);
+        let without = build(&config, &bound)
+            .forward(&given, &mut Context::evaluation())
+            .unwrap();
+        assert_eq!(with.0["values"].to_f32(), without.0["values"].to_f32());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! `[B, N, 12]` with their futures `[B, N, F, 4]`, occupancy `[B, X, Y, T]`, a map `[B, X, Y, C]` and the
 //! light `[B, 5]`, to goals `[B, S, 4]`, raw weights `[B, S, 4]` and `[B, S, 2]`, and margins `[B, N]`.
 
-use super::driving::{agents_port, ego, heads_fit, optional, state_port};
-use super::shared::{at_least_one, dropout_probability, extent, init, known, mode};
+use super::driving::{agents_port, ego, heads_fit, state_port};
+use super::shared::{at_least_one, dropout_probability, extent, init, known, mode, optional};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
 };

@@ -3,7 +3,7 @@
 
 use crate::node::{Context, Inputs, NodeError, Scope};
 use crate::port::{Bound, InputPort, Want};
-use crate::value::{Payload, Value};
+use crate::value::{Payload, Value, ValueError};
 use burn::tensor::Tensor;
 use conjoin_data::{Contract, Dim, Meaning, Vocabulary};
 use conjoin_nn::{Init, Mode};
@@ -174,6 +174,15 @@ pub fn map_last(
 }
 
 /// What the kinds' tests share: options as a recipe gives them, and contracts to bind.
+/// The tensor at an optional input.
+pub fn optional<T>(inputs: &Inputs, port: &str) -> Result<Option<T>, NodeError>
+where
+    T: TryFrom<Payload, Error = ValueError>,
+{
+    let wired = inputs.find(port).is_some();
+    wired.then(|| inputs.tensor(port)).transpose()
+}
+
 #[cfg(test)]
 pub mod testing {
     use crate::node::{Inputs, Node, NodeConfig, NodeError, Scope};

@@ -75,13 +75,20 @@ def view_to_bev():
     Last("view-to-bev").write(params, {"features": features}, {"map": y}, constants)
 
 
-def grid_head():
-    """A convolution with batch normalisation and ReLU, then an affine map of each cell."""
+def grid_head(name, state=None):
+    """A convolution with batch normalisation and ReLU, then an affine map of each cell; a linear map of the state is
+    added to all cells before the ReLU."""
     features = leaf(2, 5, 4, 3)
     hidden, layer = ConvNorm(3, 6, 3, 1).double(), nn.Linear(6, 2).double()
-    y = layer(F.relu(hidden(features.permute(0, 3, 1, 2))).permute(0, 2, 3, 1))
-    params = hidden.params("hidden.") | {"map.weight": layer.weight, "map.bias": layer.bias}
-    Last("grid-head").write(params, {"features": features}, {"values": y})
+    cells = hidden(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    params, inputs = {}, {"features": features}
+    if state is not None:
+        added = nn.Linear(state.shape[1], 6, bias=False).double()
+        cells = cells + added(state)[:, None, None]
+        params, inputs = {"state.weight": added.weight}, inputs | {"state": state}
+    y = layer(F.relu(cells))
+    params |= hidden.params("hidden.") | {"map.weight": layer.weight, "map.bias": layer.bias}
+    Last(name).write(params, inputs, {"values": y})
 
 
 def boxes(temperature=0.5, count=6, threshold=0.3):
@@ -122,5 +129,6 @@ def boxes(temperature=0.5, count=6, threshold=0.3):
 if __name__ == "__main__":
     torch.manual_seed(5)
     view_to_bev()
-    grid_head()
+    grid_head("grid-head")
     boxes()
+    grid_head("grid-head-state", leaf(2, 4))

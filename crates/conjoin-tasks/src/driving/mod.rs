@@ -55,6 +55,11 @@ pub(crate) const METRICS: &[&str] = &[
     "l2_1s_mean",
     "l2_2s",
     "l2_2s_mean",
+    "detection_map",
+    "detection_ate",
+    "detection_aoe",
+    "detection_ase",
+    "detection_ave",
     "min_ade",
     "min_fde",
     "miss_rate",
@@ -75,6 +80,8 @@ pub(crate) const PORTS: &[&str] = &[
     "ways",
     "futures",
     "agents",
+    "true_agents",
+    "visible",
     "occupancy",
 ];
 
@@ -106,6 +113,13 @@ pub struct DrivingConfig {
     /// Detected agents, `[B, N, 12]`: outlines in the films.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<PortRef>,
+    /// Those that are there, a column of the same shape: with them and `visible`, how well agents are detected on
+    /// the recording, as nuScenes scores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub true_agents: Option<PortRef>,
+    /// 1 where one of them can be seen, a column `[B, N]`; the others need not be detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visible: Option<PortRef>,
     /// Where it is occupied now and later, `[B, X, Y, T]` with the cells of the recording: shown in the films.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupancy: Option<PortRef>,
@@ -126,6 +140,10 @@ pub struct DrivingConfig {
     /// Which families of layouts: those of training, or those that are held out.
     #[serde(default)]
     pub layouts: Layouts,
+    /// These families alone, such as `["straight-3"]`, in place of `layouts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub families: Vec<Family>,
     /// The seed of the first episode of each family; the next ones count on from it.
     #[serde(default)]
     pub seed: u64,
@@ -183,6 +201,8 @@ impl DrivingConfig {
             ("slacks", &self.slacks),
             ("occupancy_dual", &self.occupancy_dual),
             ("agents", &self.agents),
+            ("true_agents", &self.true_agents),
+            ("visible", &self.visible),
             ("occupancy", &self.occupancy),
             ("ways", &self.ways),
             ("futures", &self.futures),
@@ -205,6 +225,8 @@ impl DrivingConfig {
             "slacks" => self.slacks = Some(port.clone()),
             "occupancy_dual" => self.occupancy_dual = Some(port.clone()),
             "agents" => self.agents = Some(port.clone()),
+            "true_agents" => self.true_agents = Some(port.clone()),
+            "visible" => self.visible = Some(port.clone()),
             "occupancy" => self.occupancy = Some(port.clone()),
             "ways" => self.ways = Some(port.clone()),
             "futures" => self.futures = Some(port.clone()),
@@ -232,13 +254,21 @@ impl DrivingConfig {
         .collect()
     }
 
-    /// The episodes to drive, families in turn.
-    fn episodes(&self, limit: Option<usize>) -> Vec<EpisodeId> {
+    /// The families that are driven: those that are named, otherwise all of the split.
+    fn families(&self) -> Vec<Family> {
+        if !self.families.is_empty() {
+            return self.families.clone();
+        }
         let split = match self.layouts {
             Layouts::Training => Split::Training,
             Layouts::HeldOut => Split::HeldOut,
         };
-        let families: Vec<Family> = Family::of(split).collect();
+        Family::of(split).collect()
+    }
+
+    /// The episodes to drive, families in turn.
+    fn episodes(&self, limit: Option<usize>) -> Vec<EpisodeId> {
+        let families = self.families();
         (0..self.episodes.min(limit.unwrap_or(usize::MAX)))
             .map(|number| EpisodeId {
                 family: families[number % families.len()],
@@ -270,6 +300,18 @@ impl DrivingConfig {
 }
 
 impl DrivingConfig {
+    /// The port of detected agents, and the columns of the true ones and of whether they are seen, where all are
+    /// named.
+    fn detection(&self, run: &ScoreRun<'_>) -> Result<Option<(PortRef, [String; 2])>, TaskError> {
+        let (Some(agents), Some(truth), Some(visible)) =
+            (&self.agents, &self.true_agents, &self.visible)
+        else {
+            return Ok(None);
+        };
+        let columns = [run.column(truth)?, run.column(visible)?];
+        Ok(Some((agents.clone(), columns)))
+    }
+
     /// Distances on the recording.
     fn open_loop(&self, run: &mut ScoreRun<'_>) -> Result<OpenLoop, TaskError> {
         let mut distances = OpenLoop::default();
@@ -280,16 +322,26 @@ impl DrivingConfig {
             ways.into_iter()
                 .flat_map(|(ways, truth)| [ways.clone(), truth.clone()]),
         );
+        let detection = self.detection(run)?;
+        wanted.extend(detection.as_ref().map(|(agents, _)| agents.clone()));
         let route = run.route(&wanted)?;
         while let Some(batch) = run.next_batch()? {
             let trace = run.trace(&route, &batch, &wanted)?;
-            let truth = batch.values.get(&target);
-            let truth = truth.ok_or_else(|| TaskError::column(&target))?;
+            let column = |name: &str| {
+                let column = batch.values.get(name);
+                column.ok_or_else(|| TaskError::column(name))
+            };
+            let truth = column(&target)?;
             let plan = trace.get(&self.plan)?;
             distances.add_plans(&plan.to_f32(), &truth.to_f32(), &plan.shape());
             if let Some((ways, truth)) = ways {
                 let (ways, truth) = (trace.get(ways)?, trace.get(truth)?);
                 distances.add_predictions(&ways.to_f32(), &truth.to_f32(), &ways.shape());
+            }
+            if let Some((agents, columns)) = &detection {
+                let [truth, visible] = columns.each_ref().map(|name| column(name));
+                let agents = trace.get(agents)?;
+                distances.add_agents(agents, truth?, visible?);
             }
         }
         Ok(distances)

@@ -1,9 +1,12 @@
 //! Distances between planned and driven places, and between predicted and true ways of the others, on
 //! recorded frames: a diagnostic, not the score, because nothing that is planned has consequences here.
 
+use crate::detection::{Detections, RoadUser};
 use crate::displacement::{
     Place, least_average_displacement, least_final_displacement, missed, plan_l2_at, plan_l2_until,
 };
+use conjoin_graph::Value;
+use conjoin_world::driving::dataset::AGENT;
 use conjoin_world::driving::vehicle::STEP;
 use std::collections::BTreeMap;
 
@@ -23,12 +26,15 @@ impl Mean {
 
 /// Means over recorded frames.
 #[derive(Debug, Default)]
-pub(super) struct OpenLoop(BTreeMap<String, Mean>);
+pub(super) struct OpenLoop {
+    means: BTreeMap<String, Mean>,
+    detections: Detections,
+}
 
 impl OpenLoop {
     fn add(&mut self, name: &str, value: Option<f32>) {
         if let Some(value) = value {
-            self.0.entry(name.to_owned()).or_default().add(value);
+            self.means.entry(name.to_owned()).or_default().add(value);
         }
     }
 
@@ -74,10 +80,54 @@ impl OpenLoop {
         }
     }
 
+    /// Adds detected agents and true ones, both `[B, N, 12]`, and whether these are seen, `[B, N]`.
+    pub fn add_agents(&mut self, agents: &Value, truth: &Value, visible: &Value) {
+        let row = |value: &Value, numbers: usize| {
+            let row = numbers * value.shape().get(1).copied().unwrap_or(0);
+            (value.to_f32(), row.max(1))
+        };
+        let (agents, a) = row(agents, AGENT);
+        let (truth, t) = row(truth, AGENT);
+        let (visible, v) = row(visible, 1);
+        let frames = agents.chunks_exact(a).zip(truth.chunks_exact(t));
+        for ((agents, truth), visible) in frames.zip(visible.chunks_exact(v)) {
+            let agents = agents.chunks_exact(AGENT).filter(|row| row[0] > 0.0);
+            let truth = truth.chunks_exact(AGENT).zip(visible);
+            let truth = truth.filter(|(row, visible)| row[0] > 0.5 && **visible > 0.5);
+            (self.detections).add_frame(agents.map(user), truth.map(|(row, _)| user(row)));
+        }
+    }
+
     /// The means, by their names.
     pub fn scores(self) -> impl Iterator<Item = (String, f64)> {
-        let means = self.0.into_iter();
-        means.map(|(name, Mean(sum, count))| (name, sum / count.max(1) as f64))
+        let found = self.detections.scores().into_iter().flat_map(|found| {
+            [
+                ("map", found.mean_precision()),
+                ("ate", found.errors.translation),
+                ("ase", found.errors.scale),
+                ("aoe", found.errors.orientation),
+                ("ave", found.errors.velocity),
+            ]
+        });
+        let found = found.map(|(name, value)| (format!("detection_{name}"), value));
+        let means = self.means.into_iter();
+        means
+            .map(|(name, Mean(sum, count))| (name, sum / count.max(1) as f64))
+            .chain(found)
+    }
+}
+
+/// A road user from its row: score, x, y, cosine and sine of the heading, length, width, velocity x and y, classes.
+fn user(row: &[f32]) -> RoadUser {
+    let number = |index: usize| f64::from(row[index]);
+    let class = |a: &usize, b: &usize| row[*a].total_cmp(&row[*b]).then(b.cmp(a));
+    RoadUser {
+        score: number(0),
+        place: [number(1), number(2)],
+        heading: number(4).atan2(number(3)),
+        size: [number(5), number(6)],
+        velocity: [number(7), number(8)],
+        class: (9..AGENT).max_by(class).unwrap_or(9),
     }
 }
 
@@ -90,6 +140,7 @@ fn places(rows: &[f32], width: usize, first: usize) -> Vec<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::{Device, Tensor};
 
     #[test]
     fn distances_are_means_at_a_time() {
@@ -130,5 +181,41 @@ mod tests {
         assert_eq!(scores["min_ade"], 1.5);
         assert_eq!(scores["min_fde"], 3.0);
         assert_eq!(scores["miss_rate"], 1.0);
+    }
+    #[test]
+    fn who_cannot_be_seen_need_not_be_detected() {
+        let row = |score: f32, x: f32, speed: f32, vehicle: f32| {
+            let user = [
+                score, x, 0.0, 1.0, 0.0, 4.0, 2.0, speed, 0.0, vehicle, 0.0, 0.0,
+            ];
+            let mut user = user.to_vec();
+            user[10] = 1.0 - vehicle;
+            user
+        };
+        let value = |numbers: Vec<f32>, width: usize| -> Value {
+            let rows = numbers.len() / width;
+            let flat = Tensor::<1>::from_floats(numbers.as_slice(), &Device::default());
+            if width == 1 {
+                flat.reshape([1, rows]).into()
+            } else {
+                flat.reshape([1, rows, width]).into()
+            }
+        };
+        let mut found = OpenLoop::default();
+        let agents = [row(0.9, 10.0, 3.0, 0.8), row(0.0, 30.0, 0.0, 1.0)];
+        let truth = [row(1.0, 10.3, 5.0, 1.0), row(1.0, 30.0, 0.0, 1.0)];
+        found.add_agents(
+            &value(agents.concat(), AGENT),
+            &value(truth.concat(), AGENT),
+            &value(vec![1.0, 0.0], 1),
+        );
+        let scores: BTreeMap<String, f64> = found.scores().collect();
+        assert_eq!(scores["detection_map"], 1.0);
+        assert!((scores["detection_ate"] - 0.3).abs() < 1e-6);
+        assert!((scores["detection_ave"] - 2.0).abs() < 1e-6);
+        assert_eq!(
+            (scores["detection_ase"], scores["detection_aoe"]),
+            (0.0, 0.0)
+        );
     }
 }
