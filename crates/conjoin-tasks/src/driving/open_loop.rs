@@ -210,7 +210,7 @@ mod tests {
             &value(vec![1.0, 0.0], 1),
         );
         let scores: BTreeMap<String, f64> = found.scores().collect();
-        assert_eq!(scores["detection_map"], 1.0);
+        assert!((scores["detection_map"] - 1.0).abs() < 1e-12);
         assert!((scores["detection_ate"] - 0.3).abs() < 1e-6);
         assert!((scores["detection_ave"] - 2.0).abs() < 1e-6);
         assert_eq!(
