@@ -43,14 +43,13 @@ pub struct RoadUser {
 impl RoadUser {
     /// Of what differs, in the order of [`Errors`].
     fn errors(&self, truth: &Self) -> [f64; 4] {
-        let apart = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
         // With the same centre and heading.
         let area = |size: [f64; 2]| size[0] * size[1];
         let common = area([0, 1].map(|i| self.size[i].min(truth.size[i])));
         let union = area(self.size) + area(truth.size) - common;
         let turn = self.heading - truth.heading;
         [
-            apart(self.place, truth.place),
+            self.distance(truth),
             1.0 - common / union,
             turn.sin().atan2(turn.cos()).abs(),
             apart(self.velocity, truth.velocity),
@@ -58,8 +57,12 @@ impl RoadUser {
     }
 
     fn distance(&self, other: &Self) -> f64 {
-        (self.place[0] - other.place[0]).hypot(self.place[1] - other.place[1])
+        apart(self.place, other.place)
     }
+}
+
+fn apart(a: [f64; 2], b: [f64; 2]) -> f64 {
+    (a[0] - b[0]).hypot(a[1] - b[1])
 }
 
 /// Mean errors of what was found: 1 each where nothing was.

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_know_the_state_where_it_is_wired() {
+    fn a_state_changes_nothing_before_training() {
         let config: GridHeadConfig = options(r#"{"channels": 2, "hidden": 6}"#);
         let state = Contract::new(Meaning::Quantity, ["B".into(), 4.into()]);
         let bound = bind(&config, &[("features", map()), ("state", state)]);

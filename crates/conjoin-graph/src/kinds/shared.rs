@@ -173,7 +173,6 @@ pub fn map_last(
     Ok(Value::with_lengths(payload, value.lengths.clone()))
 }
 
-/// What the kinds' tests share: options as a recipe gives them, and contracts to bind.
 /// The tensor at an optional input.
 pub fn optional<T>(inputs: &Inputs, port: &str) -> Result<Option<T>, NodeError>
 where
@@ -183,6 +182,7 @@ where
     wired.then(|| inputs.tensor(port)).transpose()
 }
 
+/// What the kinds' tests share: options as a recipe gives them, and contracts to bind.
 #[cfg(test)]
 pub mod testing {
     use crate::node::{Inputs, Node, NodeConfig, NodeError, Scope};
