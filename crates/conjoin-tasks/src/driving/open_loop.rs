@@ -6,7 +6,7 @@ use crate::displacement::{
     Place, least_average_displacement, least_final_displacement, missed, plan_l2_at, plan_l2_until,
 };
 use conjoin_graph::Value;
-use conjoin_world::driving::dataset::AGENT;
+use conjoin_world::driving::guard::ROW;
 use conjoin_world::driving::vehicle::STEP;
 use std::collections::BTreeMap;
 
@@ -86,13 +86,13 @@ impl OpenLoop {
             let row = numbers * value.shape().get(1).copied().unwrap_or(0);
             (value.to_f32(), row.max(1))
         };
-        let (agents, a) = row(agents, AGENT);
-        let (truth, t) = row(truth, AGENT);
+        let (agents, a) = row(agents, ROW);
+        let (truth, t) = row(truth, ROW);
         let (visible, v) = row(visible, 1);
         let frames = agents.chunks_exact(a).zip(truth.chunks_exact(t));
         for ((agents, truth), visible) in frames.zip(visible.chunks_exact(v)) {
-            let agents = agents.chunks_exact(AGENT).filter(|row| row[0] > 0.0);
-            let truth = truth.chunks_exact(AGENT).zip(visible);
+            let agents = agents.chunks_exact(ROW).filter(|row| row[0] > 0.0);
+            let truth = truth.chunks_exact(ROW).zip(visible);
             let truth = truth.filter(|(row, visible)| row[0] > 0.5 && **visible > 0.5);
             (self.detections).add_frame(agents.map(user), truth.map(|(row, _)| user(row)));
         }
@@ -127,7 +127,7 @@ fn user(row: &[f32]) -> RoadUser {
         heading: number(4).atan2(number(3)),
         size: [number(5), number(6)],
         velocity: [number(7), number(8)],
-        class: (9..AGENT).max_by(class).unwrap_or(9),
+        class: (9..ROW).max_by(class).unwrap_or(9),
     }
 }
 
@@ -205,8 +205,8 @@ mod tests {
         let agents = [row(0.9, 10.0, 3.0, 0.8), row(0.0, 30.0, 0.0, 1.0)];
         let truth = [row(1.0, 10.3, 5.0, 1.0), row(1.0, 30.0, 0.0, 1.0)];
         found.add_agents(
-            &value(agents.concat(), AGENT),
-            &value(truth.concat(), AGENT),
+            &value(agents.concat(), ROW),
+            &value(truth.concat(), ROW),
             &value(vec![1.0, 0.0], 1),
         );
         let scores: BTreeMap<String, f64> = found.scores().collect();

@@ -35,7 +35,7 @@ const IMAGES: [&str; 3] = [
     "observation.images.right",
 ];
 /// Numbers of an agent.
-pub const AGENT: usize = 12;
+const AGENT: usize = 12;
 /// Numbers of a future step and of a plan step.
 const STEP_ROW: usize = 4;
 
