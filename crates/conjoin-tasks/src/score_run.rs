@@ -182,7 +182,7 @@ pub(crate) fn route_to(
     Ok(Route::new(nodes, wiring, &resolution))
 }
 
-/// The values of some ports for a batch.
+/// The values of some ports for a batch, its columns among them.
 pub(crate) fn trace(
     graph: &Graph,
     route: &Route,
@@ -193,7 +193,13 @@ pub(crate) fn trace(
         keep: Keep::Only(ports.iter().cloned().collect()),
         ..Pass::default()
     };
-    Ok(graph.forward(route, &batch.values, &pass)?)
+    let mut trace = graph.forward(route, &batch.values, &pass)?;
+    for port in ports.iter().filter(|port| port.is_data()) {
+        let column = batch.values.get(&port.port);
+        let column = column.ok_or_else(|| TaskError::column(&port.port))?;
+        trace.insert(port.clone(), column.clone());
+    }
+    Ok(trace)
 }
 
 /// The valid tokens of each row of a `[B, T]` value.

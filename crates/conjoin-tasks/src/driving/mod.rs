@@ -300,48 +300,42 @@ impl DrivingConfig {
 }
 
 impl DrivingConfig {
-    /// The port of detected agents, and the columns of the true ones and of whether they are seen, where all are
-    /// named.
-    fn detection(&self, run: &ScoreRun<'_>) -> Result<Option<(PortRef, [String; 2])>, TaskError> {
+    /// The ports of detected agents, of the true ones and of whether they are seen, where all are named.
+    fn detection(&self, run: &ScoreRun<'_>) -> Result<Option<[&PortRef; 3]>, TaskError> {
         let (Some(agents), Some(truth), Some(visible)) =
             (&self.agents, &self.true_agents, &self.visible)
         else {
             return Ok(None);
         };
-        let columns = [run.column(truth)?, run.column(visible)?];
-        Ok(Some((agents.clone(), columns)))
+        for column in [truth, visible] {
+            run.column(column)?;
+        }
+        Ok(Some([agents, truth, visible]))
     }
 
     /// Distances on the recording.
     fn open_loop(&self, run: &mut ScoreRun<'_>) -> Result<OpenLoop, TaskError> {
         let mut distances = OpenLoop::default();
-        let target = run.column(&self.target)?;
+        run.column(&self.target)?;
         let ways = self.ways.as_ref().zip(self.futures.as_ref());
-        let mut wanted = vec![self.plan.clone()];
-        wanted.extend(
-            ways.into_iter()
-                .flat_map(|(ways, truth)| [ways.clone(), truth.clone()]),
-        );
         let detection = self.detection(run)?;
-        wanted.extend(detection.as_ref().map(|(agents, _)| agents.clone()));
+        let mut wanted = vec![&self.plan, &self.target];
+        wanted.extend(ways.into_iter().flat_map(|(ways, truth)| [ways, truth]));
+        wanted.extend(detection.into_iter().flatten());
+        let wanted: Vec<PortRef> = wanted.into_iter().cloned().collect();
         let route = run.route(&wanted)?;
         while let Some(batch) = run.next_batch()? {
             let trace = run.trace(&route, &batch, &wanted)?;
-            let column = |name: &str| {
-                let column = batch.values.get(name);
-                column.ok_or_else(|| TaskError::column(name))
-            };
-            let truth = column(&target)?;
             let plan = trace.get(&self.plan)?;
+            let truth = trace.get(&self.target)?;
             distances.add_plans(&plan.to_f32(), &truth.to_f32(), &plan.shape());
             if let Some((ways, truth)) = ways {
                 let (ways, truth) = (trace.get(ways)?, trace.get(truth)?);
                 distances.add_predictions(&ways.to_f32(), &truth.to_f32(), &ways.shape());
             }
-            if let Some((agents, columns)) = &detection {
-                let [truth, visible] = columns.each_ref().map(|name| column(name));
-                let agents = trace.get(agents)?;
-                distances.add_agents(agents, truth?, visible?);
+            if let Some([agents, truth, visible]) = detection {
+                let [truth, visible] = [trace.get(truth)?, trace.get(visible)?];
+                distances.add_agents(trace.get(agents)?, truth, visible);
             }
         }
         Ok(distances)

@@ -6,7 +6,7 @@ use crate::displacement::{
     Place, least_average_displacement, least_final_displacement, missed, plan_l2_at, plan_l2_until,
 };
 use conjoin_graph::Value;
-use conjoin_world::driving::guard::ROW;
+use conjoin_world::driving::guard::{ROW, footprint};
 use conjoin_world::driving::vehicle::STEP;
 use std::collections::BTreeMap;
 
@@ -91,8 +91,10 @@ impl OpenLoop {
         let (visible, v) = row(visible, 1);
         let frames = agents.chunks_exact(a).zip(truth.chunks_exact(t));
         for ((agents, truth), visible) in frames.zip(visible.chunks_exact(v)) {
-            let agents = agents.chunks_exact(ROW).filter(|row| row[0] > 0.0);
-            let truth = truth.chunks_exact(ROW).zip(visible);
+            let (agents, _) = agents.as_chunks::<ROW>();
+            let (truth, _) = truth.as_chunks::<ROW>();
+            let agents = agents.iter().filter(|row| row[0] > 0.0);
+            let truth = truth.iter().zip(visible);
             let truth = truth.filter(|(row, visible)| row[0] > 0.5 && **visible > 0.5);
             (self.detections).add_frame(agents.map(user), truth.map(|(row, _)| user(row)));
         }
@@ -118,15 +120,15 @@ impl OpenLoop {
 }
 
 /// A road user from its row: score, x, y, cosine and sine of the heading, length, width, velocity x and y, classes.
-fn user(row: &[f32]) -> RoadUser {
-    let number = |index: usize| f64::from(row[index]);
+fn user(row: &[f32; ROW]) -> RoadUser {
+    let body = footprint(row);
     let class = |a: &usize, b: &usize| row[*a].total_cmp(&row[*b]).then(b.cmp(a));
     RoadUser {
-        score: number(0),
-        place: [number(1), number(2)],
-        heading: number(4).atan2(number(3)),
-        size: [number(5), number(6)],
-        velocity: [number(7), number(8)],
+        score: f64::from(row[0]),
+        place: [body.pose.at.x, body.pose.at.y],
+        heading: body.pose.heading,
+        size: [body.length, body.width],
+        velocity: [f64::from(row[7]), f64::from(row[8])],
         class: (9..ROW).max_by(class).unwrap_or(9),
     }
 }

@@ -91,19 +91,11 @@ impl Planner {
         let batch = TaskBatch::new(self.live.batch(moments)?, &self.device)?;
         let trace = trace(graph, &self.route, &batch, &self.wanted)?;
         let plans = plans(trace.get(&self.task.plan)?)?;
-        // What a port carries; a column is none of the graph's.
-        let value = |port: &PortRef| -> Result<&Value, TaskError> {
-            if port.is_data() {
-                let column = batch.values.get(&port.port);
-                return column.ok_or_else(|| TaskError::column(&port.port));
-            }
-            Ok(trace.get(port)?)
-        };
         // A row of a port's numbers for each moment; nothing where the port is not read.
         let rows = |port: &Option<PortRef>| -> Result<Rows, TaskError> {
             Ok(
                 match port.as_ref().filter(|port| self.wanted.contains(port)) {
-                    Some(port) => Rows::new(value(port)?.to_f32(), plans.len()),
+                    Some(port) => Rows::new(trace.get(port)?.to_f32(), plans.len()),
                     None => Rows::default(),
                 },
             )
@@ -116,9 +108,11 @@ impl Planner {
         let agents = rows(&self.task.agents)?;
         let occupancy = rows(&self.task.occupancy)?;
         let times = match &self.task.occupancy {
-            Some(port) if self.wanted.contains(port) => {
-                value(port)?.shape().last().map_or(1, |&times| times.max(1))
-            }
+            Some(port) if self.wanted.contains(port) => trace
+                .get(port)?
+                .shape()
+                .last()
+                .map_or(1, |&times| times.max(1)),
             _ => 1,
         };
         let planned = plans.into_iter().enumerate().map(|(row, steps)| Planned {
