@@ -133,11 +133,14 @@ impl Scoring<'_> {
                 self.means(reader, "slacks", Meaning::Quantity, 2);
                 self.means(reader, "occupancy_dual", Meaning::Quantity, 1);
                 self.means(reader, "agents", Meaning::Quantity, 3);
+                self.means(reader, "true_agents", Meaning::Quantity, 3);
+                self.means(reader, "visible", Meaning::Quantity, 2);
                 self.means(reader, "occupancy", Meaning::Quantity, 4);
                 self.means(reader, "ways", Meaning::Quantity, 4);
                 self.means(reader, "futures", Meaning::Quantity, 4);
                 self.same_shape(reader);
                 self.ways_have_futures(reader);
+                self.detection_is_whole(reader);
                 self.slacks_have_duals(reader);
             }
         }
@@ -180,6 +183,24 @@ impl Scoring<'_> {
                 self.ports["ways"]
             );
             self.report(reader, "ways", message);
+        }
+    }
+
+    /// Detected agents are compared with those of the true ones that are seen.
+    fn detection_is_whole(&self, reader: &mut Reader) {
+        for (name, others) in [
+            ("true_agents", ["agents", "visible"]),
+            ("visible", ["agents", "true_agents"]),
+        ] {
+            let mut others = others.into_iter();
+            let missing = others.find(|other| !self.ports.contains_key(other));
+            if let Some(missing) = missing.filter(|_| self.ports.contains_key(name)) {
+                let message = format!(
+                    "the task compares \"agents\" with those of \"true_agents\" that are \"visible\": \"{missing}\" \
+                     is missing"
+                );
+                self.report(reader, name, message);
+            }
         }
     }
 
