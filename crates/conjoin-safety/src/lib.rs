@@ -1,10 +1,11 @@
 //! The safety layer: plain code between a planner and a vehicle, with no learned part and inputs of its
-//! own. It passes a command on, bounded by the limits, replaces it by braking where following it
-//! could end in a collision, and brings the vehicle to a stop when its inputs cannot be trusted.
+//! own. It passes a command on, bounded by the limits; where following it could end in a collision, it lets through
+//! as much of the throttle as could not, or brakes; and it brings the vehicle to a stop when its inputs cannot be
+//! trusted.
 //!
 //! | mode | entered when | acceleration | left when |
 //! | --- | --- | --- | --- |
-//! | [`Mode::Driving`] | the layer is made, or [`Safety::restart`] | as asked, or braking before a hazard | a fault |
+//! | [`Mode::Driving`] | the layer is made, or [`Safety::restart`] | as asked; before a hazard less, or braking | a fault |
 //! | [`Mode::Stopping`] | any fault | braking | never by itself |
 //!
 //! Call [`Safety::step`] at least once a cycle ([`Limits::cycle`]), with a new input when there is one.
@@ -25,6 +26,10 @@ use hazard::Motion;
 pub use input::{Detected, Input, Occlusion};
 pub use limits::Limits;
 pub use reason::{Reason, Reasons};
+
+/// Shares of the throttle that are tried where all of it could end in a collision. Without them a vehicle that stands
+/// behind another at a distance from which nobody may accelerate fully never leaves.
+const GENTLER: [f64; 3] = [0.5, 0.25, 0.125];
 
 /// What the layer is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,7 @@ pub struct Command {
 struct Held {
     time: u64,
     speed: f64,
+    /// As much of what was asked for as is no hazard.
     acceleration: f64,
     curvature: f64,
 }
@@ -135,11 +141,9 @@ impl Safety {
             acceleration: self.limits.brake,
             curvature: 0.0,
         });
-        let brakes = self.mode != Mode::Driving || self.hazard.is_some();
-        let wanted = if brakes {
-            self.limits.brake
-        } else {
-            held.acceleration
+        let wanted = match self.mode {
+            Mode::Driving => held.acceleration,
+            Mode::Stopping(_) => self.limits.brake,
         };
         let acceleration = self.accelerate(wanted, passed, &mut reasons);
         let curvature = self.steer(&held, passed, &mut reasons);
@@ -164,29 +168,41 @@ impl Safety {
     /// Keeps a good input, and finds its hazards.
     fn hold(&mut self, input: &Input) {
         let limits = &self.limits;
-        let speed = input.speed.max(0.0);
-        let held = Held {
+        self.hazard = self.hazard(input, input.acceleration);
+        let mut acceleration = input.acceleration;
+        if self.hazard.is_some() {
+            let full = input.acceleration.min(limits.throttle);
+            let gentler = GENTLER.map(|share| share * full);
+            // Less of a braking that does not suffice is none.
+            let free =
+                |asked: &f64| asked.is_sign_positive() && self.hazard(input, *asked).is_none();
+            acceleration = gentler.into_iter().find(free).unwrap_or(limits.brake);
+        }
+        self.held = Some(Held {
             time: input.time,
-            speed,
-            acceleration: input.acceleration,
+            speed: input.speed.max(0.0),
+            acceleration,
             curvature: input.curvature,
-        };
+        });
+    }
+
+    /// What could be hit if this acceleration were followed, and the curvature of the input.
+    fn hazard(&self, input: &Input, asked: f64) -> Option<Reason> {
+        let limits = &self.limits;
         // The worst that may leave this step: what is asked for, or what the jerk limit still lets on.
         let slowest = self.acceleration - limits.jerk * limits.cycle as f64 * 1e-6;
-        let asked = input.acceleration.max(slowest);
-        let acceleration = asked.clamp(limits.brake, limits.throttle);
+        let acceleration = asked.max(slowest).clamp(limits.brake, limits.throttle);
         let curvature = input.curvature.clamp(-limits.curvature, limits.curvature);
-        let motion = Motion::new(speed, acceleration, curvature, limits);
+        let motion = Motion::new(input.speed.max(0.0), acceleration, curvature, limits);
         let mut seen = input.detected.iter();
         let mut edges = input.occlusions.iter();
-        self.hazard = if seen.any(|thing| motion.meets(thing, limits)) {
+        if seen.any(|thing| motion.meets(thing, limits)) {
             Some(Reason::Detected)
         } else if edges.any(|edge| motion.meets_hidden(edge, limits)) {
             Some(Reason::Hidden)
         } else {
             None
-        };
-        self.held = Some(held);
+        }
     }
 
     fn accelerate(&self, wanted: f64, passed: f64, reasons: &mut Reasons) -> f64 {

@@ -213,6 +213,81 @@ fn the_horizon_ends_where_the_vehicle_stands() {
 }
 
 #[test]
+fn as_much_throttle_as_is_safe_is_let_through() {
+    // Asked for from rest, the way until it stands again: the response is 0.02 + (a + 3.5) / 8 s.
+    let way = |acceleration: f64| {
+        let response = 0.02 + (acceleration + 3.5) / 8.0;
+        let gain = acceleration * response;
+        0.5 * gain * response + gain * gain / 7.0
+    };
+    // What the layer ends at, a car's radius and the margin before a thing with a way of this length to it.
+    let settles = |asked: f64, free: f64| {
+        let (mut safety, _) = drive(30, |input| input.speed = 0.0);
+        let things = [Detected {
+            position: [free + 3.8 + 1.0 + 0.5, 0.0],
+            velocity: [0.0, 0.0],
+            radius: 1.0,
+            heading: None,
+        }];
+        let mut last = None;
+        for step in 30..80 {
+            let input = Input {
+                speed: 0.0,
+                acceleration: asked,
+                detected: &things,
+                ..plain(step * 20_000)
+            };
+            last = Some(safety.step(step * 20_000, Some(&input)));
+        }
+        let last = last.unwrap();
+        assert_eq!(last.mode, Mode::Driving);
+        (last.acceleration, last.reasons.has(Reason::Detected))
+    };
+    let cases = [
+        (1.6, 1.6 + 0.001, 1.6, false),
+        (1.6, 1.6 - 0.001, 0.8, true),
+        (1.6, 0.8 + 0.001, 0.8, true),
+        (1.6, 0.8 - 0.001, 0.4, true),
+        (1.6, 0.4 + 0.001, 0.4, true),
+        (1.6, 0.4 - 0.001, 0.2, true),
+        (1.6, 0.2 + 0.001, 0.2, true),
+        (1.6, 0.2 - 0.001, -3.5, true),
+        // Shares are of what the layer would pass on.
+        (9.0, 1.0 + 0.001, 1.0, true),
+        (9.0, 1.0 - 0.001, 0.5, true),
+    ];
+    for (asked, free, acceleration, hazard) in cases {
+        let found = settles(asked, way(free));
+        near(found.0, acceleration);
+        assert_eq!(found.1, hazard, "asked for {asked}, free for {free}");
+    }
+}
+
+#[test]
+fn nothing_but_throttle_is_made_gentler() {
+    // Half of the braking asked for would be less of it: before a hazard it is all that there is.
+    for asked in [-1.0, 0.0] {
+        let (mut safety, _) = drive(30, |input| input.acceleration = asked);
+        let things = [Detected {
+            position: [20.0, 0.0],
+            velocity: [0.0, 0.0],
+            radius: 1.0,
+            heading: None,
+        }];
+        let mut last = None;
+        for step in 30..80 {
+            let input = Input {
+                acceleration: asked,
+                detected: &things,
+                ..plain(step * 20_000)
+            };
+            last = Some(safety.step(step * 20_000, Some(&input)));
+        }
+        near(last.unwrap().acceleration, -3.5);
+    }
+}
+
+#[test]
 fn braking_cannot_be_counted_on_before_the_jerk_limit_allows_it() {
     // Accelerating by 1 m/s^2 and asked to brake: the next step still has 1 - 0.16.
     let reach = |acceleration: f64| {
