@@ -1,4 +1,5 @@
-//! A fixed sparse linear map between rows of numbers, such as one that gathers and interpolates.
+//! Sparse linear maps between rows of numbers, such as one that gathers and interpolates: one for all samples, or
+//! one for each.
 //!
 //! Shape legend: `B` samples, `I` rows in, `O` rows out, `C` numbers a row. The map is stored row by row
 //! (compressed sparse rows), once for the way there and once transposed for the way back, so that every
@@ -36,12 +37,19 @@ impl Rows {
     /// # Panics
     /// If an entry names a column that is none of the inputs.
     #[track_caller]
-    fn new<'a>(inputs: usize, rows: impl ExactSizeIterator<Item = &'a [(usize, f32)]>) -> Self {
-        let mut starts = Vec::with_capacity(rows.len() + 1);
+    fn new(
+        inputs: usize,
+        outputs: usize,
+        mut fill: impl FnMut(usize, &mut Vec<(usize, f32)>),
+    ) -> Self {
+        let mut starts = Vec::with_capacity(outputs + 1);
         let (mut columns, mut weights) = (Vec::new(), Vec::new());
+        let mut row = Vec::new();
         starts.push(0);
-        for (output, row) in rows.enumerate() {
-            for &(column, weight) in row {
+        for output in 0..outputs {
+            row.clear();
+            fill(output, &mut row);
+            for &(column, weight) in &row {
                 assert!(
                     column < inputs,
                     "SparseMap::new: rows[{output}] names input {column}, expected one below {inputs}"
@@ -71,30 +79,48 @@ impl Rows {
             .map(|(column, weight)| (*column as usize, *weight))
     }
 
+    /// By counting: the entries of a row stay in the order of what they came from.
     fn transposed(&self) -> Self {
-        let mut rows = vec![Vec::new(); self.inputs];
+        let mut starts = vec![0; self.inputs + 1];
+        for &column in &self.columns {
+            starts[column as usize + 1] += 1;
+        }
+        for row in 0..self.inputs {
+            starts[row + 1] += starts[row];
+        }
+        let mut next = starts.clone();
+        let mut columns = vec![0; self.columns.len()];
+        let mut weights = vec![0.0; self.columns.len()];
         for output in 0..self.outputs() {
             for (input, weight) in self.row(output) {
-                rows[input].push((output, weight));
+                let at = next[input];
+                next[input] += 1;
+                columns[at] = output as u32;
+                weights[at] = weight;
             }
         }
-        Self::new(self.outputs(), rows.iter().map(Vec::as_slice))
+        Self {
+            inputs: self.outputs(),
+            starts,
+            columns,
+            weights,
+        }
     }
+}
 
-    /// The map of `samples` blocks of rows of `width` numbers.
-    fn product(&self, from: &[f32], samples: usize, width: usize) -> Vec<f32> {
-        let rows = self.outputs();
-        let task = (BLOCK / width.max(1)).max(1) * width.max(1);
-        build_one(samples * rows * width, task, |first, to| {
-            run(Sums {
-                map: self,
-                first: first / width,
-                width,
-                from,
-                to,
-            });
-        })
-    }
+/// Maps blocks of rows of `width` numbers, one block a sample, by one map for all samples or by one for each.
+fn product(maps: &[&Rows], from: &[f32], samples: usize, width: usize) -> Vec<f32> {
+    let rows = maps.first().map_or(0, |map| map.outputs());
+    let task = (BLOCK / width.max(1)).max(1) * width.max(1);
+    build_one(samples * rows * width, task, |first, to| {
+        run(Sums {
+            maps,
+            first: first / width,
+            width,
+            from,
+            to,
+        });
+    })
 }
 
 impl SparseMap {
@@ -105,7 +131,22 @@ impl SparseMap {
     /// If a row is named that is none of the inputs.
     #[track_caller]
     pub fn new(inputs: usize, rows: &[Vec<(usize, f32)>]) -> Self {
-        let there = Rows::new(inputs, rows.iter().map(Vec::as_slice));
+        Self::from_fn(inputs, rows.len(), |output, row| {
+            row.extend_from_slice(&rows[output]);
+        })
+    }
+
+    /// As [`Self::new`], of rows that `fill` adds the entries of, one after the other.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[track_caller]
+    pub fn from_fn(
+        inputs: usize,
+        outputs: usize,
+        fill: impl FnMut(usize, &mut Vec<(usize, f32)>),
+    ) -> Self {
+        let there = Rows::new(inputs, outputs, fill);
         Self {
             back: Arc::new(there.transposed()),
             there: Arc::new(there),
@@ -157,7 +198,41 @@ pub fn sparse_map(x: Tensor<3>, map: &SparseMap) -> Tensor<3> {
         return reference(x, map);
     }
     let operation = Product {
-        map: map.clone(),
+        maps: vec![map.clone()],
+        samples,
+        width,
+    };
+    apply(operation, [x.into_dispatch()])
+}
+
+/// As [`sparse_map`], with a map of its own for every sample; all of them read and make as many rows.
+///
+/// # Panics
+/// If there are not as many maps as samples, the maps' sizes differ, or the samples do not have their number of rows.
+#[track_caller]
+pub fn sparse_maps(x: Tensor<3>, maps: &[SparseMap]) -> Tensor<3> {
+    let [samples, inputs, width] = x.dims();
+    let found: Vec<[usize; 2]> = maps.iter().map(|m| [m.outputs(), m.inputs()]).collect();
+    expect("sparse_maps", "maps", &[found.len()], &[samples]);
+    let Some(&[outputs, expected]) = found.first() else {
+        return x;
+    };
+    expect(
+        "sparse_maps",
+        "x",
+        &[samples, inputs, width],
+        &[samples, expected, width],
+    );
+    for [rows, columns] in found {
+        expect("sparse_maps", "a map", &[rows, columns], &[outputs, inputs]);
+    }
+    if !supported(&x) {
+        let each = maps.iter().enumerate();
+        let each = each.map(|(i, map)| reference(x.clone().narrow(0, i, 1), map));
+        return Tensor::cat(each.collect(), 0);
+    }
+    let operation = Product {
+        maps: maps.to_vec(),
         samples,
         width,
     };
@@ -185,7 +260,8 @@ pub fn reference(x: Tensor<3>, map: &SparseMap) -> Tensor<3> {
 
 #[derive(Clone, Debug)]
 struct Product {
-    map: SparseMap,
+    /// One for all samples, or one for each.
+    maps: Vec<SparseMap>,
     samples: usize,
     width: usize,
 }
@@ -194,25 +270,23 @@ impl Fused<1> for Product {
     type Saved = ();
 
     fn forward(&self, [x]: &[Dense; 1]) -> (FlexTensor, ()) {
-        let y = self.map.there.product(x.values(), self.samples, self.width);
-        (
-            tensor(y, [self.samples, self.map.outputs(), self.width]),
-            (),
-        )
+        let maps: Vec<&Rows> = self.maps.iter().map(|map| &*map.there).collect();
+        let y = product(&maps, x.values(), self.samples, self.width);
+        let outputs = self.maps.first().map_or(0, SparseMap::outputs);
+        (tensor(y, [self.samples, outputs, self.width]), ())
     }
 
     fn backward(&self, (): (), dy: Dense, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let dx = self.map.back.product(dy.values(), self.samples, self.width);
-        [Some(tensor(
-            dx,
-            [self.samples, self.map.inputs(), self.width],
-        ))]
+        let maps: Vec<&Rows> = self.maps.iter().map(|map| &*map.back).collect();
+        let dx = product(&maps, dy.values(), self.samples, self.width);
+        let inputs = self.maps.first().map_or(0, SparseMap::inputs);
+        [Some(tensor(dx, [self.samples, inputs, self.width]))]
     }
 }
 
-/// Some rows of [`Rows::product`], from row `first` of all samples on, which begin at 0.
+/// Some rows of [`product`], from row `first` of all samples on, which begin at 0.
 struct Sums<'a> {
-    map: &'a Rows,
+    maps: &'a [&'a Rows],
     first: usize,
     width: usize,
     from: &'a [f32],
@@ -224,11 +298,14 @@ impl Kernel for Sums<'_> {
 
     #[inline(always)]
     fn run<S: Isa>(self, _: S) {
-        let (rows, sample) = (self.map.outputs(), self.map.inputs * self.width);
+        let [first, ..] = self.maps else { return };
+        let (rows, sample) = (first.outputs(), first.inputs * self.width);
         for (row, to) in self.to.chunks_exact_mut(self.width).enumerate() {
             let row = self.first + row;
-            let from = &self.from[row / rows * sample..][..sample];
-            for (input, weight) in self.map.row(row % rows) {
+            let number = row / rows;
+            let map = self.maps.get(number).unwrap_or(first);
+            let from = &self.from[number * sample..][..sample];
+            for (input, weight) in map.row(row % rows) {
                 let from = &from[input * self.width..][..self.width];
                 for (to, from) in to.iter_mut().zip(from) {
                     *to += weight * from;

@@ -5,7 +5,7 @@ mod support;
 
 use burn::tensor::Tensor;
 use conjoin_kernels::binary_loss::{self, BinaryLoss, binary_loss};
-use conjoin_kernels::sparse::{self, SparseMap, sparse_map};
+use conjoin_kernels::sparse::{self, SparseMap, sparse_map, sparse_maps};
 use support::tracked::{device, leaf, noise};
 use support::{close, numbers, same_bits, values};
 
@@ -52,6 +52,25 @@ fn a_sparse_map_equals_burns_operations() {
         close("y", &y, &want_y, 1e-6);
         close("dx", &dx, &want_dx, 1e-6);
     }
+}
+
+#[test]
+fn every_sample_may_have_a_map_of_its_own() {
+    let (samples, inputs, outputs, width) = (3, 40, 90, 5);
+    let maps: Vec<SparseMap> = (0..samples as u64)
+        .map(|seed| map(inputs, outputs, 7 + seed))
+        .collect();
+    let x = leaf([samples, inputs, width], 4);
+    let noise = noise([samples, outputs, width], 5);
+    let run = |y: Tensor<3>| {
+        let gradients = (y.clone() * noise.clone()).sum().backward();
+        [values(y), values(x.grad(&gradients).unwrap())]
+    };
+    let found = run(sparse_maps(x.clone(), &maps));
+    let each = maps.iter().enumerate();
+    let each = each.map(|(i, map)| sparse_map(x.clone().narrow(0, i, 1), map));
+    let wanted = run(Tensor::cat(each.collect(), 0));
+    assert_eq!(found, wanted);
 }
 
 #[test]
@@ -144,6 +163,8 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
             .unwrap();
         pool.install(|| {
             let mut all = Vec::from(product(sparse_map, [5, 300, 700, 33]));
+            let maps = [3, 4].map(|seed| map(300, 700, seed));
+            all.push(values(sparse_maps(noise([2, 300, 33], 6), &maps)));
             all.extend(summed(binary_loss, LOSSES[2], 100_000, true));
             all
         })

@@ -28,7 +28,12 @@ fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
 
 #[test]
 fn unprojection_equals_grid_sample() {
-    let golden = Golden::read("view-to-bev");
+    for (name, moments) in [("view-to-bev", 1), ("view-to-bev-moments", 3)] {
+        unprojection(&Golden::read(name), moments);
+    }
+}
+
+fn unprojection(golden: &Golden, moments: usize) {
     let intrinsics = rows(&numbers(&golden.input::<2>("intrinsics")));
     let extrinsics = numbers(&golden.input::<3>("extrinsics"));
     let camera = |ego_to_camera: &[f64]| Camera {
@@ -39,6 +44,7 @@ fn unprojection_equals_grid_sample() {
     };
     let options = ViewToBevOptions {
         cameras: extrinsics.chunks(12).map(camera).collect(),
+        moments,
         features: [6, 10, 4],
         grid: GRID,
         heights: vec![0.0, 0.8, 2.0],
@@ -46,9 +52,9 @@ fn unprojection_equals_grid_sample() {
     };
     let lift = golden.load(ViewToBev::new(&init(), &options));
     let features = golden.input::<5>("features");
-    let gradients = golden
-        .output("map", lift.forward(features.clone()))
-        .backward();
+    let poses = (moments > 1).then(|| golden.input::<3>("poses"));
+    let map = lift.forward(features.clone(), poses);
+    let gradients = golden.output("map", map).backward();
     golden.check_input_gradient("features", &features, &gradients);
     golden.check_gradients(&lift, &gradients);
 }

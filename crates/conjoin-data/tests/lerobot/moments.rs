@@ -109,9 +109,11 @@ fn frames_before_are_stacked() {
         "one": {"feature": "images.front"},
         "front": {"feature": "images.front", "delta_indices": [-3, -1, 0]},
         "cameras": {"features": VIEWS, "delta_indices": [-3, 0]},
+        "apart": {"features": VIEWS, "delta_indices": [-3, 0], "stack": "views"},
+        "one_apart": {"feature": "images.front", "delta_indices": [-3, 0], "stack": "views"},
         "state": {"feature": "state", "delta_indices": [-3, 0]},
     });
-    // Three frames of each of two cameras are 3 * 3 channels, two states [2, 2].
+    // Three frames of each of two cameras are 3 * 3 channels, or two of each 4 views; two states [2, 2].
     for (stride, memory) in [(1, 64), (2, 64), (3, 64), (2, 0)] {
         let change = json!({"columns": columns, "stride": stride, "memory": memory});
         let source = config(folder.path(), change).open().unwrap();
@@ -124,6 +126,8 @@ fn frames_before_are_stacked() {
         };
         assert_eq!(sizes("front"), [3, 4, 9].map(Some));
         assert_eq!(sizes("cameras"), [2, 3, 4, 6].map(Some));
+        assert_eq!(sizes("apart"), [4, 3, 4, 3].map(Some));
+        assert_eq!(sizes("one_apart"), [2, 3, 4, 3].map(Some));
         assert_eq!(sizes("state"), [2, 2].map(Some));
         for index in 0..source.len() {
             let sample = source.sample(index).unwrap();
@@ -146,6 +150,16 @@ fn frames_before_are_stacked() {
             assert_eq!(shape, [2, 3, 4, 6]);
             assert_eq!(both[12 * 6], pixel(&at(3), VIEWS[1], 0));
             assert_eq!(both[12 * 6 + 3], pixel(&at(0), VIEWS[1], 0));
+            let (shape, apart) = dense(&sample.fields["apart"]);
+            assert_eq!(shape, [4, 3, 4, 3]);
+            let (_, one) = dense(&sample.fields["one_apart"]);
+            for (image, numbers) in apart.chunks(36).enumerate() {
+                let (then, view) = (at([3, 0][image / 2]), VIEWS[image % 2]);
+                for (i, &value) in numbers.iter().enumerate() {
+                    assert_eq!(value, pixel(&then, view, i));
+                }
+            }
+            assert_eq!(one, [&apart[..36], &apart[72..108]].concat());
             let (shape, state) = dense(&sample.fields["state"]);
             assert_eq!(shape, [2, 2]);
             assert_eq!(state[..2], at(3).values["state"][..]);
@@ -165,6 +179,13 @@ fn frames_before_are_stacked() {
             "{message}"
         );
     }
+    let columns_apart =
+        json!({"c": {"feature": "state", "delta_indices": [-1, 0], "stack": "views"}});
+    let message = refusal(folder.path(), json!({"columns": columns_apart}));
+    assert!(
+        message.starts_with("option `columns.c.stack`: found views for the numbers of `state`"),
+        "{message}"
+    );
     // Live moments are their last frames.
     let mut config = data_set(folder.path());
     let conjoin_data::SourceConfig::Lerobot(source) = &mut config.source else {

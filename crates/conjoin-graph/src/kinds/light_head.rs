@@ -26,6 +26,9 @@ pub struct LightHeadConfig {
     /// learnt as fast as the states.
     #[serde(default = "default_scale")]
     pub scale: f64,
+    /// The last so many views alone, `[B, V, .., D]`: those of now, where earlier ones come first [default: all].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<usize>,
 }
 
 fn default_hidden() -> usize {
@@ -36,16 +39,30 @@ fn default_scale() -> f64 {
     10.0
 }
 
-/// Numbers that arrive for a sample.
-fn features(inputs: &Bound) -> Result<usize, NodeError> {
-    let contract = contract(inputs, "features")?;
-    let sizes: Option<usize> = contract.dims[1..].iter().map(Dim::size).product();
-    sizes.ok_or_else(|| {
-        NodeError::Options(format!(
-            "input \"features\": expected sizes known before data arrives, found {}",
-            contract.shape_text()
-        ))
-    })
+impl LightHeadConfig {
+    /// Numbers that are read of a sample.
+    fn features(&self, inputs: &Bound) -> Result<usize, NodeError> {
+        let contract = contract(inputs, "features")?;
+        let sizes: Option<Vec<usize>> = contract.dims[1..].iter().map(Dim::size).collect();
+        let mut sizes = sizes.ok_or_else(|| {
+            NodeError::Options(format!(
+                "input \"features\": expected sizes known before data arrives, found {}",
+                contract.shape_text()
+            ))
+        })?;
+        if let Some(views) = self.views {
+            let there = if sizes.len() > 1 { sizes[0] } else { 1 };
+            if !(1..=there).contains(&views) {
+                return Err(NodeError::Options(format!(
+                    "views: expected from 1 to the {there} of input \"features\", found {views}"
+                )));
+            }
+            if sizes.len() > 1 {
+                sizes[0] = views;
+            }
+        }
+        Ok(sizes.into_iter().product())
+    }
 }
 
 #[derive(Module, Debug)]
@@ -53,6 +70,8 @@ struct LightHeadNode {
     hidden: Linear,
     map: Linear,
     scale: f64,
+    /// Numbers of a sample that are read.
+    features: usize,
 }
 
 impl NodeConfig for LightHeadConfig {
@@ -82,7 +101,7 @@ impl NodeConfig for LightHeadConfig {
                 self.scale
             )));
         }
-        features(inputs)?;
+        self.features(inputs)?;
         let states = vocabulary(inputs, "classes")?;
         let with = |meaning, size: usize| Contract::new(meaning, [inputs.dim("B"), size.into()]);
         let logits = with(Meaning::Logits, states.len()).with_vocabulary(states.clone());
@@ -103,7 +122,7 @@ impl NodeConfig for LightHeadConfig {
 
     fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
         let init = init(scope);
-        let (input, states) = (features(inputs)?, vocabulary(inputs, "classes")?.len());
+        let (input, states) = (self.features(inputs)?, vocabulary(inputs, "classes")?.len());
         let layer = |name, input, output, activation| {
             Linear::new(&init.child(name), input, output, true, activation)
         };
@@ -111,12 +130,13 @@ impl NodeConfig for LightHeadConfig {
             hidden: layer("hidden", input, self.hidden, Activation::Relu),
             map: layer("map", self.hidden, states + 1, Activation::None),
             scale: self.scale,
+            features: input,
         }))
     }
 
     fn flops(&self, inputs: &Bound, _: &dyn Fn(&str) -> usize) -> f64 {
         let states = vocabulary(inputs, "classes").map_or(0, |states| states.len());
-        Linear::flops(features(inputs).unwrap_or(0), self.hidden)
+        Linear::flops(self.features(inputs).unwrap_or(0), self.hidden)
             + Linear::flops(self.hidden, states + 1)
     }
 
@@ -132,6 +152,10 @@ impl Forward for LightHeadNode {
         let rows = features.rows();
         let size = features.shape().iter().skip(1).product();
         let features: Tensor<2> = features.payload.clone().restore([rows, size]);
+        let features = match size - self.features {
+            0 => features,
+            earlier => features.narrow(1, earlier, self.features),
+        };
         let found = self.map.forward(self.hidden.forward(features));
         let states = found.dims()[1] - 1;
         let logits = found.clone().narrow(1, 0, states);
@@ -180,6 +204,24 @@ mod tests {
     }
 
     #[test]
+    fn earlier_views_are_not_looked_at() {
+        let config: LightHeadConfig = options(r#"{"hidden": 6, "views": 2}"#);
+        let bound = bind(&config, &contracts(vec!["B".into(), 4.into(), 5.into()]));
+        assert_eq!(config.flops(&bound, &|_| 1), 2.0 * (10.0 * 6.0 + 6.0 * 5.0));
+        let node = build(&config, &bound);
+        let light = |features: Tensor<3>| {
+            let given = inputs([("features", features.into())]);
+            let out = node.forward(&given, &mut Context::evaluation()).unwrap();
+            out.0["light"].to_f32()
+        };
+        let (earlier, now) = (random([3, 2, 5]), random([3, 2, 5]));
+        let all = Tensor::cat(vec![earlier.clone(), now.clone()], 1);
+        let found = light(all);
+        assert_eq!(found, light(Tensor::cat(vec![now.clone(), now.clone()], 1)));
+        assert_ne!(found, light(Tensor::cat(vec![now, earlier], 1)));
+    }
+
+    #[test]
     fn refuses_what_makes_no_sense() {
         let refused = |text: &str, features: Vec<Dim>| {
             let config: LightHeadConfig = options(text);
@@ -190,6 +232,10 @@ mod tests {
         assert_eq!(
             refused(r#"{"scale": -1}"#, fixed()),
             "scale: expected metres above 0, found -1"
+        );
+        assert_eq!(
+            refused(r#"{"views": 4}"#, vec!["B".into(), 3.into(), 5.into()]),
+            "views: expected from 1 to the 3 of input \"features\", found 4"
         );
         assert_eq!(
             refused("{}", vec!["B".into(), "T".into(), 5.into()]),

@@ -1,8 +1,9 @@
-//! Node kind `view-to-bev`: features of views `[B, V, H, W, C]` to a map of the ground `[B, X, Y, D]`.
+//! Node kind `view-to-bev`: features of views `[B, V, H, W, C]` to a map of the ground `[B, X, Y, D]`, those of earlier
+//! moments `[B, F V, H, W, C]` among them where the vehicle's poses `[B, F, 3]` are wired.
 
 use super::calibration::{self, CameraConfig};
 use super::grid::{check_grid, default_cells, default_extent};
-use super::shared::{at_least_one, init, known};
+use super::shared::{at_least_one, init, known, optional};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
 };
@@ -17,7 +18,9 @@ use std::path::PathBuf;
 
 /// Looks from every cell, at some heights, into the cameras, takes the mean of the features of those that
 /// see the place, and maps them to `size` channels (Harley et al. 2023, "Simple-BEV"). The cameras'
-/// calibration is that of a recording, or stands in the recipe.
+/// calibration is that of a recording, or stands in the recipe. Of earlier moments, all views of the earliest first, it
+/// looks from where the cell lay in the frame of the vehicle then; what stands still has the same features in all of
+/// them, which come behind each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ViewToBevConfig {
@@ -83,15 +86,20 @@ impl ViewToBevConfig {
                 "heights: expected metres above the ground, found {height}"
             )));
         }
-        let views = known(inputs, "V")?;
-        if views != self.views.len() {
+        let (views, moments) = (known(inputs, "V")?, inputs.size("F").unwrap_or(1));
+        if views != moments * self.views.len() {
+            let of = match moments {
+                1 => String::new(),
+                moments => format!(" at each of {moments} moments"),
+            };
             return Err(NodeError::Options(format!(
-                "views: expected a name for each of the {views} views of input \"features\", found {}",
+                "views: expected a name for each of the {views} views of input \"features\", found {}{of}",
                 self.views.len()
             )));
         }
         Ok(ViewToBevOptions {
             cameras: self.calibration()?,
+            moments,
             features: [
                 known(inputs, "H")?,
                 known(inputs, "W")?,
@@ -111,18 +119,27 @@ struct ViewToBevNode {
 
 impl NodeConfig for ViewToBevConfig {
     fn inputs(&self) -> Vec<InputPort> {
-        vec![InputPort::new(
-            "features",
-            "features of each camera's view",
-            &[Meaning::Features],
-            &[
-                Want::Any("B"),
-                Want::Known("V"),
-                Want::Known("H"),
-                Want::Known("W"),
-                Want::Known("C"),
-            ],
-        )]
+        vec![
+            InputPort::new(
+                "features",
+                "features of each camera's view",
+                &[Meaning::Features],
+                &[
+                    Want::Any("B"),
+                    Want::Known("V"),
+                    Want::Known("H"),
+                    Want::Known("W"),
+                    Want::Known("C"),
+                ],
+            ),
+            InputPort::new(
+                "poses",
+                "the vehicle's at each moment, now last: x, y (m), heading (rad) in a frame fixed to the ground",
+                &[Meaning::Quantity],
+                &[Want::Any("B"), Want::Known("F"), Want::Exactly(3)],
+            )
+            .optional_part(),
+        ]
     }
 
     fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
@@ -156,15 +173,19 @@ impl NodeConfig for ViewToBevConfig {
 
 impl Forward for ViewToBevNode {
     fn forward(&self, inputs: &Inputs, _: &mut Context) -> Result<Outputs, NodeError> {
-        let features = inputs.tensor("features")?;
-        Ok(Outputs::one("map", self.lift.forward(features)))
+        let (features, poses) = (inputs.tensor("features")?, optional(inputs, "poses")?);
+        Ok(Outputs::one("map", self.lift.forward(features, poses)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::shared::testing::{bind, build, inputs, options, random, refusal};
+    use crate::kinds::shared::testing::{
+        assert_close, bind, build, inputs, options, random, refusal,
+    };
+    use crate::value::Value;
+    use burn::tensor::{Device, Tensor};
 
     const CAMERAS: &str = r#""views": ["ahead"], "cameras": {"ahead": {
         "intrinsics": [[20, 0, 16], [0, 20, 8], [0, 0, 1]],
@@ -197,6 +218,38 @@ mod tests {
         assert_eq!(options::<ViewToBevConfig>(&kept), config);
     }
 
+    fn poses(moments: usize) -> Contract {
+        Contract::new(Meaning::Quantity, ["B".into(), moments.into(), 3.into()])
+    }
+
+    #[test]
+    fn earlier_views_are_read_from_where_the_vehicle_was() {
+        let text = format!(
+            r#"{{"size": 5, "cells": [6, 4], "extent": [0, 12.5, -4, 4], "heights": [0], {CAMERAS}}}"#
+        );
+        let config: ViewToBevConfig = options(&text);
+        let bound = bind(&config, &[("features", views(2)), ("poses", poses(2))]);
+        let contract = &config.outputs(&bound).unwrap()[0].contract;
+        assert_eq!(contract.shape_text(), "[B, 6, 4, 5]");
+        let (node, features) = (build(&config, &bound), random([1, 2, 4, 8, 3]));
+        let map = |poses: [[f32; 3]; 2]| -> Value {
+            let poses = Tensor::<3>::from_data([poses], &Device::flex());
+            let given = inputs([
+                ("features", features.clone().into()),
+                ("poses", poses.into()),
+            ]);
+            let out = node.forward(&given, &mut Context::evaluation()).unwrap();
+            out.0["map"].clone()
+        };
+        // Where the ground's frame lies says nothing: 2 m ahead is 2 m ahead.
+        let moved = map([[-2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]);
+        let quarter = std::f32::consts::FRAC_PI_2;
+        assert_close(&moved, &map([[30.0, 5.0, quarter], [30.0, 7.0, quarter]]));
+        let stood = map([[30.0, 5.0, 1.0]; 2]);
+        let far = moved.to_f32().into_iter().zip(stood.to_f32());
+        assert!(far.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) > 0.01);
+    }
+
     #[test]
     fn refuses_what_makes_no_sense() {
         let refused = |text: &str| {
@@ -226,6 +279,14 @@ mod tests {
         assert_eq!(
             refused(r#""size": 1, "views": ["ahead"]"#),
             "the cameras' calibration: expected option recording or option cameras, found neither"
+        );
+        let config: ViewToBevConfig = options(&format!(r#"{{"size": 1, {CAMERAS}}}"#));
+        assert_eq!(
+            refusal(
+                &config,
+                &bind(&config, &[("features", views(3)), ("poses", poses(2))])
+            ),
+            "views: expected a name for each of the 3 views of input \"features\", found 1 at each of 2 moments"
         );
         assert_eq!(
             refused(r#""size": 1, "recording": "somewhere""#),

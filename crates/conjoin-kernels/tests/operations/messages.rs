@@ -14,7 +14,7 @@ use conjoin_kernels::optim::{
     AdamStep, RmsPropStep, Rule, SgdStep, State, average, slices, update,
 };
 use conjoin_kernels::pool;
-use conjoin_kernels::sparse::{SparseMap, sparse_map};
+use conjoin_kernels::sparse::{SparseMap, sparse_map, sparse_maps};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 mod sequences;
@@ -172,6 +172,16 @@ fn layers_name_what_does_not_fit() {
         }),
         wrong("sparse_map: x is [2, 3, 4], expected [2, 5, 4]", || {
             sparse_map(cube(), &SparseMap::new(5, &[vec![(4, 1.0)]]))
+        }),
+        wrong("sparse_maps: maps is [1], expected [2]", || {
+            sparse_maps(cube(), &[SparseMap::new(3, &[])])
+        }),
+        wrong("sparse_maps: x is [2, 3, 4], expected [2, 5, 4]", || {
+            sparse_maps(cube(), &[5, 3].map(|inputs| SparseMap::new(inputs, &[])))
+        }),
+        wrong("sparse_maps: a map is [1, 3], expected [0, 3]", || {
+            let maps = [vec![], vec![vec![]]];
+            sparse_maps(cube(), &maps.map(|rows| SparseMap::new(3, &rows)))
         }),
         wrong(
             "SparseMap::new: rows[1] names input 5, expected one below 5",

@@ -41,10 +41,20 @@ def camera(x, y, z, yaw):
     return torch.cat([rotation, translation[:, None]], 1)
 
 
-def view_to_bev():
-    """Samples of `grid_sample` at the projected points, the mean over the cameras that see them."""
+def placed(pose):
+    """The transform from a vehicle with this pose to the ground."""
+    x, y, heading = pose.tolist()
+    cos, sin = math.cos(heading), math.sin(heading)
+    rows = [[cos, -sin, 0, x], [sin, cos, 0, y], [0, 0, 1, 0], [0, 0, 0, 1]]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def view_to_bev(name, poses=None):
+    """Samples of `grid_sample` at the projected points, the mean over the cameras that see them; of earlier views
+    where these points were seen from where the vehicle stood."""
     views, size, channels = len(CAMERAS), 5, 4
-    features = leaf(2, views, 6, 10, channels)
+    moments = 1 if poses is None else poses.shape[1]
+    features = leaf(2, moments * views, 6, 10, channels)
     intrinsics = torch.tensor([[22.0, 0.5, 19.0], [0.0, 21.0, 13.0], [0.0, 0.0, 1.0]]).double()
     extrinsics = torch.stack([camera(*c) for c in CAMERAS])
     x0, x1, y0, y1 = EXTENT
@@ -53,26 +63,35 @@ def view_to_bev():
     zs = torch.tensor(HEIGHTS).double()
     points = torch.stack(torch.meshgrid(xs, ys, zs, indexing="ij"), -1).reshape(-1, 3)
     points = F.pad(points, (0, 1), value=1.0)
-    total, seen = 0.0, torch.zeros(len(points), dtype=torch.float64)
-    for view, extrinsic in enumerate(extrinsics):
-        local = points @ extrinsic.T
-        pixel = local @ intrinsics.T
-        pixel = pixel[:, :2] / pixel[:, 2:]
-        inside = (pixel >= 0).all(1) & (pixel[:, 0] < WIDTH) & (pixel[:, 1] < HEIGHT)
-        inside = (inside & (local[:, 2] >= 0.1)).double()
-        grid = 2 * pixel / torch.tensor([WIDTH, HEIGHT]) - 1
-        grid = torch.nan_to_num(grid).clamp(-10, 10).expand(2, 1, -1, 2)
-        image = features[:, view].permute(0, 3, 1, 2)
-        sampled = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
-        total = total + sampled[:, :, 0].permute(0, 2, 1) * inside[:, None]
-        seen = seen + inside
-    assert {0.0, 1.0, 2.0} == set(seen.tolist())
-    mean = total / seen.clamp(min=1)[:, None]
-    layer = nn.Linear(len(HEIGHTS) * channels, size).double()
-    y = layer(mean.reshape(2, *CELLS, -1))
+
+    def look(sample, moment):
+        total, seen = 0.0, torch.zeros(len(points), dtype=torch.float64)
+        there = points
+        if poses is not None:
+            there = points @ (placed(poses[sample, moment]).inverse() @ placed(poses[sample, -1])).T
+        for view, extrinsic in enumerate(extrinsics):
+            local = there @ extrinsic.T
+            pixel = local @ intrinsics.T
+            pixel = pixel[:, :2] / pixel[:, 2:]
+            inside = (pixel >= 0).all(1) & (pixel[:, 0] < WIDTH) & (pixel[:, 1] < HEIGHT)
+            inside = (inside & (local[:, 2] >= 0.1)).double()
+            grid = 2 * pixel / torch.tensor([WIDTH, HEIGHT]) - 1
+            grid = torch.nan_to_num(grid).clamp(-10, 10)[None, None]
+            image = features[sample, moment * views + view].permute(2, 0, 1)[None]
+            sampled = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+            total = total + sampled[0, :, 0].T * inside[:, None]
+            seen = seen + inside
+        assert {0.0, 1.0, 2.0} == set(seen.tolist())
+        return total / seen.clamp(min=1)[:, None]
+
+    looks = [torch.stack([look(sample, m) for m in range(moments)], 1) for sample in range(2)]
+    layer = nn.Linear(len(HEIGHTS) * moments * channels, size).double()
+    y = layer(torch.stack(looks).reshape(2, *CELLS, -1))
     params = {"map.weight": layer.weight, "map.bias": layer.bias}
     constants = [("intrinsics", intrinsics), ("extrinsics", extrinsics)]
-    Last("view-to-bev").write(params, {"features": features}, {"map": y}, constants)
+    if poses is not None:
+        constants.append(("poses", poses))
+    Last(name).write(params, {"features": features}, {"map": y}, constants)
 
 
 def grid_head(name, state=None):
@@ -128,7 +147,11 @@ def boxes(temperature=0.5, count=6, threshold=0.3):
 
 if __name__ == "__main__":
     torch.manual_seed(5)
-    view_to_bev()
+    view_to_bev("view-to-bev")
     grid_head("grid-head")
     boxes()
     grid_head("grid-head-state", leaf(2, 4))
+    # The first vehicle comes round a curve, the second has stood still.
+    came = [[30.0, -4.0, 0.9], [31.5, -2.1, 1.0], [32.6, -0.2, 1.15]]
+    stood = [[5.0, 6.0, -2.0]] * 3
+    view_to_bev("view-to-bev-moments", torch.tensor([came, stood], dtype=torch.float64))

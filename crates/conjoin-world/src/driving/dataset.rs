@@ -2,12 +2,13 @@
 //!
 //! Lists of varying length are padded with zeros; the first number of a row, or a mask, is 1 for what is
 //! there. `N` agents, `F` future steps, `L` lanes, `P` points, `S` plan steps, `X` x `Y` cells, `T` times;
-//! all in the ego frame, numbers flat.
+//! all but the pose in the ego frame, numbers flat.
 //!
 //! | feature | shape | holds |
 //! | --- | --- | --- |
 //! | `observation.images.{front,left,right}` | `[height, width, 3]` | |
 //! | `observation.state` | 4 | speed (m/s), acceleration, steering (rad), yaw rate |
+//! | `observation.pose` | 3 | x, y (m), heading (rad) in a frame that is fixed to the ground |
 //! | `observation.route` | `[P, 2]` | points ahead, m |
 //! | `truth.agents` | `[N, 12]` | present, x, y, cos, sin of heading, length, width, vx, vy; vehicle, pedestrian, static (one of them 1) |
 //! | `truth.visible` | `[N]` | 1 where enough pixels of the agent are seen |
@@ -44,6 +45,7 @@ fn numbers(truth: &ObservationConfig) -> Vec<(&'static str, Vec<usize>)> {
     let [x, y] = truth.cells;
     vec![
         ("observation.state", vec![4]),
+        ("observation.pose", vec![3]),
         ("observation.route", vec![truth.route_points, 2]),
         ("truth.agents", vec![truth.actors, AGENT]),
         ("truth.visible", vec![truth.actors]),
@@ -69,6 +71,7 @@ pub fn features(config: &EnvConfig) -> Vec<Feature> {
     for feature in &mut found {
         let names: &[&str] = match feature.name.as_str() {
             "observation.state" => &["speed", "acceleration", "steering", "yaw_rate"],
+            "observation.pose" => &["x", "y", "heading"],
             "truth.light" => &["none", "green", "yellow", "red", "distance"],
             "action" => &["acceleration", "steering"],
             _ => continue,
@@ -87,7 +90,7 @@ pub fn part(feature: &str) -> Option<Parts> {
         "truth.agents" | "truth.visible" | "truth.lanes" | "truth.lanes_mask" | "truth.light" => {
             Parts::Present
         }
-        "observation.state" | "observation.route" => Parts::Inputs,
+        "observation.state" | "observation.pose" | "observation.route" => Parts::Inputs,
         image if IMAGES.contains(&image) => Parts::Inputs,
         _ => return None,
     })
@@ -117,6 +120,7 @@ fn columns(truth: &ObservationConfig) -> Map<String, Value> {
     let noted = numbers(truth).into_iter().map(|(name, shape)| {
         let mut noted = json!({ "shape": shape });
         match name {
+            "observation.pose" => noted["frame"] = json!("ground"),
             "observation.route" | "truth.lanes" => {
                 noted["units"] = json!("m");
                 noted["frame"] = json!("ego");
@@ -152,6 +156,9 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
     let ego = seen.ego;
     let state = [ego.speed, ego.acceleration, ego.steering, ego.yaw_rate];
     put("observation.state", state.map(|v| v as f32).to_vec());
+    let Pose { at, heading } = ego.pose;
+    let pose = [at.x, at.y, heading].map(|v| v as f32);
+    put("observation.pose", pose.to_vec());
     let points = |points: &[Vec2]| -> Vec<f32> {
         points
             .iter()
@@ -298,6 +305,9 @@ mod tests {
         let (shots, seen) = env.observe();
         let config = env.config().clone();
         let frame = frame(&shots, &seen, &config.observation);
+        let Pose { at, heading } = env.state().ego.pose;
+        let pose = [at.x, at.y, heading].map(|v| v as f32);
+        assert_eq!(frame.values["observation.pose"], pose);
         let features = features(&config);
         assert_eq!(frame.images.len() + frame.values.len(), features.len());
         for feature in features {

@@ -130,6 +130,8 @@ fn frame_at(time: f64) -> usize {
 /// What the vehicle knows of itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EgoMotion {
+    /// In the frame of the world, which is fixed to the ground: what odometry knows up to a constant.
+    pub pose: Pose,
     /// m/s, m/s², rad, rad/s.
     pub speed: f64,
     pub acceleration: f64,
@@ -211,6 +213,7 @@ pub fn observe(
     let plan = decision.map_or_else(Vec::new, |decision| decision.plan(config.plan));
     Observation {
         ego: EgoMotion {
+            pose: ego,
             speed: world.ego.speed,
             acceleration: world.ego.acceleration,
             steering: world.ego.steering,

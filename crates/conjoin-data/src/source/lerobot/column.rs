@@ -1,7 +1,7 @@
 //! A column of a recording: which features it is made of, what its numbers mean, and how a frame's row
 //! becomes a field.
 
-use super::{LerobotColumn, LerobotMeaning};
+use super::{LerobotColumn, LerobotMeaning, Stack};
 use crate::lerobot::{Feature, FeatureKind, Frame, Info, Noted};
 use crate::{Contract, DataError, Dim, Field, Meaning};
 
@@ -15,6 +15,8 @@ pub(super) struct Column {
     pub back: Vec<usize>,
     /// Bytes are pixels, to be divided by 255.
     pixels: bool,
+    /// How frames of pixels are stacked.
+    stack: Stack,
     /// Numbers of one frame.
     frame: usize,
     /// Sizes of a sample.
@@ -93,10 +95,20 @@ impl Column {
         let back = back(name, &config.delta_indices)?;
         let frame = numbers;
         let mut shape = shape;
-        match shape.last_mut().filter(|_| pixels) {
-            Some(channels) => *channels *= back.len(),
-            None if config.delta_indices.is_empty() => {}
-            None => shape.insert(0, back.len()),
+        let stack = config.stack.unwrap_or_default();
+        match stack {
+            Stack::Views if !pixels => {
+                let found = format!("views for the numbers of `{}`", first.name);
+                return Err(wrong("stack", found, "images".to_owned()));
+            }
+            Stack::Channels if pixels => {
+                if let Some(channels) = shape.last_mut() {
+                    *channels *= back.len();
+                }
+            }
+            Stack::Views if !config.features.is_empty() => shape[0] *= back.len(),
+            _ if config.delta_indices.is_empty() => {}
+            _ => shape.insert(0, back.len()),
         }
         let dims = std::iter::once(Dim::from("B")).chain(shape.iter().map(|&size| size.into()));
         let mut contract = Contract::new(meaning, dims);
@@ -133,6 +145,7 @@ impl Column {
             contract,
             back,
             pixels,
+            stack,
             frame,
             shape,
         })
@@ -193,7 +206,8 @@ impl Column {
             }
         };
         let mut frames = rows.iter().map(frame);
-        let data: Vec<f32> = if self.pixels && rows.len() > 1 {
+        let by_pixel = self.pixels && self.stack == Stack::Channels;
+        let data: Vec<f32> = if by_pixel && rows.len() > 1 {
             let frames: Vec<Vec<f32>> = frames.collect();
             let pixels = (0..self.frame).step_by(RGB);
             pixels

@@ -92,10 +92,14 @@ pub struct LerobotColumn {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
     /// Frames that are stacked, counted from the sample's own, which is 0: `[-4, 0]` is the frame four
-    /// before and the own one. Before an episode's first frame that one stands in. Images are stacked
-    /// along their channels, numbers along a new first dimension.
+    /// before and the own one. Before an episode's first frame that one stands in. Numbers are stacked
+    /// along a new first dimension, images as `stack` says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delta_indices: Vec<i64>,
+    /// How images of several frames are stacked: along their `channels`, `[.., H, W, F * C]`, or as further
+    /// `views`, `[F * V, H, W, C]`, all views of the earliest frame first [default: channels].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Stack>,
     /// Sizes in which numbers that are stored flat are read [default: what the recording notes].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Vec<usize>>,
@@ -111,6 +115,15 @@ pub struct LerobotColumn {
     /// Least and greatest number [default: what the recording notes]; a frame with another is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<[f32; 2]>,
+}
+
+/// How images of several frames are stacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Stack {
+    #[default]
+    Channels,
+    Views,
 }
 
 /// What the numbers of a column mean.
