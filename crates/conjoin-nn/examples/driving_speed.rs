@@ -61,7 +61,6 @@ fn main() {
         dropout: 0.0,
         state_dropout: 0.0,
         modes: 1,
-        eager: 1.0,
     };
     let predict = AgentPrediction::new(&init.child("prediction"), &prediction);
     let plan = PlanningTransformer::new(&init.child("planning"), &planning);

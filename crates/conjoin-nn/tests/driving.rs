@@ -48,7 +48,6 @@ fn planning_options() -> PlanningOptions {
         dropout: 0.5,
         state_dropout: 0.5,
         modes: 1,
-        eager: 1.0,
     }
 }
 
@@ -367,7 +366,6 @@ fn the_default_sizes_are_small() {
         dropout: 0.0,
         state_dropout: 0.0,
         modes: 1,
-        eager: 1.0,
     };
     let prediction = AgentPrediction::new(&init(), &prediction).num_params();
     let planning = PlanningTransformer::new(&init(), &planning).num_params();

@@ -36,10 +36,6 @@ pub struct PlanningTransformerConfig {
     pub state_dropout: f64,
     /// Plans among which the likeliest one is chosen; in training, where `target` is wired, the one nearest to it.
     pub modes: usize,
-    /// Of the plans that are at least this share as likely as the likeliest the one that goes furthest is chosen instead;
-    /// 1 is the likeliest alone. Who learns from an expert learns that who stands goes on standing, and a plan to go is
-    /// then seldom the likeliest.
-    pub eager: f64,
 }
 
 impl Default for PlanningTransformerConfig {
@@ -53,7 +49,6 @@ impl Default for PlanningTransformerConfig {
             dropout: 0.0,
             state_dropout: 0.0,
             modes: 1,
-            eager: 1.0,
         }
     }
 }
@@ -72,12 +67,6 @@ impl PlanningTransformerConfig {
             return refuse(format!(
                 "state_dropout: expected 0 to 1, found {}",
                 self.state_dropout
-            ));
-        }
-        if !(self.eager > 0.0 && self.eager <= 1.0) {
-            return refuse(format!(
-                "eager: expected a share above 0 and at most 1, found {}",
-                self.eager
             ));
         }
         let route_points = known(inputs, "P")?;
@@ -107,7 +96,6 @@ impl PlanningTransformerConfig {
             dropout: self.dropout,
             state_dropout: self.state_dropout,
             modes: self.modes,
-            eager: self.eager,
         })
     }
 

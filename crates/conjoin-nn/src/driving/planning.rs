@@ -81,9 +81,6 @@ pub struct PlanningOptions {
     pub state_dropout: f64,
     /// Plans among which one is chosen.
     pub modes: usize,
-    /// Of the plans that are at least this share as likely as the likeliest the one that goes furthest is chosen; with
-    /// 1 the likeliest.
-    pub eager: f64,
 }
 
 impl PlanningOptions {
@@ -179,7 +176,6 @@ pub struct PlanningTransformer {
     margin: Option<Perceptron>,
     steps: usize,
     modes: usize,
-    eager: f64,
     state_dropout: f64,
 }
 
@@ -217,7 +213,6 @@ impl PlanningTransformer {
             margin: options.agents.then(margin),
             steps: options.steps,
             modes: options.modes,
-            eager: options.eager,
             state_dropout: options.state_dropout,
         }
     }
@@ -267,7 +262,7 @@ impl PlanningTransformer {
                     })
                     .collect();
                 let target = inputs.target.as_ref().filter(|_| mode.is_training());
-                choose(plans, &logits, target, self.eager)
+                choose(plans, &logits, target)
             }
         };
         Planned {
@@ -349,30 +344,24 @@ impl PlanningTransformer {
 }
 
 /// The goals of one of some plans `[B, S, 4]`, and all as `[B, M, 1 + 2 S]`: of the mode nearest to the target at
-/// all steps; or, of those whose probability by their logits `[B, M]` is at least `eager` times the greatest, of that
-/// which goes furthest.
+/// all steps, or of that with the greatest logit `[B, M]`.
 fn choose(
     plans: Vec<Tensor<3>>,
     logits: &Tensor<2>,
     target: Option<&Tensor<3>>,
-    eager: f64,
 ) -> (Tensor<3>, Option<Tensor<3>>) {
     let [batch, modes] = logits.dims();
     let steps = plans[0].dims()[1];
     let plans: Tensor<4> = Tensor::stack(plans, 1);
     let places = plans.clone().narrow(3, 0, 2);
-    let value = if let Some(target) = target {
-        let target: Tensor<4> = target.clone().narrow(2, 0, 2).unsqueeze_dim(1);
-        let apart = (places.clone().detach() - target).powi_scalar(2).sum_dim(3);
-        let apart = apart.sqrt().mean_dim(2);
-        -apart.reshape([batch, modes])
-    } else {
-        let logits = logits.clone().detach();
-        let least = logits.clone().max_dim(1) + eager.ln();
-        let unlikely = logits.lower(least.expand([batch, modes]));
-        let speeds = plans.clone().detach().narrow(3, 3, 1);
-        let way = speeds.sum_dim(2).reshape([batch, modes]);
-        way.mask_fill(unlikely, f32::NEG_INFINITY)
+    let value = match target {
+        Some(target) => {
+            let target: Tensor<4> = target.clone().narrow(2, 0, 2).unsqueeze_dim(1);
+            let apart = (places.clone().detach() - target).powi_scalar(2).sum_dim(3);
+            let apart = apart.sqrt().mean_dim(2);
+            -apart.reshape([batch, modes])
+        }
+        None => logits.clone().detach(),
     };
     let chosen = value.argmax(1).reshape([batch, 1, 1, 1]);
     let goals = plans.gather(1, chosen.expand([batch, 1, steps, 4]));

@@ -175,10 +175,6 @@ fn refuses_what_does_not_fit() {
         refused(r#"{"state_dropout": 1.5}"#, all()),
         "state_dropout: expected 0 to 1, found 1.5"
     );
-    assert_eq!(
-        refused(r#"{"eager": 0.0}"#, all()),
-        "eager: expected a share above 0 and at most 1, found 0"
-    );
     let odd = vec![port("state", &[4]), port("route", &[5, 2])];
     assert_eq!(
         refused("{}", odd),
