@@ -3,7 +3,7 @@
 
 mod support;
 
-use conjoin_safety::{Detected, Input, Limits, Mode, Occlusion, Reason, Safety};
+use conjoin_safety::{Command, Detected, Input, Limits, Mode, Occlusion, Reason, Safety};
 use support::{drive, near, plain};
 
 /// Whether a thing seen makes the layer brake, at 10 m/s after half a second of driving straight.
@@ -212,6 +212,27 @@ fn the_horizon_ends_where_the_vehicle_stands() {
     assert!(!step(0.5, &at(4.0, sideways + 0.001)));
 }
 
+/// What the layer ends at when it is asked for the same for a second, with a thing straight ahead.
+fn settled(speed: f64, asked: f64, ahead: f64) -> Command {
+    let (mut safety, mut command) = drive(30, |input| input.speed = speed);
+    let things = [Detected {
+        position: [ahead, 0.0],
+        velocity: [0.0, 0.0],
+        radius: 1.0,
+        heading: None,
+    }];
+    for time in (30..80).map(|step| step * 20_000) {
+        let input = Input {
+            speed,
+            acceleration: asked,
+            detected: &things,
+            ..plain(time)
+        };
+        command = safety.step(time, Some(&input));
+    }
+    command
+}
+
 #[test]
 fn as_much_throttle_as_is_safe_is_let_through() {
     // Asked for from rest, the way until it stands again: the response is 0.02 + (a + 3.5) / 8 s.
@@ -222,24 +243,7 @@ fn as_much_throttle_as_is_safe_is_let_through() {
     };
     // What the layer ends at, a car's radius and the margin before a thing with a way of this length to it.
     let settles = |asked: f64, free: f64| {
-        let (mut safety, _) = drive(30, |input| input.speed = 0.0);
-        let things = [Detected {
-            position: [free + 3.8 + 1.0 + 0.5, 0.0],
-            velocity: [0.0, 0.0],
-            radius: 1.0,
-            heading: None,
-        }];
-        let mut last = None;
-        for step in 30..80 {
-            let input = Input {
-                speed: 0.0,
-                acceleration: asked,
-                detected: &things,
-                ..plain(step * 20_000)
-            };
-            last = Some(safety.step(step * 20_000, Some(&input)));
-        }
-        let last = last.unwrap();
+        let last = settled(0.0, asked, free + 3.8 + 1.0 + 0.5);
         assert_eq!(last.mode, Mode::Driving);
         (last.acceleration, last.reasons.has(Reason::Detected))
     };
@@ -267,23 +271,7 @@ fn as_much_throttle_as_is_safe_is_let_through() {
 fn nothing_but_throttle_is_made_gentler() {
     // Half of the braking asked for would be less of it: before a hazard it is all that there is.
     for asked in [-1.0, 0.0] {
-        let (mut safety, _) = drive(30, |input| input.acceleration = asked);
-        let things = [Detected {
-            position: [20.0, 0.0],
-            velocity: [0.0, 0.0],
-            radius: 1.0,
-            heading: None,
-        }];
-        let mut last = None;
-        for step in 30..80 {
-            let input = Input {
-                acceleration: asked,
-                detected: &things,
-                ..plain(step * 20_000)
-            };
-            last = Some(safety.step(step * 20_000, Some(&input)));
-        }
-        near(last.unwrap().acceleration, -3.5);
+        near(settled(10.0, asked, 20.0).acceleration, -3.5);
     }
 }
 
