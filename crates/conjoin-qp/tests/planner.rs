@@ -168,7 +168,8 @@ fn gradients_towards_the_scene_are_central_differences() {
         dt: 0.2,
         ..Vehicle::default()
     };
-    for seed in 0..4 {
+    let mut near = 0;
+    for seed in 0..8 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed + 40);
         let mut scene = road(8, 6.0);
         scene.start = [0.3, -0.2, 0.05, 6.0];
@@ -187,7 +188,9 @@ fn gradients_towards_the_scene_are_central_differences() {
         for walls in &mut scene.corridor {
             walls[0].offset = 1.1;
         }
-        // One that is passed, one that is not known at times, one that the reference drives through.
+        // One that stands aside, one that is passed, nearer than its gap in half of the scenes, one that the
+        // reference drives through; not known at times.
+        let beside = if seed < 4 { 3.4 } else { 2.3 };
         let car = |x: f64, y: f64, yaw: f64| Obstacle {
             poses: (0..8)
                 .map(|k| (k != 5).then(|| [x + 0.1 * f64::from(k), y, yaw + 0.01 * f64::from(k)]))
@@ -199,7 +202,7 @@ fn gradients_towards_the_scene_are_central_differences() {
         };
         scene.obstacles = vec![
             standing(8, 9.0, -3.5),
-            car(5.0, 3.4, 0.2),
+            car(5.0, beside, 0.2),
             car(13.0, 0.4, -0.3),
         ];
         let towards: Vec<f64> = (0..32).map(|_| rng.random_range(-1.0..1.0)).collect();
@@ -210,6 +213,7 @@ fn gradients_towards_the_scene_are_central_differences() {
             exact.binding().iter().any(|held| names(&held.bound))
         };
         println!("{seed} {:?}", [held(0), held(1), held(2)]);
+        near += usize::from(seed >= 4 && held(1));
         for barrier in [None, Some(0.05)] {
             let way = |scene: &Scene| match barrier {
                 None => plan(&vehicle, scene, &[]).unwrap(),
@@ -240,6 +244,10 @@ fn gradients_towards_the_scene_are_central_differences() {
             assert_eq!(far, 0, "{seed} {barrier:?}");
         }
     }
+    assert!(
+        near > 0,
+        "no plan is held by a gap that is too small already"
+    );
 }
 
 #[test]
@@ -338,6 +346,39 @@ fn room_to_pull_out_is_kept_ahead_and_not_beside() {
         without > 19.9 && (without - with).abs() < 0.05,
         "{without} {with}"
     );
+}
+
+#[test]
+fn a_gap_that_is_not_there_is_not_asked_for() {
+    let vehicle = Vehicle::default();
+    // It stands with 0.15 m to a car beside it, less than the margin, and the goals lead on.
+    let mut scene = road(20, 0.0);
+    for (k, goal) in scene.goals.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let time = 0.1 * (k + 1) as f64;
+        *goal = [0.75 * time * time, 0.0, 0.0, 1.5 * time];
+    }
+    let beside = |x: f64, y: f64| Obstacle {
+        poses: vec![Some([x, y, 0.0]); 20],
+        length: 4.5,
+        width: 1.9,
+        margin: 0.5,
+        standoff: 0.0,
+    };
+    scene.reference = follow(&vehicle, scene.start, scene.current, &scene.goals);
+    let free = plan(&vehicle, &scene, &[]).unwrap().states[19];
+    scene.obstacles = vec![beside(3.0, 2.05)];
+    let on = plan(&vehicle, &scene, &[]).unwrap();
+    assert!(
+        free[0] > 2.0 && on.states[19][0] > free[0] - 0.1,
+        "{free:?} {:?}",
+        on.states[19]
+    );
+    assert!(on.states.iter().all(|state| state[1] < 0.01));
+    // Straight ahead it comes no nearer than it is, and does not back off either.
+    scene.obstacles = vec![beside(6.1, 0.0)];
+    let stays = plan(&vehicle, &scene, &[]).unwrap();
+    let last = stays.states[19];
+    assert!(last[0].abs() < 0.01 && last[3].abs() < 0.05, "{last:?}");
 }
 
 #[test]

@@ -5,8 +5,10 @@
 //! Safe and Scalable Self-driving Cars", definition 1): the commanded acceleration lasts for the
 //! response time, here the cycle and the time that the jerk limit needs to reach full braking, and full
 //! braking follows. Over that distance the vehicle's footprint is moved along the arc of the command, with
-//! the corners that swing out of it. What is nearer than the margin already may not come nearer, but the
-//! vehicle may leave it.
+//! the corners that swing out of it; and, as the layer can steer too while it brakes, along a way on which the
+//! wheel turns back to straight (one way to stop suffices: Pek & Althoff 2018, "Computationally Efficient
+//! Fail-safe Trajectory Planning for Self-driving Vehicles Using Convex Optimization"). What is nearer than the
+//! margin already may not come nearer, but the vehicle may leave it.
 
 use crate::input::{Detected, Occlusion};
 use crate::limits::Limits;
@@ -23,6 +25,12 @@ pub(crate) struct Motion {
     distance: f64,
     /// At most this long until it stands, s.
     time: f64,
+    /// The speed that it reaches, m/s.
+    fastest: f64,
+    /// Distance that it keeps, m.
+    margin: f64,
+    /// After this way the wheel turns back to straight, m.
+    held: f64,
 }
 
 /// A place on the arc: where the vehicle's origin is then, and the cosine and sine of its heading.
@@ -77,6 +85,18 @@ impl Motion {
             curvature,
             distance: (speed + 0.5 * gain) * response - fastest * fastest / (2.0 * limits.brake),
             time: response - fastest / limits.brake,
+            fastest,
+            margin: limits.least_margin
+                + (limits.margin - limits.least_margin) * (fastest / limits.walk).min(1.0),
+            held: f64::INFINITY,
+        }
+    }
+
+    /// The same motion, but that the wheel turns back to straight once the command can be another.
+    pub fn straightened(self, limits: &Limits) -> Self {
+        Self {
+            held: self.fastest * (limits.age + limits.cycle) as f64 * 1e-6,
+            ..self
         }
     }
 
@@ -125,7 +145,7 @@ impl Motion {
         reach: impl Fn(Place, f64) -> f64,
         limits: &Limits,
     ) -> bool {
-        let kept = radius + limits.margin;
+        let kept = radius + self.margin;
         // Squared distances from the footprint: with the point where it is, and where it can be.
         let distances = |place: Place| {
             let [x, left] = place.local(point);
@@ -138,11 +158,17 @@ impl Motion {
             )
         };
         let (now, _) = distances(Place::HERE);
-        let (mut place, mut rest) = (Place::HERE, way);
+        // By how much the curvature changes on a metre while the wheel turns back: slower, it is more.
+        let unwinding = limits.curvature_rate / self.fastest;
+        let (mut place, mut rest, mut curvature) = (Place::HERE, way, self.curvature);
         while rest > 0.0 {
             let stride = rest.min(STRIDE);
-            place = place.further(stride, self.curvature);
+            place = place.further(stride, curvature);
             rest -= stride;
+            if way - rest >= self.held {
+                let most = unwinding * stride;
+                curvature -= curvature.clamp(-most, most);
+            }
             let (distance, possible) = distances(place);
             // Inside the footprint there is no nearer.
             if possible < kept * kept && (distance < now || distance == 0.0) {

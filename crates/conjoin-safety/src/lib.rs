@@ -1,7 +1,8 @@
 //! The safety layer: plain code between a planner and a vehicle, with no learned part and inputs of its
-//! own. It passes a command on, bounded by the limits; where following it could end in a collision, it lets through
-//! as much of the throttle as could not, or brakes; and it brings the vehicle to a stop when its inputs cannot be
-//! trusted.
+//! own. It passes a command on, bounded by the limits, if the vehicle can stop after it on one of two ways: along the
+//! arc of the command, or turning the wheel back. Where neither is free, it lets through as much of the throttle as
+//! leaves one, or brakes on the one that braking leaves; and it brings the vehicle to a stop when its inputs cannot
+//! be trusted.
 //!
 //! | mode | entered when | acceleration | left when |
 //! | --- | --- | --- | --- |
@@ -58,7 +59,7 @@ pub struct Command {
 struct Held {
     time: u64,
     speed: f64,
-    /// As much of what was asked for as is no hazard.
+    /// As much of what was asked for as is no hazard, and the curvature of the way that is free.
     acceleration: f64,
     curvature: f64,
 }
@@ -169,31 +170,56 @@ impl Safety {
     fn hold(&mut self, input: &Input) {
         let limits = &self.limits;
         self.hazard = self.hazard(input, input.acceleration);
-        let mut acceleration = input.acceleration;
+        let (mut acceleration, mut curvature) = (input.acceleration, input.curvature);
         if self.hazard.is_some() {
             let full = input.acceleration.min(limits.throttle);
-            let gentler = GENTLER.map(|share| share * full);
             // Less of a braking that does not suffice is none.
             let free =
                 |asked: &f64| asked.is_sign_positive() && self.hazard(input, *asked).is_none();
-            acceleration = gentler.into_iter().find(free).unwrap_or(limits.brake);
+            let mut gentler = GENTLER.iter().map(|share| share * full);
+            if let Some(gentle) = gentler.find(free) {
+                acceleration = gentle;
+            } else {
+                acceleration = limits.brake;
+                let braking = self.motion(input, acceleration);
+                // Where neither way is free, whoever asked may know why.
+                if self.meets(input, &braking).is_some()
+                    && self.meets(input, &braking.straightened(limits)).is_none()
+                {
+                    curvature = 0.0;
+                }
+            }
         }
         self.held = Some(Held {
             time: input.time,
             speed: input.speed.max(0.0),
             acceleration,
-            curvature: input.curvature,
+            curvature,
         });
     }
 
-    /// What could be hit if this acceleration were followed, and the curvature of the input.
+    /// What could be hit if this acceleration were followed and the vehicle then braked, whether it kept the
+    /// curvature of the input or turned the wheel back.
     fn hazard(&self, input: &Input, asked: f64) -> Option<Reason> {
+        let motion = self.motion(input, asked);
+        let found = self.meets(input, &motion)?;
+        let straightened = motion.straightened(&self.limits);
+        self.meets(input, &straightened).and(Some(found))
+    }
+
+    /// How the vehicle would move.
+    fn motion(&self, input: &Input, asked: f64) -> Motion {
         let limits = &self.limits;
         // The worst that may leave this step: what is asked for, or what the jerk limit still lets on.
         let slowest = self.acceleration - limits.jerk * limits.cycle as f64 * 1e-6;
         let acceleration = asked.max(slowest).clamp(limits.brake, limits.throttle);
         let curvature = input.curvature.clamp(-limits.curvature, limits.curvature);
-        let motion = Motion::new(input.speed.max(0.0), acceleration, curvature, limits);
+        Motion::new(input.speed.max(0.0), acceleration, curvature, limits)
+    }
+
+    /// What a motion could hit.
+    fn meets(&self, input: &Input, motion: &Motion) -> Option<Reason> {
+        let limits = &self.limits;
         let mut seen = input.detected.iter();
         let mut edges = input.occlusions.iter();
         if seen.any(|thing| motion.meets(thing, limits)) {

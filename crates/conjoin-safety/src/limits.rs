@@ -30,8 +30,12 @@ pub struct Limits {
     pub rear: f64,
     /// Half of the vehicle's width, m.
     pub half_width: f64,
-    /// Distance kept to anything, m.
+    /// Distance kept to anything from walking pace on, m.
     pub margin: f64,
+    /// Distance kept by a vehicle that hardly moves, m. Between the two it grows with the speed.
+    pub least_margin: f64,
+    /// Walking pace, m/s.
+    pub walk: f64,
     /// Greatest deceleration of others, m/s^2.
     pub others_brake: f64,
     /// Greatest lateral acceleration of others, m/s^2.
@@ -59,6 +63,8 @@ impl Default for Limits {
             rear: 1.0,
             half_width: 1.0,
             margin: 0.5,
+            least_margin: 0.1,
+            walk: 2.0,
             others_brake: 8.0,
             others_lateral: 1.0,
             others_curvature: 0.2,

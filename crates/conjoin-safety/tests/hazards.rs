@@ -6,6 +6,11 @@ mod support;
 use conjoin_safety::{Command, Detected, Input, Limits, Mode, Occlusion, Reason, Safety};
 use support::{drive, near, plain};
 
+/// What is kept by a vehicle that comes to this speed, m.
+fn margin(fastest: f64) -> f64 {
+    0.1 + 0.4 * (fastest / 2.0).min(1.0)
+}
+
 /// Whether a thing seen makes the layer brake, at 10 m/s after half a second of driving straight.
 fn brakes_for(detected: Detected, curvature: f64) -> bool {
     let (mut safety, before) = drive(30, |input| input.curvature = curvature);
@@ -88,32 +93,40 @@ fn wheels_roll_along_their_heading() {
 }
 
 /// The least distance between a thing and the footprint on the way, in steps of half a centimetre, and
-/// the distance now. The way is an exact arc.
-fn sweep([x, y]: [f64; 2], curvature: f64, way: f64) -> (f64, f64) {
+/// the distance now. After `held` metres the wheel turns back to straight, at 6 m/s.
+fn sweep([x, y]: [f64; 2], curvature: f64, way: f64, held: f64) -> (f64, f64) {
+    const STEP: f64 = 0.005;
     let limits = Limits::default();
-    let distance = |s: f64| {
-        let (sin, cos) = (curvature * s).sin_cos();
-        let middle = if curvature == 0.0 {
-            [s, 0.0]
-        } else {
-            [sin / curvature, (1.0 - cos) / curvature]
-        };
-        let (dx, dy) = (x - middle[0], y - middle[1]);
+    let distance = |[at_x, at_y, heading]: [f64; 3]| {
+        let (sin, cos) = heading.sin_cos();
+        let (dx, dy) = (x - at_x, y - at_y);
         let (along, across) = (cos * dx + sin * dy, cos * dy - sin * dx);
         let beyond = (along - limits.front).max(-limits.rear - along).max(0.0);
         beyond.hypot((across.abs() - limits.half_width).max(0.0))
     };
-    let steps = (way * 200.0) as usize;
-    let along = (1..=steps).map(|step| distance(step as f64 * 0.005));
-    (along.fold(f64::INFINITY, f64::min), distance(0.0))
+    let (mut pose, mut left, mut least) = ([0.0; 3], curvature, f64::INFINITY);
+    for step in 0..(way / STEP) as usize {
+        let middle: f64 = pose[2] + 0.5 * left * STEP;
+        pose = [
+            pose[0] + STEP * middle.cos(),
+            pose[1] + STEP * middle.sin(),
+            pose[2] + left * STEP,
+        ];
+        if step as f64 * STEP >= held {
+            let most = limits.curvature_rate / 6.0 * STEP;
+            left -= left.clamp(-most, most);
+        }
+        least = distance(pose).min(least);
+    }
+    (least, distance([0.0; 3]))
 }
 
 #[test]
-fn the_footprint_is_moved_along_the_arc() {
+fn the_footprint_is_moved_along_two_ways() {
     // At 6 m/s: 0.4575 s of response and 36 / 7 m of braking. Corners swing out of the arc.
     let way = 6.0 * 0.4575 + 36.0 / 7.0;
     let kept = 0.6 + Limits::default().margin;
-    let (mut met, mut free, mut left_alone) = (0, 0, 0);
+    let (mut met, mut free, mut left_alone, mut other) = (0, 0, 0, 0);
     for turn in -8..=8 {
         let curvature = 0.01 * f64::from(turn);
         let (turning, _) = drive(60, |input| {
@@ -138,7 +151,10 @@ fn the_footprint_is_moved_along_the_arc() {
                 };
                 let command = safety.step(1_200_000, Some(&input));
                 let found = command.reasons.has(Reason::Detected);
-                let (least, now) = sweep(position, curvature, way);
+                // A command may be followed for 0.1 s before it can be another.
+                let (arc, now) = sweep(position, curvature, way, f64::INFINITY);
+                let (back, _) = sweep(position, curvature, way, 0.6);
+                let least = arc.max(back);
                 // A standing car steers by 0.025 m, and comes by half of the sine of the turn.
                 let reach = 0.026 + 0.5 * (curvature * way).sin().abs();
                 let what = format!("{position:?} at curvature {curvature}: {least} m, {now} m now");
@@ -149,7 +165,8 @@ fn the_footprint_is_moved_along_the_arc() {
                 } else if least > kept + reach {
                     assert!(!found, "{what}");
                     free += 1;
-                } else if least >= now - 1e-9 && least > 0.0 {
+                    other += usize::from(arc < kept - 0.02 && arc < now - 0.03);
+                } else if arc.min(back) >= now - 1e-9 && arc.min(back) > 0.0 {
                     // It is left, or driven past, and comes no nearer.
                     assert!(!found, "{what}");
                     left_alone += 1;
@@ -158,9 +175,56 @@ fn the_footprint_is_moved_along_the_arc() {
         }
     }
     assert!(
-        met > 1000 && free > 1000 && left_alone > 100,
-        "{met} {free} {left_alone}"
+        met > 1000 && free > 1000 && left_alone > 100 && other > 50,
+        "{met} {free} {left_alone} {other}"
     );
+}
+
+#[test]
+fn one_way_that_is_free_suffices_and_is_taken() {
+    // Asked for a curvature of 0.06 at 6 m/s.
+    let step = |acceleration: f64, places: &[[f64; 2]]| {
+        let (mut safety, before) = drive(60, |input| {
+            input.speed = 6.0;
+            input.curvature = 0.06;
+        });
+        assert!(before.reasons.is_empty());
+        let things: Vec<Detected> = (places.iter())
+            .map(|&position| Detected {
+                position,
+                velocity: [0.0, 0.0],
+                radius: 0.6,
+                heading: Some([1.0, 0.0]),
+            })
+            .collect();
+        let input = Input {
+            speed: 6.0,
+            curvature: 0.06,
+            acceleration,
+            detected: &things,
+            ..plain(1_200_000)
+        };
+        let command = safety.step(1_200_000, Some(&input));
+        let brakes = command.acceleration < 0.0;
+        assert_eq!(brakes, command.reasons.has(Reason::Detected));
+        (brakes, command.curvature)
+    };
+    // Braking, the vehicle's front comes to (10.9, 3.5) on the arc, and to (11.5, 0.7) where the wheel turns back.
+    let (on_the_arc, straight_on) = ([10.9, 4.2], [12.0, -0.3]);
+    let asked = 0.06;
+    assert_eq!(step(0.0, &[]), (false, asked));
+    assert_eq!(step(0.0, &[on_the_arc]), (false, asked));
+    assert_eq!(step(0.0, &[straight_on]), (false, asked));
+    // No way is free, braking or not: the wheel is left to whoever asked.
+    assert_eq!(step(0.0, &[on_the_arc, straight_on]), (true, asked));
+    // Further on than a vehicle comes that brakes: an eighth of the throttle brings it half a metre nearer.
+    let (beyond_the_arc, beyond) = ([12.09, 4.1], [12.95, 0.7]);
+    assert_eq!(step(2.0, &[beyond]), (false, asked));
+    assert_eq!(step(2.0, &[beyond_the_arc]), (false, asked));
+    assert_eq!(step(2.0, &[beyond_the_arc, beyond]), (true, asked));
+    let turned = asked - 0.4 * 0.02;
+    assert_eq!(step(2.0, &[on_the_arc, beyond]), (true, turned));
+    assert_eq!(step(2.0, &[beyond_the_arc, straight_on]), (true, asked));
 }
 
 #[test]
@@ -189,7 +253,7 @@ fn the_horizon_ends_where_the_vehicle_stands() {
     assert!(step(0.5, &thing));
     // Response 0.02 + 5.5 / 8 = 0.7075 s at 2 m/s^2: speed 1.415 m/s, 0.5 * 1.415 * 0.7075 +
     // 1.415^2 / 7 = 0.78659... m; time 0.7075 + 1.415 / 3.5 = 1.1118 s, beyond the horizon of 1 s.
-    let reach = 0.5 * 1.415 * 0.7075 + 1.415 * 1.415 / 7.0 + 3.8 + 1.0 + 0.5;
+    let reach = 0.5 * 1.415 * 0.7075 + 1.415 * 1.415 / 7.0 + 3.8 + 1.0 + margin(1.415);
     let at = |x: f64, y: f64| {
         [Detected {
             position: [x, y],
@@ -206,7 +270,7 @@ fn the_horizon_ends_where_the_vehicle_stands() {
     let time: f64 = 0.52 + 0.26 / 3.5;
     let rolled: f64 = 0.5 * 0.26 * 0.52 + 0.26 * 0.26 / 7.0;
     // The corner comes to 0.2 m less that way before a thing at 4 m.
-    let beside = (1.5_f64.powi(2) - (0.2 - rolled).powi(2)).sqrt();
+    let beside = ((1.0 + margin(0.26)).powi(2) - (0.2 - rolled).powi(2)).sqrt();
     let sideways = 1.0 + beside + 0.5 * time * time;
     assert!(step(0.5, &at(4.0, sideways - 0.001)));
     assert!(!step(0.5, &at(4.0, sideways + 0.001)));
@@ -235,15 +299,16 @@ fn settled(speed: f64, asked: f64, ahead: f64) -> Command {
 
 #[test]
 fn as_much_throttle_as_is_safe_is_let_through() {
-    // Asked for from rest, the way until it stands again: the response is 0.02 + (a + 3.5) / 8 s.
+    // Asked for from rest, the way until it stands again, and the margin at its greatest speed: the response is
+    // 0.02 + (a + 3.5) / 8 s.
     let way = |acceleration: f64| {
         let response = 0.02 + (acceleration + 3.5) / 8.0;
         let gain = acceleration * response;
-        0.5 * gain * response + gain * gain / 7.0
+        0.5 * gain * response + gain * gain / 7.0 + margin(gain)
     };
-    // What the layer ends at, a car's radius and the margin before a thing with a way of this length to it.
+    // What the layer ends at, a car's radius before a thing with a way of this length to it.
     let settles = |asked: f64, free: f64| {
-        let last = settled(0.0, asked, free + 3.8 + 1.0 + 0.5);
+        let last = settled(0.0, asked, free + 3.8 + 1.0);
         assert_eq!(last.mode, Mode::Driving);
         (last.acceleration, last.reasons.has(Reason::Detected))
     };
@@ -365,8 +430,8 @@ fn what_may_be_hidden_is_not_hit() {
     // The corner of the vehicle comes beside the point.
     let time: f64 = 0.4575 + 1.0 / 3.5;
     for side in [1.0, -1.0] {
-        assert!(slow((1.5 + 2.0 * time - 0.001) * side));
-        assert!(!slow((1.5 + 2.0 * time + 0.001) * side));
+        assert!(slow((1.0 + margin(1.0) + 2.0 * time - 0.001) * side));
+        assert!(!slow((1.0 + margin(1.0) + 2.0 * time + 0.001) * side));
     }
 
     // At rest, with brakes on, there is no hazard; driving off towards an edge is one.

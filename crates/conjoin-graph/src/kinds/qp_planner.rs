@@ -50,7 +50,7 @@ pub struct QpPlannerConfig {
     /// Agents whose presence is less are left out.
     pub threshold: f64,
     /// What is kept more before agents that stand on the route, straight ahead, m: room to pull out (the `s0`
-    /// of an intelligent driver).
+    /// of an intelligent driver). A vehicle slower than 2 m/s keeps less of it, one that stands none.
     pub standoff: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,

@@ -35,7 +35,8 @@ pub struct PlannerOptions {
     pub obstacles: usize,
     /// Agents whose first number is less do not count.
     pub threshold: f64,
-    /// What is kept more before agents that stand on the route, straight ahead, m.
+    /// What is kept more before agents that stand on the route, straight ahead, m; by a vehicle slower than 2 m/s
+    /// as much less of it, as it is to pull out.
     pub standoff: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,

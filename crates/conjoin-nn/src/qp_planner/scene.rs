@@ -12,6 +12,8 @@ const VELOCITY: usize = 7;
 
 /// An agent that is slower stands, m/s.
 const STANDS: f64 = 0.5;
+/// A vehicle that is slower keeps less of the standoff, m/s, and one that stands none: it is to pull out.
+const PULLS_OUT: f64 = 2.0;
 
 /// What an obstacle of a scene is.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,13 +139,14 @@ impl Row<'_> {
     /// An agent as what the plan keeps its gap to.
     fn obstacle(&self, options: &PlannerOptions, agent: usize, steps: usize) -> Obstacle {
         let numbers = &self.agents[agent * AGENT..][..AGENT];
+        let share = (f64::from(self.state[0]) / PULLS_OUT).clamp(0.0, 1.0);
         Obstacle {
             poses: self.poses(agent, steps).collect(),
             length: f64::from(numbers[LENGTH]),
             width: f64::from(numbers[WIDTH]),
             margin: f64::from(self.margins[agent]),
             standoff: if stands(numbers) && self.is_in_the_way(options, numbers) {
-                options.standoff
+                options.standoff * share
             } else {
                 0.0
             },

@@ -11,9 +11,13 @@
 //!   vector between the two, a plan that stays behind the reference would have to get ahead of the obstacle.
 //! - What comes from behind keeps its own distance: it has no row until it is beside the vehicle.
 //!
+//! A gap that is not there now is not asked for: a vehicle that is too near already keeps what it has, instead
+//! of being held where it stands, or pushed back.
+//!
 //! Straight ahead more is kept ([`Obstacle::standoff`]). Whether the two touch, and who has passed whom, is
 //! asked of the gap without it.
 
+use super::model::State;
 use super::program::Program;
 use super::{Obstacle, ObstacleGradients, Scene, Vehicle};
 use crate::gradient::Gradients;
@@ -97,6 +101,15 @@ pub(super) struct Pair {
     pub obstacle: usize,
     at: At,
     side: Side,
+    /// The circles that are nearest now, where the gap between them is less than what should be kept.
+    near: Option<Near>,
+}
+
+/// A circle of the vehicle where it is now, and an obstacle's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Near {
+    own: [f64; 2],
+    other: usize,
 }
 
 /// Where one of the vehicle's circles is towards an obstacle, step by step.
@@ -166,12 +179,15 @@ pub(super) struct Gaps<'a> {
     most: usize,
     /// From the rear axle to the vehicle's middle.
     centre: f64,
+    /// Where the vehicle is.
+    start: State,
 }
 
 impl<'a> Gaps<'a> {
-    pub fn new(program: &'a Program, vehicle: &Vehicle) -> Self {
+    pub fn new(program: &'a Program, vehicle: &Vehicle, start: State) -> Self {
         Self {
             program,
+            start,
             own: Cover::new(vehicle.length, vehicle.width, vehicle.circles),
             most: vehicle.circles,
             centre: vehicle.centre,
@@ -187,6 +203,26 @@ impl<'a> Gaps<'a> {
     fn place(&self, step: usize, own: usize) -> [f64; 2] {
         let [x, y, yaw, _] = self.program.states[step];
         circle([x, y, yaw], self.reach(own))
+    }
+
+    /// The circles that are nearest now, if they are nearer than a gap.
+    fn near(&self, obstacle: &Obstacle, cover: Cover, gap: f64) -> Option<Near> {
+        let pose = (*obstacle.poses.first()?)?;
+        let [x, y, yaw, _] = self.start;
+        let mut nearest: Option<(f64, Near)> = None;
+        for own in 0..self.own.count {
+            let own = circle([x, y, yaw], self.reach(own));
+            for other in 0..cover.count {
+                let [ox, oy] = circle(pose, cover.offset(other));
+                let distance = (own[0] - ox).hypot(own[1] - oy);
+                if nearest.is_none_or(|(least, _)| distance < least) {
+                    nearest = Some((distance, Near { own, other }));
+                }
+            }
+        }
+        nearest
+            .filter(|(least, _)| *least < gap)
+            .map(|(_, near)| near)
     }
 
     /// The normal of a pair of circles and their distance; `None` where the obstacle is not known.
@@ -210,7 +246,13 @@ impl<'a> Gaps<'a> {
         let reach = self.reach(own);
         let turn = reach * (normal[1] * yaw.cos() - normal[0] * yaw.sin());
         let (more, _) = standoff(obstacle, normal, yaw);
-        let gap = cover.radius + obstacle.margin + self.own.radius + more;
+        let gap = match pair.near {
+            None => cover.radius + obstacle.margin + self.own.radius,
+            Some(near) => {
+                let [x, y] = circle(obstacle.poses[0]?, cover.offset(near.other));
+                (near.own[0] - x).hypot(near.own[1] - y)
+            }
+        } + more;
         let distance = normal[0] * (x - other[0]) + normal[1] * (y - other[1]);
         // Around the reference: distance + normal . (move of the circle) >= gap.
         let [rx, ry, ryaw, _] = self.program.states[step];
@@ -228,6 +270,7 @@ impl<'a> Gaps<'a> {
     ) -> Vec<(Pair, [f64; 3], f64)> {
         let cover = Cover::new(obstacle.length, obstacle.width, self.most);
         let gap = cover.radius + obstacle.margin + self.own.radius;
+        let near = self.near(obstacle, cover, gap);
         let mut found = Vec::with_capacity(obstacle.poses.len() * self.own.count);
         let mut passing = vec![Passing::default(); self.own.count];
         let (mut touch, mut through) = (None, false);
@@ -288,6 +331,7 @@ impl<'a> Gaps<'a> {
                     obstacle: index,
                     at,
                     side,
+                    near,
                 };
                 let (factors, room) = self.half_plane(obstacle, cover, pair)?;
                 Some((pair, factors, room))
@@ -346,10 +390,19 @@ impl<'a> Gaps<'a> {
             let effect = dot(dg, self.program.effect(step, i)) + arm[i] * turn;
             dh * (moved(i) - centre[i] - more[i]) - effect
         });
-        to.margin -= dh;
-        let [by_length, by_width] = cover.slopes();
-        to.length -= dh * by_length;
-        to.width -= dh * by_width;
+        if let (Some(near), Some(pose)) = (pair.near, obstacle.poses[0]) {
+            let (apart, _) = away(
+                near.own,
+                self.start[2],
+                circle(pose, cover.offset(near.other)),
+            );
+            Self::place_backward(obstacle, cover, (0, near.other), apart.map(|n| dh * n), to);
+        } else {
+            to.margin -= dh;
+            let [by_length, by_width] = cover.slopes();
+            to.length -= dh * by_length;
+            to.width -= dh * by_width;
+        }
         Self::place_backward(obstacle, cover, (step, other), normal.map(|n| -dh * n), to);
         // The normal turns with the centre, across itself.
         if let Side::Between(from) = pair.side {

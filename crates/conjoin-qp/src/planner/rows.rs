@@ -173,7 +173,7 @@ impl Program {
         self.pairs.resize(self.bounds.len(), None);
         let moves = ranges.as_ref().map(|ranges| self.moves(scene, ranges));
         let mut found = Vec::new();
-        let gaps = Gaps::new(self, vehicle);
+        let gaps = Gaps::new(self, vehicle, scene.start);
         for (index, obstacle) in scene.obstacles.iter().enumerate() {
             for (pair, factors, room) in gaps.rows(index, obstacle, moves.as_deref()) {
                 let step = pair.step();
@@ -313,7 +313,7 @@ impl Program {
         found: &Gradients,
         to: &mut SceneGradients,
     ) {
-        let gaps = Gaps::new(self, vehicle);
+        let gaps = Gaps::new(self, vehicle, scene.start);
         let width = self.qp.variables();
         for (row, bound) in self.bounds.iter().enumerate() {
             let dh = found.h[row];

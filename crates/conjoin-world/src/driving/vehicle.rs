@@ -109,6 +109,10 @@ pub fn footprint(rear: Pose) -> Obb {
     Obb::new(pose, LENGTH, WIDTH)
 }
 
+/// From a plan of fewer metres no point is far enough for pure pursuit, and one of still fewer goes nowhere.
+const SHORT: f64 = 1.0;
+const STAYS: f64 = 0.05;
+
 /// Steering that brings the rear axle to a point on a circle (pure pursuit, Coulter 1992).
 pub fn pursue(pose: Pose, point: Vec2) -> f64 {
     let local = pose.to_local(point);
@@ -117,44 +121,52 @@ pub fn pursue(pose: Pose, point: Vec2) -> f64 {
 }
 
 /// The control that follows a plan: pure pursuit of the pose half a second to a second ahead, and the
-/// acceleration that covers the plan's way of the next half second.
+/// acceleration that covers the plan's way of the next half second. A plan of less than [`SHORT`] is followed by
+/// its own curvature.
 ///
 /// An empty plan brakes gently and keeps the wheels where they are.
 pub fn track(state: &EgoState, plan: &[Pose]) -> Control {
     let finite = |p: &&Pose| p.at.x.is_finite() && p.at.y.is_finite();
-    let plan: Vec<Vec2> = plan.iter().take_while(finite).map(|p| p.at).collect();
-    if plan.is_empty() {
+    let plan: Vec<Pose> = plan.iter().take_while(finite).copied().collect();
+    let Some(last) = plan.last() else {
         return Control {
             acceleration: -2.0,
             steering: state.steering,
         };
-    }
+    };
     let near = plan.len().min(5);
     let horizon = near as f64 * STEP;
-    let mut way = 0.0;
-    let mut from = state.pose.at;
-    for &point in &plan[..near] {
-        way += (point - from).length();
-        from = point;
-    }
-    if state.pose.to_local(plan[near - 1]).x < 0.0 {
-        way = 0.0;
-    }
+    let way = if state.pose.to_local(plan[near - 1].at).x < 0.0 {
+        0.0
+    } else {
+        length(state.pose, &plan[..near])
+    };
     let acceleration = 2.0 * (way - state.speed * horizon) / (horizon * horizon);
     let ahead = (0.7 * state.speed).clamp(3.0, 9.0);
-    let target = plan
-        .iter()
-        .find(|&&point| (point - state.pose.at).length() >= ahead);
-    let target = target.copied().unwrap_or(plan[plan.len() - 1]);
-    let steering = if (target - state.pose.at).length() > 1.0 {
+    let is_ahead = |pose: &&Pose| (pose.at - state.pose.at).length() >= ahead;
+    let target = plan.iter().find(is_ahead).unwrap_or(last).at;
+    let steering = if (target - state.pose.at).length() > SHORT {
         pursue(state.pose, target)
     } else {
-        state.steering
+        let (turn, way) = (last.heading - state.pose.heading, length(state.pose, &plan));
+        // A vehicle that stays keeps its wheels where they are.
+        if way > STAYS && turn.is_finite() {
+            (WHEELBASE * wrap_angle(turn) / way).atan()
+        } else {
+            state.steering
+        }
     };
     Control {
         acceleration,
         steering,
     }
+}
+
+/// Metres along poses.
+fn length(from: Pose, poses: &[Pose]) -> f64 {
+    let before = std::iter::once(&from).chain(poses);
+    let ways = before.zip(poses).map(|(a, b)| (b.at - a.at).length());
+    ways.sum()
 }
 
 #[cfg(test)]
@@ -216,5 +228,37 @@ mod tests {
         let error = (state.pose.at - driven[40].pose.at).length();
         assert!(error < 0.5, "{error}");
         assert!((state.speed - driven[40].speed).abs() < 0.8);
+    }
+
+    #[test]
+    fn a_plan_of_half_a_metre_is_steered() {
+        let start = EgoState::at(Pose::new(3.0, 1.0, 0.7), 0.0);
+        let mut ahead = start;
+        let plan: Vec<Pose> = (0..20)
+            .map(|_| {
+                ahead = ahead.step(Control {
+                    acceleration: 0.25,
+                    steering: -0.4,
+                });
+                ahead.pose
+            })
+            .collect();
+        assert!((ahead.pose.at - start.pose.at).length() < 0.55);
+        // The wheel takes a while to turn there; the mean curvature is less.
+        let turn = ahead.pose.heading - start.pose.heading;
+        let expected = (WHEELBASE * turn / length(start.pose, &plan)).atan();
+        let found = track(&start, &plan);
+        assert!((-0.4..-0.3).contains(&expected), "{expected}");
+        assert!((found.steering - expected).abs() < 1e-12);
+        assert!(found.acceleration > 0.2);
+        // One that stays, or whose heading is no number, leaves the wheel.
+        let kept = EgoState {
+            steering: 0.2,
+            ..start
+        };
+        assert_eq!(track(&kept, &[start.pose; 20]).steering, 0.2);
+        let mut unknown = plan;
+        unknown[19].heading = f64::NAN;
+        assert_eq!(track(&kept, &unknown).steering, 0.2);
     }
 }
