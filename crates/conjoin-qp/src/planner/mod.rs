@@ -9,6 +9,7 @@
 //! terms, margins, the obstacles' predicted poses and sizes, and the corridor.
 
 mod brake;
+mod cover;
 mod follow;
 mod gaps;
 mod line;
