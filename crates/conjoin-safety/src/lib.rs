@@ -59,9 +59,11 @@ pub struct Command {
 struct Held {
     time: u64,
     speed: f64,
-    /// As much of what was asked for as is no hazard, and the curvature of the way that is free.
+    /// As much of what was asked for as is no hazard.
     acceleration: f64,
     curvature: f64,
+    /// The curvature of the way on which a stop is free.
+    stop: f64,
 }
 
 /// The state of the layer.
@@ -141,6 +143,7 @@ impl Safety {
             speed: self.limits.speed,
             acceleration: self.limits.brake,
             curvature: 0.0,
+            stop: 0.0,
         });
         let wanted = match self.mode {
             Mode::Driving => held.acceleration,
@@ -181,13 +184,7 @@ impl Safety {
                 acceleration = gentle;
             } else {
                 acceleration = limits.brake;
-                let braking = self.motion(input, acceleration);
-                // Where neither way is free, whoever asked may know why.
-                if self.meets(input, &braking).is_some()
-                    && self.meets(input, &braking.straightened(limits)).is_none()
-                {
-                    curvature = 0.0;
-                }
+                curvature = self.stop(input, acceleration);
             }
         }
         self.held = Some(Held {
@@ -195,7 +192,20 @@ impl Safety {
             speed: input.speed.max(0.0),
             acceleration,
             curvature,
+            stop: self.stop(input, acceleration),
         });
+    }
+
+    /// The curvature of the way on which the vehicle can stop after this acceleration: that of the input, or 0 where
+    /// only turning the wheel back is free. Where neither is, whoever asked may know why.
+    fn stop(&self, input: &Input, acceleration: f64) -> f64 {
+        let motion = self.motion(input, acceleration);
+        let back = motion.straightened(&self.limits);
+        if self.meets(input, &motion).is_some() && self.meets(input, &back).is_none() {
+            0.0
+        } else {
+            input.curvature
+        }
     }
 
     /// What could be hit if this acceleration were followed and the vehicle then braked, whether it kept the
@@ -247,8 +257,12 @@ impl Safety {
 
     fn steer(&self, held: &Held, passed: f64, reasons: &mut Reasons) -> f64 {
         let limits = &self.limits;
-        let allowed = held.curvature.clamp(-limits.curvature, limits.curvature);
-        if allowed != held.curvature {
+        let wanted = match self.mode {
+            Mode::Driving => held.curvature,
+            Mode::Stopping(_) => held.stop,
+        };
+        let allowed = wanted.clamp(-limits.curvature, limits.curvature);
+        if allowed != wanted {
             reasons.insert(Reason::Curvature);
         }
         let step = limits.curvature_rate * passed;

@@ -140,3 +140,39 @@ fn one_way_that_is_free_suffices_and_is_taken() {
     step(2.0, &[on_the_arc, beyond], (true, turned));
     step(2.0, &[beyond_the_arc, straight_on], (true, asked));
 }
+
+#[test]
+fn a_stop_takes_the_way_that_was_free() {
+    // No input comes after one at 6 m/s that asks for a curvature of 0.06: the fifth cycle begins a stop.
+    let stops = |places: &[[f64; 2]]| {
+        let (mut safety, _) = drive(60, |input| {
+            input.speed = 6.0;
+            input.curvature = 0.06;
+        });
+        let things: Vec<Detected> = (places.iter())
+            .map(|&position| Detected {
+                position,
+                velocity: [0.0, 0.0],
+                radius: 0.6,
+                heading: Some([1.0, 0.0]),
+            })
+            .collect();
+        let input = Input {
+            speed: 6.0,
+            curvature: 0.06,
+            detected: &things,
+            ..plain(1_200_000)
+        };
+        let mut command = safety.step(1_200_000, Some(&input));
+        for cycle in 1..=5 {
+            assert!(!command.reasons.has(Reason::Stopping), "{places:?}");
+            near(command.curvature, 0.06);
+            command = safety.step(1_200_000 + cycle * 20_000, None);
+        }
+        assert!(command.reasons.has(Reason::Stopping), "{places:?}");
+        command.curvature
+    };
+    near(stops(&[]), 0.06);
+    near(stops(&[[12.0, -0.3]]), 0.06);
+    near(stops(&[[10.9, 4.2]]), 0.06 - 0.4 * 0.02);
+}

@@ -121,7 +121,7 @@ pub fn pursue(pose: Pose, point: Vec2) -> f64 {
 }
 
 /// The control that follows a plan: pure pursuit of the pose half a second to a second ahead, and the
-/// acceleration that covers the plan's way of the next half second. A plan of less than [`SHORT`] is followed by
+/// acceleration that covers the plan's way of the next half second. A plan of less than a metre is followed by
 /// its own curvature.
 ///
 /// An empty plan brakes gently and keeps the wheels where they are.
