@@ -1,4 +1,4 @@
-//! Frames that come more than once in an epoch.
+//! Frames that come more than once in an epoch, or seldom.
 
 use super::support::{config, recorded, refusal};
 use conjoin_data::source::Source;
@@ -45,8 +45,40 @@ fn frames_within_the_bounds_come_as_often_as_said() {
     assert_eq!(
         source.unwrap().notes(),
         [
-            "2 of 9 frames come more than once in an epoch (option `source.oversample`), which has 11 samples"
+            "2 of 9 frames come more than once in an epoch (option `source.oversample`), and an epoch has 11 samples"
         ]
+    );
+}
+
+#[test]
+fn of_what_there_is_too_much_each_nth_comes() {
+    let folder = recorded(2);
+    let late = json!({"every": 3, "bounds": [{"feature": "state", "above": 0.5}]});
+    let second = json!({"every": 2, "bounds": [{"feature": "state", "index": 1, "below": 9}]});
+    // Counted through all episodes; of two rules the first one.
+    let found = times(folder.path(), json!({"undersample": [late, second]}));
+    assert_eq!(found, [vec![1, 1, 0, 0], vec![0, 1, 0, 0, 1]]);
+    // What comes more often is never left out.
+    let more = json!({"times": 2, "bounds": [{"feature": "state", "above": 2.5}]});
+    let change = json!({"oversample": [more], "undersample": [late]});
+    assert_eq!(
+        times(folder.path(), change.clone()),
+        [vec![1, 1, 0, 2], vec![1, 0, 1, 2, 2]]
+    );
+    let source = config(folder.path(), change).open();
+    assert_eq!(
+        source.unwrap().notes(),
+        [
+            "3 of 9 frames come more than once in an epoch (option `source.oversample`), 2 of 9 frames do not come \
+             (option `source.undersample`), and an epoch has 10 samples"
+        ]
+    );
+    assert_eq!(
+        refusal(
+            folder.path(),
+            json!({"undersample": [{"every": 0, "bounds": []}]})
+        ),
+        "option `undersample[0].every`: found 0, expected at least 1"
     );
 }
 

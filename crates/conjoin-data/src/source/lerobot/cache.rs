@@ -2,7 +2,8 @@
 //! first wanted, and kept as bytes and single-precision numbers.
 
 use super::column::{Column, Row, RowView};
-use super::{LerobotConfig, LerobotOversample, frame_name, history, oversample};
+use super::draw::Draw;
+use super::{LerobotConfig, frame_name, history};
 use crate::lerobot::Recording;
 use crate::source::Source;
 use crate::{Columns, DataError, Sample};
@@ -143,32 +144,45 @@ impl LerobotSource {
             step,
             notes,
         };
-        if !config.oversample.is_empty() {
-            source.draw(&config.oversample)?;
+        if !(config.oversample.is_empty() && config.undersample.is_empty()) {
+            source.draw(Draw::new(&config.oversample, &config.undersample))?;
         }
         Ok(source)
     }
 
-    /// Repeats the frames that rules single out.
-    fn draw(&mut self, rules: &[LerobotOversample]) -> Result<(), DataError> {
-        let features = oversample::features(rules);
-        let mut repeated = 0;
+    /// Repeats and leaves out the frames that rules single out.
+    fn draw(&mut self, mut rules: Draw<'_>) -> Result<(), DataError> {
+        let features = rules.features();
+        let (mut repeated, mut left_out) = (0, 0);
         for episode in &self.episodes {
             let (_, recording) = &self.recordings[episode.recording];
             let all = 0..recording.length(episode.number).unwrap_or(0);
             let frames = recording.frames(episode.number, all, self.stride, &features)?;
             for (number, frame) in (episode.first..).zip(&frames) {
-                let times = oversample::times(rules, frame);
+                let times = rules.times(frame);
                 repeated += usize::from(times > 1);
+                left_out += usize::from(times == 0);
                 self.drawn.extend(std::iter::repeat_n(number, times));
             }
         }
-        self.notes.push(format!(
-            "{repeated} of {} frames come more than once in an epoch (option `source.oversample`), which has \
-             {} samples",
-            self.frames,
-            self.drawn.len()
-        ));
+        let mut done = Vec::new();
+        if repeated > 0 {
+            done.push(format!(
+                "{repeated} of {} frames come more than once in an epoch (option `source.oversample`)",
+                self.frames
+            ));
+        }
+        if left_out > 0 {
+            done.push(format!(
+                "{left_out} of {} frames do not come (option `source.undersample`)",
+                self.frames
+            ));
+        }
+        if !done.is_empty() {
+            let (done, samples) = (done.join(", "), self.drawn.len());
+            self.notes
+                .push(format!("{done}, and an epoch has {samples} samples"));
+        }
         Ok(())
     }
 

@@ -4,12 +4,14 @@
 //! `[B, V, H, W, 3]` in [0, 1] (`x/255`), one alone `[B, H, W, 3]`, numbers `[B, …]`; of `T` frames
 //! `[B, V, H, W, 3 T]` and `[B, T, …]`.
 
+mod bound;
 mod cache;
 mod column;
-mod oversample;
+mod draw;
 
+pub use bound::LerobotBound;
 pub use cache::LerobotSource;
-pub use oversample::{LerobotBound, LerobotOversample};
+pub use draw::{LerobotOversample, LerobotUndersample};
 
 use crate::lerobot::{Frame, Info};
 use crate::random::stream;
@@ -54,6 +56,10 @@ pub struct LerobotConfig {
     /// `[{ times = 4, bounds = [{ feature = "observation.state", index = 0, below = 0.5 }] }]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub oversample: Vec<LerobotOversample>,
+    /// Frames of which only each n-th comes, by bounds on their numbers:
+    /// `[{ every = 4, bounds = [{ feature = "observation.state", index = 0, below = 0.1 }] }]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undersample: Vec<LerobotUndersample>,
     /// Decoded frames that are kept in memory, MiB; what is beyond is read from the file every time.
     #[serde(default = "two_gib")]
     pub memory: usize,
@@ -187,13 +193,13 @@ impl LerobotConfig {
         }
         let info = read_info("path", &self.path)?;
         self.check_episodes(info.episodes)?;
-        self.check_oversample(&info)?;
+        self.check_rules(&info)?;
         let columns = self.resolved(&info)?;
         for (i, path) in self.also.iter().enumerate() {
             let key = format!("also[{i}]");
             let info = read_info(&key, path)?;
             self.check_episodes(info.episodes)?;
-            let others = self.check_oversample(&info);
+            let others = self.check_rules(&info);
             let others = others.and_then(|()| self.resolved(&info));
             let others = others.map_err(|error| match error {
                 DataError::Config {
@@ -239,10 +245,14 @@ impl LerobotConfig {
         Ok(())
     }
 
-    /// Whether the rules of `oversample` ask for what a recording has.
-    fn check_oversample(&self, info: &Info) -> Result<(), DataError> {
+    /// Whether the rules of `oversample` and `undersample` ask for what a recording has.
+    fn check_rules(&self, info: &Info) -> Result<(), DataError> {
         for (i, rule) in self.oversample.iter().enumerate() {
             let key = format!("oversample[{i}]");
+            rule.check(info).map_err(|error| error.below(&key))?;
+        }
+        for (i, rule) in self.undersample.iter().enumerate() {
+            let key = format!("undersample[{i}]");
             rule.check(info).map_err(|error| error.below(&key))?;
         }
         Ok(())

@@ -1,21 +1,9 @@
-//! Frames that come more than once in an epoch (random oversampling): what is rare in a recording, and what
-//! a model must still learn, by bounds on the recorded numbers.
+//! Bounds on recorded numbers, by which rules single frames out.
 
 use crate::DataError;
 use crate::lerobot::{FeatureKind, Frame, Info};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// A rule: frames within all of its bounds come several times in an epoch. Of several rules that hold for a
-/// frame, the one with the most counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LerobotOversample {
-    /// How often such a frame comes in an epoch.
-    pub times: usize,
-    /// What must hold, all of it.
-    pub bounds: Vec<LerobotBound>,
-}
 
 /// What one recorded number must keep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,28 +20,6 @@ pub struct LerobotBound {
     /// The number is less than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub below: Option<f32>,
-}
-
-impl LerobotOversample {
-    /// Finds what does not fit a recording; the key is below the rule.
-    pub(super) fn check(&self, info: &Info) -> Result<(), DataError> {
-        if self.times == 0 {
-            return Err(DataError::config("times", "0", "at least 1"));
-        }
-        if self.bounds.is_empty() {
-            return Err(DataError::config("bounds", "none", "at least one"));
-        }
-        for (i, bound) in self.bounds.iter().enumerate() {
-            bound
-                .check(info)
-                .map_err(|error| error.below(&format!("bounds[{i}]")))?;
-        }
-        Ok(())
-    }
-
-    fn holds(&self, frame: &Frame) -> bool {
-        self.bounds.iter().all(|bound| bound.holds(frame))
-    }
 }
 
 impl LerobotBound {
@@ -92,17 +58,20 @@ impl LerobotBound {
     }
 }
 
-/// The features that some rules look at.
-pub(super) fn features(rules: &[LerobotOversample]) -> Vec<&str> {
-    let bounds = rules.iter().flat_map(|rule| &rule.bounds);
-    let mut names: Vec<&str> = bounds.map(|bound| bound.feature.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+/// Finds bounds that do not fit a recording; the key is below the rule.
+pub(super) fn check(bounds: &[LerobotBound], info: &Info) -> Result<(), DataError> {
+    if bounds.is_empty() {
+        return Err(DataError::config("bounds", "none", "at least one"));
+    }
+    for (i, bound) in bounds.iter().enumerate() {
+        bound
+            .check(info)
+            .map_err(|error| error.below(&format!("bounds[{i}]")))?;
+    }
+    Ok(())
 }
 
-/// How often a frame comes in an epoch: once where no rule holds.
-pub(super) fn times(rules: &[LerobotOversample], frame: &Frame) -> usize {
-    let holding = rules.iter().filter(|rule| rule.holds(frame));
-    holding.map(|rule| rule.times).max().unwrap_or(1)
+/// Whether a frame keeps all of the bounds.
+pub(super) fn hold(bounds: &[LerobotBound], frame: &Frame) -> bool {
+    bounds.iter().all(|bound| bound.holds(frame))
 }
