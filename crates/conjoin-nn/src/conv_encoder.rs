@@ -2,8 +2,8 @@
 //!
 //! Shapes: image `[B, H, W, C]`, map `[B, H', W', C']`.
 //!
-//! A stem (3x3 convolution), then stages of blocks; every stage halves the resolution, the first
-//! only where it is told to, or none keeps it. A residual block is the basic block of ResNet
+//! A stem (one convolution, which may halve the resolution), then stages of blocks; every stage halves it, the
+//! first only where it is told to, or none keeps it. A residual block is the basic block of ResNet
 //! v1 (He et al. 2016a): two 3x3 convolutions, the sum before the last ReLU, and a 1x1 projection
 //! where the shape changes (their option B). A plain block is one 3x3 convolution. Each convolution
 //! is followed by batch normalisation.
@@ -43,6 +43,8 @@ pub struct ConvEncoderOptions {
     pub image: [usize; 3],
     /// Channels behind the stem.
     pub stem: usize,
+    /// Of the stem's convolution; the kernel is odd.
+    pub stem_window: Window,
     /// The first stage halves the resolution, as every other stage does.
     pub reduce_first: bool,
     /// No stage halves the resolution.
@@ -65,32 +67,26 @@ struct BlockPlan {
     /// Max-pooling goes before the block.
     pool: bool,
     /// Of the block's first convolution.
-    stride: usize,
+    first: Window,
     residual: bool,
 }
 
-impl BlockPlan {
-    fn first(self) -> Window {
-        Window {
-            kernel: 3,
-            stride: self.stride,
-        }
-    }
+/// Kernel of the convolutions of blocks.
+const KERNEL: usize = 3;
 
+impl BlockPlan {
     fn second(self) -> Option<Window> {
         self.residual.then_some(Window {
-            kernel: 3,
+            kernel: KERNEL,
             stride: 1,
         })
     }
 
     /// The shortcut changes shape with the block.
     fn projection(self) -> Option<Window> {
-        let changes = self.stride > 1 || self.input != self.output;
-        (self.residual && changes).then_some(Window {
-            kernel: 1,
-            stride: self.stride,
-        })
+        let stride = self.first.stride;
+        let changes = stride > 1 || self.input != self.output;
+        (self.residual && changes).then_some(Window { kernel: 1, stride })
     }
 
     fn flops(self) -> f64 {
@@ -98,7 +94,7 @@ impl BlockPlan {
         let conv = |window: Window, input: usize| {
             2.0 * positions * (window.kernel.pow(2) * input * self.output) as f64
         };
-        conv(self.first(), self.input)
+        conv(self.first, self.input)
             + self
                 .second()
                 .map_or(0.0, |window| conv(window, self.output))
@@ -114,30 +110,33 @@ impl ConvEncoderOptions {
         let [height, width, channels] = self.image;
         let mut size = [height, width];
         let mut input = channels;
-        let mut add = |output: usize, reduce: bool, residual: bool| {
-            let pool = reduce && self.reduce == Reduce::Max;
-            let stride = if reduce && !pool { 2 } else { 1 };
+        let mut add = |output: usize, pool: bool, first: Window, residual: bool| {
             if pool {
                 size = size.map(|n| n / 2);
-            } else {
-                size = size.map(|n| n.div_ceil(stride));
             }
+            // As [`Window::output`], and 0 of 0.
+            size = size.map(|n| n.div_ceil(first.stride));
             let plan = BlockPlan {
                 input,
                 output,
                 size,
                 pool,
-                stride,
+                first,
                 residual,
             };
             input = output;
             plan
         };
-        let mut plans = vec![add(self.stem, false, false)];
+        let mut plans = vec![add(self.stem, false, self.stem_window, false)];
         for (stage, &output) in self.widths.iter().enumerate() {
             for block in 0..self.blocks {
                 let reduce = block == 0 && !self.keep_size && (stage > 0 || self.reduce_first);
-                plans.push(add(output, reduce, self.residual));
+                let pool = reduce && self.reduce == Reduce::Max;
+                let window = Window {
+                    kernel: KERNEL,
+                    stride: if reduce && !pool { 2 } else { 1 },
+                };
+                plans.push(add(output, pool, window, self.residual));
             }
         }
         plans
@@ -177,7 +176,7 @@ impl Block {
         let conv =
             |name, input, window| ConvNorm::new(&init.child(name), input, plan.output, window);
         Self {
-            first: conv("first", plan.input, plan.first()),
+            first: conv("first", plan.input, plan.first),
             second: plan
                 .second()
                 .map(|window| conv("second", plan.output, window)),

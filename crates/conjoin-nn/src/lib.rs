@@ -46,7 +46,7 @@ pub use attentive::{
 };
 pub use birds_eye::{Camera, Grid, ViewToBev, ViewToBevOptions};
 pub use boxes::{BoxOptions, decode_boxes};
-pub use conv::{BatchNorm, ConvNorm};
+pub use conv::{BatchNorm, ConvNorm, Window};
 pub use conv_decoder::{ConvDecoder, ConvDecoderOptions};
 pub use conv_encoder::{ConvEncoder, ConvEncoderOptions, Reduce};
 pub use embedding::Embedding;

@@ -1,6 +1,7 @@
 //! What modules promise beyond PyTorch's numbers: steps, dropout, padding, initial values.
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
+use conjoin_nn::conv::Window;
 use conjoin_nn::sequence::at;
 use conjoin_nn::{
     Attention, AttentionOptions, Cell, ConvEncoder, ConvEncoderOptions, Embedding, Init, Mode,
@@ -142,10 +143,17 @@ fn attention_with_cached_keys_equals_attention_without() {
 fn the_map_has_the_size_that_the_options_promise() {
     for residual in [true, false] {
         for reduce in [Reduce::Max, Reduce::Stride] {
-            for (reduce_first, keep_size) in [(true, false), (false, false), (true, true)] {
+            for (reduce_first, keep_size, kernel, stride) in [
+                (true, false, 3, 1),
+                (false, false, 3, 1),
+                (true, true, 5, 1),
+                (true, false, 3, 2),
+                (false, false, 7, 2),
+            ] {
                 let options = ConvEncoderOptions {
                     image: [13, 10, 2],
                     stem: 3,
+                    stem_window: Window { kernel, stride },
                     reduce_first,
                     keep_size,
                     widths: vec![4, 5],

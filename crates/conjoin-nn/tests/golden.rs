@@ -179,6 +179,10 @@ fn conv_encoder(name: &str, residual: bool, reduce: Reduce) {
     let options = ConvEncoderOptions {
         image: [9, 7, 2],
         stem: 4,
+        stem_window: Window {
+            kernel: 3,
+            stride: 1,
+        },
         reduce_first: false,
         keep_size: false,
         widths: vec![4, 6],

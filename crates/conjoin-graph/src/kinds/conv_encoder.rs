@@ -14,11 +14,11 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use conjoin_data::{Contract, Dim, Meaning};
 use conjoin_kernels::pool::global_avg_pool;
-use conjoin_nn::{ConvEncoder, ConvEncoderOptions, Reduce};
+use conjoin_nn::{ConvEncoder, ConvEncoderOptions, Reduce, Window};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A stem of one 3x3 convolution, then stages of blocks, then a head. Every convolution is followed
+/// A stem of one convolution, then stages of blocks, then a head. Every convolution is followed
 /// by batch normalisation, which uses running statistics in evaluation and in a frozen node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +26,12 @@ pub struct ConvEncoderConfig {
     /// Channels behind the stem.
     #[serde(default = "default_stem")]
     pub stem: usize,
+    /// Height and width of the stem's kernel, an odd number: 7 in ResNet for large images.
+    #[serde(default = "three")]
+    pub stem_kernel: usize,
+    /// Stride of the stem: 2 halves height and width before all stages.
+    #[serde(default = "one")]
+    pub stem_stride: usize,
     /// Channels of each stage; every stage but the first halves height and width.
     #[serde(default = "default_widths")]
     pub widths: Vec<usize>,
@@ -80,10 +86,16 @@ fn one() -> usize {
     1
 }
 
+fn three() -> usize {
+    3
+}
+
 impl Default for ConvEncoderConfig {
     fn default() -> Self {
         Self {
             stem: default_stem(),
+            stem_kernel: three(),
+            stem_stride: one(),
             widths: default_widths(),
             blocks: one(),
             residual: true,
@@ -107,6 +119,10 @@ impl ConvEncoderConfig {
                 known(inputs, "C")?,
             ],
             stem: self.stem,
+            stem_window: Window {
+                kernel: self.stem_kernel,
+                stride: self.stem_stride,
+            },
             reduce_first: self.reduce_first,
             keep_size: self.keep_size,
             widths: self.widths.clone(),
@@ -171,6 +187,13 @@ impl NodeConfig for ConvEncoderConfig {
 
     fn outputs(&self, inputs: &Bound) -> Result<Vec<OutputPort>, NodeError> {
         at_least_one("stem", self.stem)?;
+        at_least_one("stem_stride", self.stem_stride)?;
+        if self.stem_kernel.is_multiple_of(2) {
+            let found = self.stem_kernel;
+            return Err(NodeError::Options(format!(
+                "stem_kernel: expected an odd number, found {found}"
+            )));
+        }
         at_least_one("blocks", self.blocks)?;
         at_least_one("number of widths", self.widths.len())?;
         self.widths

@@ -35,6 +35,12 @@ fn contracts_follow_the_options() {
             "[B, 14, 14, 8]"
         ]
     );
+    let strided =
+        r#"{"stem": 4, "stem_kernel": 7, "stem_stride": 2, "widths": [8], "stages": true}"#;
+    assert_eq!(
+        shapes(strided),
+        ["[B, 8]", "[B, 7, 7, 8]", "[B, 14, 14, 4]"]
+    );
 }
 
 #[test]
