@@ -94,6 +94,17 @@ fn the_footprint_is_moved_along_two_ways() {
     );
 }
 
+/// Circles of 0.6 m that stand at some places.
+fn standing(places: &[[f64; 2]]) -> Vec<Detected> {
+    let things = places.iter().map(|&position| Detected {
+        position,
+        velocity: [0.0, 0.0],
+        radius: 0.6,
+        heading: Some([1.0, 0.0]),
+    });
+    things.collect()
+}
+
 #[test]
 fn one_way_that_is_free_suffices_and_is_taken() {
     // Asked for a curvature of 0.06 at 6 m/s.
@@ -103,14 +114,7 @@ fn one_way_that_is_free_suffices_and_is_taken() {
             input.curvature = 0.06;
         });
         assert!(before.reasons.is_empty());
-        let things: Vec<Detected> = (places.iter())
-            .map(|&position| Detected {
-                position,
-                velocity: [0.0, 0.0],
-                radius: 0.6,
-                heading: Some([1.0, 0.0]),
-            })
-            .collect();
+        let things = standing(places);
         let input = Input {
             speed: 6.0,
             curvature: 0.06,
@@ -149,14 +153,7 @@ fn a_stop_takes_the_way_that_was_free() {
             input.speed = 6.0;
             input.curvature = 0.06;
         });
-        let things: Vec<Detected> = (places.iter())
-            .map(|&position| Detected {
-                position,
-                velocity: [0.0, 0.0],
-                radius: 0.6,
-                heading: Some([1.0, 0.0]),
-            })
-            .collect();
+        let things = standing(places);
         let input = Input {
             speed: 6.0,
             curvature: 0.06,

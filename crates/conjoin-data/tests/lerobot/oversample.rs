@@ -73,6 +73,15 @@ fn of_what_there_is_too_much_each_nth_comes() {
              (option `source.undersample`), and an epoch has 10 samples"
         ]
     );
+    // A rule that holds for no frame is told too.
+    let never = json!({"times": 2, "bounds": [{"feature": "state", "above": 99}]});
+    let source = config(folder.path(), json!({"oversample": [never]})).open();
+    assert_eq!(
+        source.unwrap().notes(),
+        [
+            "0 of 9 frames come more than once in an epoch (option `source.oversample`), and an epoch has 9 samples"
+        ]
+    );
     assert_eq!(
         refusal(
             folder.path(),

@@ -166,23 +166,21 @@ impl LerobotSource {
             }
         }
         let mut done = Vec::new();
-        if repeated > 0 {
+        if !rules.over.is_empty() {
             done.push(format!(
                 "{repeated} of {} frames come more than once in an epoch (option `source.oversample`)",
                 self.frames
             ));
         }
-        if left_out > 0 {
+        if !rules.under.is_empty() {
             done.push(format!(
                 "{left_out} of {} frames do not come (option `source.undersample`)",
                 self.frames
             ));
         }
-        if !done.is_empty() {
-            let (done, samples) = (done.join(", "), self.drawn.len());
-            self.notes
-                .push(format!("{done}, and an epoch has {samples} samples"));
-        }
+        let (done, samples) = (done.join(", "), self.drawn.len());
+        self.notes
+            .push(format!("{done}, and an epoch has {samples} samples"));
         Ok(())
     }
 

@@ -53,8 +53,8 @@ impl LerobotUndersample {
 /// Says how often each frame comes, asked in their order.
 #[derive(Debug)]
 pub(super) struct Draw<'a> {
-    over: &'a [LerobotOversample],
-    under: &'a [LerobotUndersample],
+    pub over: &'a [LerobotOversample],
+    pub under: &'a [LerobotUndersample],
     /// How many frames each rule to undersample held for.
     seen: Vec<usize>,
 }
