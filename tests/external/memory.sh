@@ -26,7 +26,7 @@ ln -s "$sources/rnn/panels.rs" "$scratch/src/rnn"
 cp Cargo.lock "$scratch"
 {
   printf '[package]\nname = "memory"\nversion = "0.1.0"\nedition = "2024"\n[dependencies]\n'
-  grep -E '^(gemm|rayon) = ' Cargo.toml
+  grep -E '^(gemm|libc|rayon) = ' Cargo.toml
   printf '[profile.release]\ndebug = 1\n'
 } > "$scratch/Cargo.toml"
 cd "$scratch"
@@ -34,7 +34,8 @@ cd "$scratch"
 levels=(plain)
 grep -qw avx2 /proc/cpuinfo && levels+=(avx2)
 grep -qw avx512f /proc/cpuinfo && levels+=(avx512-nobf16)
-grep -qw avx512_bf16 /proc/cpuinfo && levels+=(avx512)
+grep -qw avx512_bf16 /proc/cpuinfo && levels+=(avx512-noamx)
+grep -qw amx_bf16 /proc/cpuinfo && levels+=(avx512)
 
 printf '== address sanitizer\n'
 host=$(rustc -vV | sed -n 's/^host: //p')

@@ -20,7 +20,7 @@ if [[ ${1:-} != emulated ]]; then
   units=$(cargo test --release --locked --lib --no-run 2>&1 \
     | sed -n 's/.*Executable.*(\(.*conjoin_kernels-.*\))/\1/p')
   [[ -x $units ]] || { echo "no unit tests of the kernels" >&2; exit 1; }
-  for level in plain avx2 avx512-nobf16 avx512; do
+  for level in plain avx2 avx512-nobf16 avx512-noamx avx512; do
     flag=${level/avx512*/avx512f}
     if [[ $level != plain ]] && ! grep -qw "$flag" /proc/cpuinfo; then
       printf '== %s: this processor has no such instructions\n' "$level"

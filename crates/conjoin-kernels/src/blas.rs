@@ -153,23 +153,10 @@ pub fn gemm(
     if c.rows == 0 || c.cols == 0 {
         return;
     }
-    if precision == Precision::F32 || a.cols == 0 {
-        return single(c, beta, a, b, threads);
-    }
-    #[cfg(target_arch = "x86_64")]
-    if crate::simd::has_bf16() {
-        return bf16::gemm(c, beta, a, b, threads);
-    }
-    emulated(c, beta, a, b, threads);
-}
-
-/// Whether a product of this precision is made of rounded copies in single precision.
-fn is_emulated(precision: Precision) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let has_instruction = crate::simd::has_bf16();
-    #[cfg(not(target_arch = "x86_64"))]
-    let has_instruction = false;
-    precision == Precision::Bf16 && !has_instruction
+    let to = (c.data.as_mut_ptr(), [c.row_stride, c.col_stride]);
+    // SAFETY: the constructor has checked that every element of C lies within its slice and that none
+    // overlap; the borrow rules keep C apart from A and B.
+    unsafe { multiply(precision, to, beta, [a, b], threads) }
 }
 
 /// The row-major `A * B [m, n]`, into memory that nobody clears first; as [`gemm`] otherwise.
@@ -179,45 +166,59 @@ fn is_emulated(precision: Precision) -> bool {
 pub(crate) fn product(precision: Precision, a: Mat<'_>, b: Mat<'_>, threads: Threads) -> Vec<f32> {
     assert_eq!(a.cols, b.rows, "B does not fit");
     let (rows, cols) = (a.rows, b.cols);
-    let emulated = is_emulated(precision) && rows * cols * a.cols > 0;
-    if rows * cols == 0 || (precision != Precision::F32 && !emulated) {
-        let mut c = vec![0.0; rows * cols];
-        let to = MatMut::new(&mut c, rows, cols);
-        gemm(precision, to, 0.0, a, b, threads);
-        return c;
+    if rows * cols == 0 {
+        return Vec::new();
     }
-    let copies = emulated.then(|| [a, b].map(|mat| bf16::RoundedMatrix::new(mat, threads)));
-    let [a, b] = copies.as_ref().map_or([a, b], |copies| {
-        copies.each_ref().map(bf16::RoundedMatrix::mat)
-    });
     // SAFETY: the product writes all `rows * cols` values, which lie row by row, and reads none.
     unsafe {
         build_with(rows * cols, |c: &mut [MaybeUninit<f32>]| {
-            multiply(c.as_mut_ptr().cast(), [cols, 1], 0.0, a, b, threads);
+            let to = (c.as_mut_ptr().cast(), [cols, 1]);
+            multiply(precision, to, 0.0, [a, b], threads);
         })
     }
 }
 
-/// The product of rounded operands in single precision.
-pub(crate) fn emulated(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
-    let [a, b] = [a, b].map(|mat| bf16::RoundedMatrix::new(mat, threads));
-    single(c, beta, a.mat(), b.mat(), threads);
-}
-
-/// The product in single precision; neither side of C is 0.
-fn single(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
-    let strides = [c.row_stride, c.col_stride];
-    // SAFETY: the constructor has checked that every element of C lies within its slice and that none
-    // overlap; the borrow rules keep C apart from A and B.
-    unsafe { multiply(c.data.as_mut_ptr(), strides, beta, a, b, threads) }
-}
-
-/// `C = beta * C + A * B` at an address, with strides of rows and columns; A's columns are B's rows, and
-/// neither side of C is 0. With `beta == 0`, C is only written.
+/// [`gemm`] at an address, with strides of rows and columns; with `beta == 0`, C is only written.
 ///
 /// # Safety
-/// Every element of C lies in memory that is this call's alone, and no two overlap.
+/// A's columns are B's rows, and neither side of C is 0. Every element of C lies in memory that is this call's
+/// alone, and no two overlap.
 unsafe fn multiply(
+    precision: Precision,
+    (c, strides): (*mut f32, [usize; 2]),
+    beta: f32,
+    [a, b]: [Mat<'_>; 2],
+    threads: Threads,
+) {
+    if precision == Precision::F32 || a.cols == 0 {
+        // SAFETY: by the caller.
+        return unsafe { single(c, strides, beta, a, b, threads) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if crate::simd::has_bf16() {
+        let engine = bf16::Engine::best();
+        // SAFETY: by the caller; the processor has the engine, and no side is 0.
+        return unsafe { bf16::multiply(engine, c, strides, beta, [a, b], threads) };
+    }
+    let copies = [a, b].map(|mat| bf16::RoundedMatrix::new(mat, threads));
+    let [a, b] = copies.each_ref().map(bf16::RoundedMatrix::mat);
+    // SAFETY: by the caller.
+    unsafe { single(c, strides, beta, a, b, threads) }
+}
+
+/// The product of rounded operands in single precision, as it is made without an instruction for it.
+#[cfg(test)]
+pub(crate) fn emulated(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
+    let copies = [a, b].map(|mat| bf16::RoundedMatrix::new(mat, threads));
+    let [a, b] = copies.each_ref().map(bf16::RoundedMatrix::mat);
+    gemm(Precision::F32, c, beta, a, b, threads);
+}
+
+/// [`multiply`] in single precision.
+///
+/// # Safety
+/// As for [`multiply`].
+unsafe fn single(
     c: *mut f32,
     [row_stride, col_stride]: [usize; 2],
     beta: f32,

@@ -2,8 +2,9 @@
 //!
 //! A kernel is a [`Kernel`]: data plus one generic function, compiled once per instruction set.
 //! [`run`] picks the widest set that the processor has, once per process.
-//! `CONJOIN_SIMD=plain|avx2|avx512-nobf16|avx512` asks for a narrower one (an unknown or unsupported name is
-//! ignored). The instructions for bfloat16 ([`has_bf16`]) belong to `avx512`, where the processor has them.
+//! `CONJOIN_SIMD=plain|avx2|avx512-nobf16|avx512-noamx|avx512` asks for a narrower one (an unknown or unsupported
+//! name is ignored). The instructions for bfloat16 ([`has_bf16`], [`has_amx`]) belong to `avx512`, where the
+//! processor has them.
 //!
 //! Two styles of code live inside [`Kernel::run`]:
 //! - loops over slices that call the branch-free scalar functions here ([`exp`], [`tanh`], [`sigmoid`]);
@@ -12,7 +13,14 @@
 //!
 //! Everything a kernel calls must be `#[inline(always)]`, or it is compiled without the wide set.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
+mod detect;
+
+use detect::widest;
 use std::sync::OnceLock;
+
+pub use detect::{has_amx, has_bf16};
 
 /// An instruction set, ordered from narrow to wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,43 +44,6 @@ pub fn level() -> Level {
         };
         asked.min(widest())
     })
-}
-
-/// Whether products of bfloat16 numbers have an instruction of their own: AVX512_BF16 at
-/// [`Level::Avx512`], unless `CONJOIN_SIMD=avx512-nobf16` asks to do without.
-pub fn has_bf16() -> bool {
-    static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| {
-        let asked = std::env::var("CONJOIN_SIMD").as_deref() != Ok("avx512-nobf16");
-        asked && level() == Level::Avx512 && bf16_detected()
-    })
-}
-
-#[cfg(target_arch = "x86_64")]
-fn bf16_detected() -> bool {
-    is_x86_feature_detected!("avx512bf16")
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn bf16_detected() -> bool {
-    false
-}
-
-#[cfg(target_arch = "x86_64")]
-fn widest() -> Level {
-    if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")) {
-        return Level::Plain;
-    }
-    let wide = is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512bw");
-    if wide { Level::Avx512 } else { Level::Avx2 }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn widest() -> Level {
-    Level::Plain
 }
 
 /// Work that is compiled once for every instruction set.

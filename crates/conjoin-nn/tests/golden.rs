@@ -174,9 +174,20 @@ fn convolution_with_batch_norm_residual_and_relu() {
     assert!(mode.into_statistics().is_empty());
 }
 
-fn conv_encoder(name: &str, residual: bool, reduce: Reduce) {
+fn conv_encoder(name: &str, options: &ConvEncoderOptions) {
     let golden = Golden::read(name);
-    let options = ConvEncoderOptions {
+    let encoder = golden.load(ConvEncoder::new(&init(), options));
+    let image = golden.input::<4>("image");
+    let map: Tensor<4> = encoder.forward(image.clone(), &mut Mode::training(1));
+    assert_eq!(map.dims()[1..], options.map());
+    let gradients = golden.output("map", map).backward();
+    golden.check_input_gradient("image", &image, &gradients);
+    golden.check_gradients(&encoder, &gradients);
+}
+
+/// An encoder with the usual stem.
+fn encoder(residual: bool, reduce: Reduce) -> ConvEncoderOptions {
+    ConvEncoderOptions {
         image: [9, 7, 2],
         stem: 4,
         stem_window: Window {
@@ -189,22 +200,29 @@ fn conv_encoder(name: &str, residual: bool, reduce: Reduce) {
         blocks: 2,
         residual,
         reduce,
-    };
-    let encoder = golden.load(ConvEncoder::new(&init(), &options));
-    let image = golden.input::<4>("image");
-    let map: Tensor<4> = encoder.forward(image.clone(), &mut Mode::training(1));
-    assert_eq!(map.dims()[1..], options.map());
-    let gradients = golden.output("map", map).backward();
-    golden.check_input_gradient("image", &image, &gradients);
-    golden.check_gradients(&encoder, &gradients);
+    }
 }
 
 #[test]
 fn residual_encoder_with_strides() {
-    conv_encoder("encoder-residual", true, Reduce::Stride);
+    conv_encoder("encoder-residual", &encoder(true, Reduce::Stride));
 }
 
 #[test]
 fn plain_encoder_with_max_pooling() {
-    conv_encoder("encoder-plain", false, Reduce::Max);
+    conv_encoder("encoder-plain", &encoder(false, Reduce::Max));
+}
+
+#[test]
+fn encoder_with_a_large_strided_stem() {
+    let options = ConvEncoderOptions {
+        image: [11, 8, 2],
+        stem_window: Window {
+            kernel: 5,
+            stride: 2,
+        },
+        blocks: 1,
+        ..encoder(true, Reduce::Stride)
+    };
+    conv_encoder("encoder-strided-stem", &options);
 }

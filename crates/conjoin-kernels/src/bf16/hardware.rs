@@ -1,15 +1,16 @@
-//! The blocked product where the processor multiplies pairs of bfloat16 (AVX512_BF16).
+//! The blocked product where the processor multiplies bfloat16 ([`Engine`]).
 //!
 //! The right operand is packed whole, in panels of 32 columns and blocks of 256 steps of `k`, so that a
-//! panel of a block (16 KiB) stays in the first-level cache; blocks of up to 112 rows of the left one
+//! panel of a block (16 KiB) stays in the first-level cache; blocks of up to 112 or 128 rows of the left one
 //! are packed by the task that needs them and stay in the second-level cache.
 //!
 //! An element is summed over the pairs of a block in order, and blocks are added in order. Neither
 //! the tile, the task nor the thread that an element belongs to changes a bit of it.
 
 use super::block::{SIDE, Strided, load};
-use super::tile::{ROWS, Tile};
-use crate::blas::{Mat, MatMut, Threads};
+use super::engine::Engine;
+use super::tile::Tile;
+use crate::blas::{Mat, Threads};
 use rayon::prelude::*;
 use std::arch::x86_64::_mm512_store_si512;
 use std::cell::Cell;
@@ -19,11 +20,15 @@ use std::ops::Range;
 const DEPTH: usize = 256;
 /// Columns of a panel.
 const PANEL: usize = 2 * SIDE;
-/// Most rows of a block.
-const BLOCK_ROWS: usize = 8 * ROWS;
-/// Words from one packed row of the left operand to the next: an odd number of cache lines, so that the
-/// rows of a tile do not compete for the same place in the cache.
-pub const LEFT_STRIDE: usize = DEPTH / 2 + SIDE;
+/// Most rows of a block, of any engine.
+const BLOCK_ROWS: usize = 128;
+/// Lines that a row of the packed left operand takes: an odd number, so that the rows of a tile do not compete for
+/// the same place in the cache.
+const LEFT_LINES: usize = DEPTH / 2 / SIDE + 1;
+/// Words of 16 packed rows of the left operand.
+pub const LEFT_GROUP: usize = SIDE * LEFT_LINES * SIDE;
+/// Words from one of these rows to the next where rows lie side by side.
+pub const LEFT_STRIDE: usize = LEFT_LINES * SIDE;
 /// Products too small to gain from threads.
 const SMALL: usize = 1 << 20;
 
@@ -41,6 +46,7 @@ pub struct Packed {
     lines: Vec<Line>,
     depth: usize,
     cols: usize,
+    engine: Engine,
 }
 
 thread_local! {
@@ -75,13 +81,13 @@ impl<T> Shared<T> {
 impl Packed {
     /// Packs a right operand of `Precision::Bf16`.
     pub fn new(right: Mat<'_>, threads: Threads) -> Self {
-        Self::reusing(Vec::new(), right, threads)
+        Self::reusing(Vec::new(), Engine::best(), right, threads)
     }
 
-    fn reusing(mut lines: Vec<Line>, right: Mat<'_>, threads: Threads) -> Self {
+    fn reusing(mut lines: Vec<Line>, engine: Engine, right: Mat<'_>, threads: Threads) -> Self {
         let (depth, cols) = (right.rows, right.cols);
         let across = cols.div_ceil(SIDE);
-        let len = depth.div_ceil(2) * across;
+        let len = depth.div_ceil(2).next_multiple_of(engine.pairs()) * across;
         grow(&mut lines, len);
         let mut tasks = Vec::new();
         for (block, lines) in lines[..len]
@@ -105,7 +111,18 @@ impl Packed {
             }
             _ => tasks.into_iter().for_each(pack),
         }
-        Self { lines, depth, cols }
+        Self {
+            lines,
+            depth,
+            cols,
+            engine,
+        }
+    }
+
+    /// Pairs of the block that begins at step `k`.
+    fn pairs(&self, k: usize) -> usize {
+        let pairs = DEPTH.min(self.depth - k).div_ceil(2);
+        pairs.next_multiple_of(self.engine.pairs())
     }
 
     /// The lines of a panel of a block that begins at step `k` and has so many pairs.
@@ -194,7 +211,8 @@ impl Left for Gathered<'_> {
     }
 }
 
-/// Packs some steps (first, count) of some rows.
+/// Packs some steps (first, count) of some rows: for [`Engine::Pairs`] row after row, for [`Engine::Tiles`] tile
+/// after tile, 16 rows by 16 pairs each.
 ///
 /// # Safety
 /// They lie within the operand; the processor has AVX-512 with BF16.
@@ -203,10 +221,15 @@ unsafe fn pack_left(
     from: &impl Left,
     rows: Range<usize>,
     [k, steps]: [usize; 2],
+    engine: Engine,
     lines: &mut [Line],
 ) {
-    const ROW: usize = LEFT_STRIDE / SIDE;
-    for (group, lines) in rows.clone().step_by(SIDE).zip(lines.chunks_mut(SIDE * ROW)) {
+    let [next_row, next_step] = match engine {
+        Engine::Pairs => [LEFT_LINES, 1],
+        Engine::Tiles => [1, SIDE],
+    };
+    let groups = lines.chunks_mut(LEFT_GROUP / SIDE);
+    for (group, lines) in rows.clone().step_by(SIDE).zip(groups) {
         let lanes = SIDE.min(rows.end - group);
         for first in (0..steps).step_by(2 * SIDE) {
             let count = (2 * SIDE).min(steps - first);
@@ -222,7 +245,9 @@ unsafe fn pack_left(
                         block
                     }
                 };
-                let lines = lines.iter_mut().skip(first / (2 * SIDE)).step_by(ROW);
+                let lines = lines[first / (2 * SIDE) * next_step..]
+                    .iter_mut()
+                    .step_by(next_row);
                 for (line, pairs) in lines.zip(&block[..lanes]) {
                     _mm512_store_si512(line.0.as_mut_ptr().cast(), *pairs);
                 }
@@ -231,7 +256,7 @@ unsafe fn pack_left(
     }
 }
 
-/// Some rows (at most [`BLOCK_ROWS`]) times some panels, written to `c`, where `to` says where a row
+/// Some rows (at most [`Engine::block_rows`]) times some panels, written to `c`, where `to` says where a row
 /// begins.
 ///
 /// # Safety
@@ -247,24 +272,31 @@ unsafe fn block(
     beta: f32,
 ) {
     let mut scratch = LEFT.take();
-    grow(&mut scratch, BLOCK_ROWS * LEFT_STRIDE / SIDE);
+    grow(&mut scratch, BLOCK_ROWS / SIDE * LEFT_GROUP / SIDE);
     let mut offsets = [0; BLOCK_ROWS];
     for (offset, row) in offsets.iter_mut().zip(rows.clone()) {
         *offset = to(row);
     }
     let offsets = &offsets[..rows.len()];
-    let tiles = rows.len().div_ceil(ROWS);
-    let cut = |tile: usize| tile * rows.len() / tiles;
+    let engine = right.engine;
+    let tiles = rows.len().div_ceil(engine.rows());
+    let even = rows
+        .len()
+        .div_ceil(tiles)
+        .next_multiple_of(engine.row_step());
+    let cut = |tile: usize| rows.len().min(tile * even);
+    // SAFETY: by the caller.
+    let _configured = unsafe { engine.begin() };
     for k in (0..right.depth).step_by(DEPTH) {
         let steps = DEPTH.min(right.depth - k);
-        let pairs = steps.div_ceil(2);
+        let pairs = right.pairs(k);
         // SAFETY: by the caller; tiles and panels cover the rows and columns exactly.
         unsafe {
-            pack_left(left, rows.clone(), [k, steps], &mut scratch);
+            pack_left(left, rows.clone(), [k, steps], engine, &mut scratch);
             for panel in panels.clone() {
                 let first = panel * PANEL;
                 for tile in 0..tiles {
-                    Tile {
+                    let tile = Tile {
                         left: scratch.as_ptr().cast::<u32>().add(cut(tile) * LEFT_STRIDE),
                         right: right.panel(k, pairs, panel),
                         pairs,
@@ -272,8 +304,8 @@ unsafe fn block(
                         to: &offsets[cut(tile)..cut(tile + 1)],
                         columns: PANEL.min(right.cols - first),
                         beta: if k == 0 { beta } else { 1.0 },
-                    }
-                    .run();
+                    };
+                    engine.run(tile);
                 }
             }
         }
@@ -281,42 +313,55 @@ unsafe fn block(
     LEFT.set(scratch);
 }
 
-/// `C = beta * C + A * B`, operands rounded; with `beta == 0` the old content of C is not read.
+/// `C = beta * C + A * B` at an address, with strides of rows and columns, one of them 1, operands rounded; with
+/// `beta == 0`, C is only written.
 ///
-/// The shapes fit together and none is 0; `simd::has_bf16` holds. Both are what `blas` has checked.
-pub fn gemm(c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
+/// # Safety
+/// The processor has the engine; A's columns are B's rows, and neither they nor a side of C are 0; every element
+/// of C lies in memory that is this call's alone, and no two overlap.
+pub unsafe fn multiply(
+    engine: Engine,
+    c: *mut f32,
+    [row_stride, col_stride]: [usize; 2],
+    beta: f32,
+    [a, b]: [Mat<'_>; 2],
+    threads: Threads,
+) {
     debug_assert!(crate::simd::has_bf16() && a.cols > 0);
-    if c.col_stride != 1 {
-        // Matrices to write to have a stride of 1 one way or the other.
-        return gemm(c.t(), beta, b.t(), a.t(), threads);
+    if col_stride != 1 {
+        let turned = [b.t(), a.t()];
+        // SAFETY: by the caller; the transpose of C is the same memory.
+        return unsafe { multiply(engine, c, [col_stride, row_stride], beta, turned, threads) };
     }
     let threads = if a.rows * a.cols * b.cols < SMALL {
         Threads::One
     } else {
         threads
     };
-    let right = Packed::reusing(RIGHT.take(), b, threads);
-    let (blocks, panels) = (c.rows.div_ceil(BLOCK_ROWS), c.cols.div_ceil(PANEL));
+    let right = Packed::reusing(RIGHT.take(), engine, b, threads);
+    let blocks = a.rows.div_ceil(engine.block_rows());
+    let height = a.rows.div_ceil(blocks).next_multiple_of(engine.row_step());
+    let (blocks, panels) = (a.rows.div_ceil(height), b.cols.div_ceil(PANEL));
     let splits = match threads {
         Threads::One => 1,
         Threads::All => (2 * rayon::current_num_threads())
             .div_ceil(blocks)
             .min(panels),
     };
-    let (to, stride) = (Shared(c.data.as_mut_ptr()), c.row_stride);
+    let to = Shared(c);
     let task = |task: usize| {
         let (block_at, split) = (task / splits, task % splits);
-        let rows = block_at * c.rows / blocks..(block_at + 1) * c.rows / blocks;
+        let rows = block_at * height..a.rows.min((block_at + 1) * height);
         let panels = split * panels / splits..(split + 1) * panels / splits;
-        // SAFETY: blocks and splits cut C into parts that do not overlap; its constructor has checked
-        // that all lie within the slice, that of A its rows.
+        // SAFETY: blocks and splits cut C, which the caller vouches for, into parts that do not overlap; A's
+        // constructor has checked its rows.
         unsafe {
             block(
                 &a,
                 &right,
                 rows,
                 panels,
-                (to.get(), &|row| row * stride),
+                (to.get(), &|row| row * row_stride),
                 beta,
             );
         }
@@ -353,8 +398,9 @@ pub fn multiply_rows(
     let left = Gathered { data: input, rows };
     let panels = 0..right.cols.div_ceil(PANEL);
     let beta = if add { 1.0 } else { 0.0 };
-    for first in (0..rows.len()).step_by(BLOCK_ROWS) {
-        let part = first..rows.len().min(first + BLOCK_ROWS);
+    let height = right.engine.block_rows();
+    for first in (0..rows.len()).step_by(height) {
+        let part = first..rows.len().min(first + height);
         let c = (output.as_mut_ptr(), &|row: usize| rows[row].1);
         // SAFETY: all rows have just been checked, and this is the only task that writes to `output`.
         unsafe { block(&left, right, part, panels.clone(), c, beta) };

@@ -1,9 +1,14 @@
 //! Matrix products of bfloat16 operands with sums in single precision.
 //!
-//! [`round`] gives the numbers; [`hardware`] multiplies them two at a time where the processor can.
+//! [`round`] gives the numbers; [`hardware`] multiplies them two at a time, or a tile at a time, where the
+//! processor can.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod block;
+#[cfg(target_arch = "x86_64")]
+mod engine;
 #[cfg(target_arch = "x86_64")]
 mod hardware;
 #[cfg(test)]
@@ -20,7 +25,10 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use hardware::{Packed, gemm, multiply_rows};
+pub(crate) use {
+    engine::Engine,
+    hardware::{Packed, multiply, multiply_rows},
+};
 
 /// A number rounded to bfloat16: to nearest, ties to even. Infinities stay, NaN stays NaN.
 #[inline(always)]

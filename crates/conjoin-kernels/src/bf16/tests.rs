@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::blas::{self, MatMut, Threads};
-use crate::simd::has_bf16;
 
 /// Numbers in [-1, 1] without a pattern that sums could hide behind.
 fn numbers(n: usize, seed: u64) -> Vec<f32> {
@@ -62,13 +61,24 @@ fn mat(data: &[f32], [rows, cols]: [usize; 2], storage: Storage) -> Mat<'_> {
 
 type Product = fn(MatMut<'_>, f32, Mat<'_>, Mat<'_>, Threads);
 
-/// The product with the instruction, where the processor has it, and the one without.
+#[cfg(target_arch = "x86_64")]
+fn by(engine: Engine, c: MatMut<'_>, beta: f32, a: Mat<'_>, b: Mat<'_>, threads: Threads) {
+    let strides = [c.row_stride, c.col_stride];
+    assert_eq!([a.rows, a.cols, b.cols], [c.rows, b.rows, c.cols]);
+    // SAFETY: the matrix vouches for its elements, and `products` for the engine.
+    unsafe { multiply(engine, c.data.as_mut_ptr(), strides, beta, [a, b], threads) }
+}
+
+/// The products by each engine that the processor has, and the one without.
 fn products() -> Vec<Product> {
     let mut products: Vec<Product> = vec![blas::emulated];
     #[cfg(target_arch = "x86_64")]
-    if has_bf16() {
-        products.push(gemm);
-    }
+    products.extend(Engine::all().into_iter().map(|engine| -> Product {
+        match engine {
+            Engine::Pairs => |c, beta, a, b, threads| by(Engine::Pairs, c, beta, a, b, threads),
+            Engine::Tiles => |c, beta, a, b, threads| by(Engine::Tiles, c, beta, a, b, threads),
+        }
+    }));
     products
 }
 

@@ -1,10 +1,11 @@
-//! The register tile: up to 14 rows by 32 columns of the result.
+//! The tile in registers of AVX-512: up to 14 rows by 32 columns of the result.
 
 use super::block::first;
 use super::hardware::{LEFT_STRIDE, Line};
 use std::arch::x86_64::{
-    __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_load_si512, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_load_si512,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps,
 };
 use std::mem::transmute;
 
@@ -76,18 +77,30 @@ impl Tile<'_> {
             }
             for (sums, to) in sums.iter().zip(self.to) {
                 for (j, sum) in sums.iter().enumerate() {
-                    let mask = first(self.columns - 16 * j);
                     let c = self.c.add(to + 16 * j);
-                    let mut sum = *sum;
-                    if self.beta == 1.0 {
-                        sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), sum);
-                    } else if self.beta != 0.0 {
-                        let old = _mm512_maskz_loadu_ps(mask, c);
-                        sum = _mm512_add_ps(_mm512_mul_ps(old, _mm512_set1_ps(self.beta)), sum);
-                    }
-                    _mm512_mask_storeu_ps(c, mask, sum);
+                    finish(*sum, c, self.columns - 16 * j, self.beta);
                 }
             }
         }
+    }
+}
+
+/// Writes the sums of at most 16 columns of a row, `beta` times the old result added.
+///
+/// # Safety
+/// The columns can be written, and read if `beta` is not 0; the processor has AVX-512 F.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub unsafe fn finish(mut sum: __m512, c: *mut f32, columns: usize, beta: f32) {
+    let mask = first(columns);
+    // SAFETY: by the caller; masked columns are neither read nor written.
+    unsafe {
+        if beta == 1.0 {
+            sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), sum);
+        } else if beta != 0.0 {
+            let old = _mm512_maskz_loadu_ps(mask, c);
+            sum = _mm512_add_ps(_mm512_mul_ps(old, _mm512_set1_ps(beta)), sum);
+        }
+        _mm512_mask_storeu_ps(c, mask, sum);
     }
 }

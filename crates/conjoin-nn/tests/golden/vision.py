@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from make import Case, ConvNorm, leaf
+from make import Block, Case, ConvNorm, leaf
 
 
 def patch_embedding(name, class_token):
@@ -51,9 +51,26 @@ def conv_decoder():
     Case("conv-decoder").write(params, {"map": map_, "skip": skip}, {"y": y})
 
 
+def strided_stem():
+    """A residual encoder behind a stem that looks at 5 by 5 pixels and takes each second place."""
+    blocks = {"blocks.0.first": ConvNorm(2, 4, 5, 2)}
+    stem = blocks["blocks.0.first"].double()
+    body = [Block(4, 4, 1, False, True).double(), Block(4, 6, 2, False, True).double()]
+    image = leaf(3, 2, 11, 8)
+    y = F.relu(stem(image))
+    for i, block in enumerate(body):
+        y = block(y)
+        blocks |= {f"blocks.{i + 1}.{part}": conv for part, conv in block.named_children()}
+    params = {}
+    for name, conv in blocks.items():
+        params |= conv.params(f"{name}.")
+    Case("encoder-strided-stem").write(params, {"image": image}, {"map": y})
+
+
 if __name__ == "__main__":
     torch.manual_seed(2)
     patch_embedding("patch-embedding", class_token=False)
     patch_embedding("patch-embedding-class", class_token=True)
     pooling()
     conv_decoder()
+    strided_stem()

@@ -189,4 +189,12 @@ fn refuses_what_makes_no_sense() {
     );
     assert!(refused(r#"{"widths": []}"#).starts_with("number of widths:"));
     assert!(refused(r#"{"dropout": -0.1}"#).starts_with("dropout:"));
+    assert_eq!(
+        refused(r#"{"stem_kernel": 4}"#),
+        "stem_kernel: expected an odd number, found 4"
+    );
+    assert_eq!(
+        refused(r#"{"stem_stride": 0}"#),
+        "stem_stride: expected at least 1, found 0"
+    );
 }
