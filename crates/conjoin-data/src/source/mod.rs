@@ -22,8 +22,8 @@ pub use filtered::Filtered;
 pub use idx::{IdxConfig, IdxSource, IdxSplit};
 pub use image_files::ImageFiles;
 pub use lerobot::{
-    LerobotBound, LerobotColumn, LerobotConfig, LerobotMeaning, LerobotOversample, LerobotSampler,
-    LerobotSource, LerobotSplit, LerobotUndersample,
+    LerobotBound, LerobotColumn, LerobotConfig, LerobotMeaning, LerobotOversample, LerobotRowBound,
+    LerobotSampler, LerobotSource, LerobotSplit, LerobotUndersample,
 };
 pub use lexicon::{CMUDICT_LICENCE, Part, encode_letters, letters_vocabulary, phonemes_vocabulary};
 pub use parallel::{Empty, PairFormat, ParallelConfig, ParallelSource, TextsSource, TooLong};

@@ -92,6 +92,24 @@ fn of_what_there_is_too_much_each_nth_comes() {
 }
 
 #[test]
+fn one_row_keeps_all_bounds_of_a_row() {
+    // The first row's x is the frame's number, its last number 1; all of the second row is 0.
+    let folder = recorded(2);
+    let rule = |row: Value| {
+        let rule = json!({"times": 2, "bounds": [{"feature": "truth.agents", "row": row}]});
+        times(folder.path(), json!({"oversample": [rule]}))
+    };
+    let far = rule(json!([{"index": 1, "above": 1.5}, {"index": 9, "above": 0.5}]));
+    assert_eq!(far, [vec![1, 1, 2, 2], vec![1, 1, 2, 2, 2]]);
+    // Each holds for some row, but not for the same.
+    let split = rule(json!([{"index": 1, "above": 1.5}, {"index": 9, "below": 0.5}]));
+    assert_eq!(split, [vec![1; 4], vec![1; 5]]);
+    // The second row is looked at too.
+    let second = rule(json!([{"index": 0, "below": 0.5}]));
+    assert_eq!(second, [vec![2; 4], vec![2; 5]]);
+}
+
+#[test]
 fn rules_that_do_not_fit_are_named() {
     let folder = recorded(1);
     let refusal = |rule: Value| refusal(folder.path(), json!({"oversample": [rule]}));
@@ -116,5 +134,18 @@ fn rules_that_do_not_fit_are_named() {
     assert_eq!(
         bound(json!({"feature": "state"})),
         "option `oversample[0].bounds[0].above`: found nothing, expected `above`, `below` or both"
+    );
+    assert_eq!(
+        bound(json!({"feature": "state", "row": [{"above": 1}]})),
+        "option `oversample[0].bounds[0].feature`: found `state`, which is one row, expected a feature of rows"
+    );
+    assert_eq!(
+        bound(json!({"feature": "truth.agents", "above": 1, "row": [{"above": 1}]})),
+        "option `oversample[0].bounds[0].row`: found both, expected either it or `index`, `above` and `below`"
+    );
+    assert_eq!(
+        bound(json!({"feature": "truth.agents", "row": [{"above": 1}, {"index": 12, "above": 1}]})),
+        "option `oversample[0].bounds[0].row[1].index`: found 12, expected a number below 12, the size of a row \
+         of `truth.agents`"
     );
 }

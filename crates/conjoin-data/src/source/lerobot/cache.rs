@@ -159,7 +159,7 @@ impl LerobotSource {
             let all = 0..recording.length(episode.number).unwrap_or(0);
             let frames = recording.frames(episode.number, all, self.stride, &features)?;
             for (number, frame) in (episode.first..).zip(&frames) {
-                let times = rules.times(frame);
+                let times = rules.times(frame, recording.info());
                 repeated += usize::from(times > 1);
                 left_out += usize::from(times == 0);
                 self.drawn.extend(std::iter::repeat_n(number, times));

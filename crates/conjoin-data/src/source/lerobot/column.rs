@@ -198,27 +198,24 @@ impl Column {
     /// # Errors
     /// A number is not finite or out of the column's range.
     pub fn field(&self, rows: &[RowView<'_>], place: &str) -> Result<Field, DataError> {
-        let scale = if self.pixels { 255.0 } else { 1.0 };
-        let frame = |row: &RowView<'_>| -> Vec<f32> {
+        let mut data = vec![0.0; rows.len() * self.frame];
+        for (number, row) in rows.iter().enumerate() {
+            let own = number * self.frame..(number + 1) * self.frame;
             match row {
-                RowView::Bytes(bytes) => bytes.iter().map(|&b| f32::from(b) / scale).collect(),
-                RowView::Numbers(numbers) => numbers.to_vec(),
+                RowView::Bytes(bytes) if self.pixels && self.stack == Stack::Channels => {
+                    // The pixels of all frames take turns.
+                    let pixels = data[number * RGB..].chunks_mut(rows.len() * RGB);
+                    for (to, from) in pixels.zip(bytes.chunks_exact(RGB)) {
+                        divide(from, 255.0, to);
+                    }
+                }
+                RowView::Bytes(bytes) => {
+                    let unit = if self.pixels { 255.0 } else { 1.0 };
+                    divide(bytes, unit, &mut data[own]);
+                }
+                RowView::Numbers(numbers) => data[own].copy_from_slice(numbers),
             }
-        };
-        let mut frames = rows.iter().map(frame);
-        let by_pixel = self.pixels && self.stack == Stack::Channels;
-        let data: Vec<f32> = if by_pixel && rows.len() > 1 {
-            let frames: Vec<Vec<f32>> = frames.collect();
-            let pixels = (0..self.frame).step_by(RGB);
-            pixels
-                .flat_map(|at| frames.iter().flat_map(move |frame| &frame[at..at + RGB]))
-                .copied()
-                .collect()
-        } else if rows.len() == 1 {
-            frames.next().unwrap_or_default()
-        } else {
-            frames.flatten().collect()
-        };
+        }
         if !self.pixels {
             let (low, high) = self.contract.range.unwrap_or((f32::MIN, f32::MAX));
             if let Some(odd) = data.iter().find(|v| !(low..=high).contains(*v)) {
@@ -232,6 +229,13 @@ impl Column {
         }
         let shape = self.shape.clone();
         Ok(Field::Dense { shape, data })
+    }
+}
+
+/// Bytes as numbers of a unit.
+fn divide(bytes: &[u8], unit: f32, to: &mut [f32]) {
+    for (to, byte) in to.iter_mut().zip(bytes) {
+        *to = f32::from(*byte) / unit;
     }
 }
 

@@ -78,13 +78,14 @@ impl<'a> Draw<'a> {
     }
 
     /// How often the next frame comes in an epoch: once where no rule holds.
-    pub fn times(&mut self, frame: &Frame) -> usize {
-        let holding = self.over.iter().filter(|r| bound::hold(&r.bounds, frame));
+    pub fn times(&mut self, frame: &Frame, info: &Info) -> usize {
+        let hold = |bounds: &[LerobotBound]| bound::hold(bounds, frame, info);
+        let holding = self.over.iter().filter(|rule| hold(&rule.bounds));
         if let Some(times) = holding.map(|rule| rule.times).max() {
             return times;
         }
         let mut rules = self.under.iter().zip(&mut self.seen);
-        let Some((rule, seen)) = rules.find(|(rule, _)| bound::hold(&rule.bounds, frame)) else {
+        let Some((rule, seen)) = rules.find(|(rule, _)| hold(&rule.bounds)) else {
             return 1;
         };
         *seen += 1;

@@ -9,7 +9,7 @@ mod cache;
 mod column;
 mod draw;
 
-pub use bound::LerobotBound;
+pub use bound::{LerobotBound, LerobotRowBound};
 pub use cache::LerobotSource;
 pub use draw::{LerobotOversample, LerobotUndersample};
 
