@@ -18,11 +18,10 @@ pub enum Precision {
     F32,
     /// bfloat16 (8 bits of mantissa), rounded to nearest, ties to even.
     ///
-    /// Where the processor has AVX512_BF16 ([`crate::simd::has_bf16`]), its instruction multiplies
-    /// pairs, where it has AMX_BF16 too ([`crate::simd::has_amx`]), that one tiles; elsewhere, and in
-    /// convolutions, operands are rounded to the same numbers and multiplied in single precision, so
-    /// results agree up to the order of the sums (and to numbers below 1.2e-38, which the instructions
-    /// take as 0).
+    /// Where the processor has an instruction that is worth it ([`crate::simd::has_bf16`]), AMX_BF16
+    /// multiplies tiles or AVX512_BF16 pairs; elsewhere, and in convolutions, operands are rounded to the
+    /// same numbers and multiplied in single precision, so results agree up to the order of the sums (and to
+    /// numbers below 1.2e-38, which the instructions take as 0).
     Bf16,
 }
 

@@ -20,7 +20,7 @@ mod detect;
 use detect::widest;
 use std::sync::OnceLock;
 
-pub use detect::{has_amx, has_bf16};
+pub use detect::{has_amx, has_bf16, has_pairs};
 
 /// An instruction set, ordered from narrow to wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

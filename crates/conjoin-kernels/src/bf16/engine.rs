@@ -23,7 +23,7 @@ impl Engine {
     #[cfg(test)]
     pub fn all() -> Vec<Self> {
         let there = [
-            (Self::Pairs, crate::simd::has_bf16()),
+            (Self::Pairs, crate::simd::has_pairs()),
             (Self::Tiles, has_amx()),
         ];
         let there = there.into_iter().filter(|(_, there)| *there);

@@ -327,7 +327,7 @@ pub unsafe fn multiply(
     [a, b]: [Mat<'_>; 2],
     threads: Threads,
 ) {
-    debug_assert!(crate::simd::has_bf16() && a.cols > 0);
+    debug_assert!(crate::simd::has_pairs() && a.cols > 0);
     if col_stride != 1 {
         let turned = [b.t(), a.t()];
         // SAFETY: by the caller; the transpose of C is the same memory.
@@ -387,7 +387,7 @@ pub fn multiply_rows(
     rows: &[(usize, usize)],
     add: bool,
 ) {
-    debug_assert!(crate::simd::has_bf16());
+    debug_assert!(crate::simd::has_pairs());
     let fits = |&(from, to): &(usize, usize)| {
         from + right.depth <= input.len() && to + right.cols <= output.len()
     };
