@@ -21,13 +21,14 @@ const ABBREVIATIONS: [&str; 12] = [
 ];
 
 /// Labels that say more than their names: who measures a distance so, and what is held.
-const LABELS: [(&str, &str); 6] = [
+const LABELS: [(&str, &str); 7] = [
     ("l2_1s", "L2 at 1 s (UniAD)"),
     ("l2_2s", "L2 at 2 s (UniAD)"),
     ("l2_1s_mean", "mean L2 up to 1 s (ST-P3)"),
     ("l2_2s_mean", "mean L2 up to 2 s (ST-P3)"),
     ("held_by_agent", "plan held by an agent"),
     ("held_by_occupancy", "plan held by occupancy"),
+    ("held_by_road", "plan held by the road's edge"),
 ];
 
 impl Metric {

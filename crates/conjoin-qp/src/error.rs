@@ -35,6 +35,16 @@ pub enum QpError {
         /// How many it should have.
         expected: String,
     },
+    /// An argument names what is not there.
+    #[error("{what}: found {found}, expected below {below}")]
+    Beyond {
+        /// The argument.
+        what: &'static str,
+        /// The number that it names.
+        found: usize,
+        /// How many there are.
+        below: usize,
+    },
     /// An argument holds NaN or an infinity.
     #[error("{what}: number {index} is {value}, expected a finite number")]
     NotFinite {

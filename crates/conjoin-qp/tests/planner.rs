@@ -4,7 +4,7 @@ mod support;
 
 use conjoin_qp::planner::model::roll_out;
 use conjoin_qp::planner::{
-    Bound, Obstacle, Outcome, Plan, PlanError, Scene, SceneGradients, Vehicle, brake, plan,
+    Bound, Edge, Obstacle, Outcome, Plan, PlanError, Scene, SceneGradients, Vehicle, brake, plan,
     plan_or_brake, plan_with_all_rows,
 };
 use conjoin_qp::{Method, QpError};
@@ -159,6 +159,16 @@ fn numbers(scene: &Scene, found: &SceneGradients) -> Vec<Number<'static>> {
             all.push(("wall's margin", margin, -found.offsets[step][side]));
         }
     }
+    for (edge, gradients) in found.edges.iter().enumerate() {
+        let moves: Change = Box::new(move |s, h| s.edges[edge].distance += h);
+        all.push(("edge", moves, gradients.distance));
+        let margin: Change = Box::new(move |s, h| s.edges[edge].margin += h);
+        all.push(("edge's margin", margin, -gradients.distance));
+        for axis in 0..2 {
+            let turns: Change = Box::new(move |s, h| s.edges[edge].slope[axis] += h);
+            all.push(("edge's slope", turns, gradients.slope[axis]));
+        }
+    }
     all
 }
 
@@ -205,6 +215,16 @@ fn gradients_towards_the_scene_are_central_differences() {
             car(5.0, beside, 0.2),
             car(13.0, 0.4, -0.3),
         ];
+        // Both front corners, on a road that is hardly wide enough.
+        scene.edges = (0..16)
+            .map(|i| Edge {
+                step: i / 2,
+                point: [3.65, if i % 2 == 0 { 0.95 } else { -0.95 }],
+                distance: rng.random_range(0.2..1.2),
+                slope: [0.2, if i % 2 == 0 { -0.9 } else { 1.1 }],
+                margin: 0.3,
+            })
+            .collect();
         let towards: Vec<f64> = (0..32).map(|_| rng.random_range(-1.0..1.0)).collect();
         let exact = plan(&vehicle, &scene, &[]).unwrap();
         let held = |obstacle: usize| {
@@ -212,7 +232,11 @@ fn gradients_towards_the_scene_are_central_differences() {
                 |bound: &Bound| matches!(bound, Bound::Gap { obstacle: o, .. } if *o == obstacle);
             exact.binding().iter().any(|held| names(&held.bound))
         };
-        println!("{seed} {:?}", [held(0), held(1), held(2)]);
+        let edges = (exact.binding().iter())
+            .filter(|held| matches!(held.bound, Bound::Edge { .. }))
+            .count();
+        println!("{seed} {:?} {edges}", [held(0), held(1), held(2)]);
+        assert!(edges > 0, "{seed}: no edge holds the plan");
         near += usize::from(seed >= 4 && held(1));
         for barrier in [None, Some(0.05)] {
             let way = |scene: &Scene| match barrier {

@@ -47,6 +47,7 @@ impl MetricKind {
                 | "fallback_rate"
                 | "held_by_agent"
                 | "held_by_occupancy"
+                | "held_by_road"
         ) || matches!(last, "per" | "wer" | "cer" | "ter" | "error" | "errors")
             || last.ends_with("error_rate");
         let gain = last.split('_').any(|word| GAINS.contains(&word));

@@ -28,6 +28,9 @@ pub struct GridHeadConfig {
     /// The probability before training, between 0 and 1; 0.1 for the heat of a few boxes on many cells.
     #[serde(default = "default_prior")]
     pub prior: f64,
+    /// What the plain numbers are in, such as `m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<String>,
 }
 
 fn default_hidden() -> usize {
@@ -90,6 +93,7 @@ impl NodeConfig for GridHeadConfig {
             .frame
             .clone_from(&contract(inputs, "features")?.frame);
         let probability = values.clone().with_range((0.0, 1.0));
+        values.units.clone_from(&self.units);
         Ok(vec![
             OutputPort::new("values", "plain numbers of each cell", values),
             OutputPort::new("probability", "the sigmoid of each number", probability),
@@ -147,6 +151,13 @@ mod tests {
             assert_eq!(port.contract.shape_text(), "[B, 4, 5, 2]");
             assert_eq!(port.contract.frame.as_deref(), Some("ground"));
         }
+        // The sigmoid of metres is no metres.
+        let metres: GridHeadConfig = options(r#"{"channels": 1, "units": "m"}"#);
+        let units = metres
+            .outputs(&bind(&metres, &[("features", map())]))
+            .unwrap();
+        let units = [0, 1].map(|port: usize| units[port].contract.units.as_deref());
+        assert_eq!(units, [Some("m"), None]);
         let flops = 2.0 * 20.0 * (27.0 * 6.0 + 6.0 * 2.0);
         assert_eq!(config.flops(&bound, &|_| 1), flops);
         let given = inputs([("features", random([2, 4, 5, 3]).into())]);

@@ -9,6 +9,7 @@
 mod cells;
 mod operation;
 mod reason;
+mod road;
 mod scene;
 
 use burn::tensor::{Tensor, TensorData};
@@ -18,6 +19,7 @@ pub use conjoin_qp::Penalty;
 pub use conjoin_qp::planner::Vehicle;
 use operation::Operation;
 pub use reason::{Limits, Reason};
+use road::Map;
 use std::fmt;
 
 /// Numbers of an agent: present, x, y, cosine and sine of the heading, length, width, velocity (x, y), vehicle,
@@ -38,6 +40,8 @@ pub struct PlannerOptions {
     /// What is kept more before agents that stand on the route, straight ahead, m; by a vehicle slower than 2 m/s
     /// as much less of it, as it is to pull out.
     pub standoff: f64,
+    /// Agents slower than this share of the vehicle's own speed count as standing, too.
+    pub standing_share: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,
     /// The most cells of predicted occupancy that count: those that come nearest to the reference.
@@ -46,6 +50,8 @@ pub struct PlannerOptions {
     pub occupancy_threshold: f64,
     /// The gap to keep from a cell that is surely taken, m; others have as much of it as their probability.
     pub occupancy_margin: f64,
+    /// What the front corners keep of the road, m.
+    pub road_margin: f64,
     /// Smooth the plan by a barrier of this parameter, so that rows which pin it let gradient through.
     pub relax: Option<f64>,
     /// Whether gradient flows back through the plan.
@@ -60,10 +66,12 @@ impl Default for PlannerOptions {
             obstacles: 8,
             threshold: 0.5,
             standoff: 0.0,
+            standing_share: 0.0,
             corridor: 3.0,
             cells: 4,
             occupancy_threshold: 0.5,
             occupancy_margin: 0.2,
+            road_margin: 0.3,
             relax: None,
             gradient: true,
         }
@@ -73,13 +81,14 @@ impl Default for PlannerOptions {
 impl PlannerOptions {
     /// An estimate of the multiply-adds for one plan, times two: the condensed model, its Hessian, and as
     /// many steps of the active set as there are controls.
-    pub fn flops(&self, steps: usize, agents: usize, occupancy: bool) -> f64 {
+    pub fn flops(&self, steps: usize, agents: usize, occupancy: bool, road: bool) -> f64 {
         let (s, n) = (steps as f64, 2.0 * steps as f64);
         let cells = if occupancy { self.cells } else { 0 };
         let gaps = s * (self.vehicle.circles * (agents.min(self.obstacles) + cells)) as f64;
         let model = 2.0 * (16.0 * s * n + 4.0 * s * n * n / 6.0);
-        let rows = 8.0 * s + 3.0 * s + gaps;
-        model + 2.0 * gaps * n + n * (2.0 * rows * n + 10.0 * n * n)
+        let edges = if road { 2.0 * s } else { 0.0 };
+        let rows = 8.0 * s + 3.0 * s + gaps + edges;
+        model + 2.0 * (gaps + edges) * n + n * (2.0 * rows * n + 10.0 * n * n)
     }
 }
 
@@ -92,6 +101,15 @@ pub struct Occupancy {
     pub extent: [f64; 4],
     /// Seconds from now of each of the `T`.
     pub times: Vec<f64>,
+}
+
+/// A map of the road.
+#[derive(Clone, Debug)]
+pub struct Road {
+    /// Metres from the middle of a cell to the road's edge, above 0 on the road, `[B, X, Y, 1]`.
+    pub map: Tensor<4>,
+    /// Metres that the cells cover: x from and to, y from and to.
+    pub extent: [f64; 4],
 }
 
 /// What a plan is made from. Gradient flows to all but state, route and reference.
@@ -113,6 +131,8 @@ pub struct PlannerInputs {
     pub state: Tensor<2>,
     /// What is in the way besides the agents, through whose probabilities the gap to keep has its gradient.
     pub occupancy: Option<Occupancy>,
+    /// What the front corners stay on, where it is known.
+    pub road: Option<Road>,
     /// Points ahead, `[B, P, 2]`; without them there are no walls.
     pub route: Option<Tensor<3>>,
     /// Controls around which the model is linear, `[B, S, 2]`; those that follow the goals where there are none.
@@ -134,6 +154,10 @@ pub struct PlannerOutput {
     pub occupancy_dual: Tensor<1>,
     /// By how much the gap to a cell falls short at most, m `[B]`.
     pub occupancy_slack: Tensor<1>,
+    /// How strongly the road's edge holds the plan, `[B]`.
+    pub road_dual: Tensor<1>,
+    /// By how much what is kept of the road falls short at most, m `[B]`.
+    pub road_slack: Tensor<1>,
     /// 1 where there was no plan and the vehicle brakes, `[B]`; no gradient flows there.
     pub fallback: Tensor<1>,
     /// Why there was no plan, [`Reason::number`], or 0, `[B]`.
@@ -239,6 +263,18 @@ pub fn plan(
         let nothing = TensorData::new(Vec::<f32>::new(), [rows, 0, 0, 0]);
         (Tensor::from_data(nothing, &device), None)
     };
+    let (road, map) = if let Some(found) = inputs.road {
+        let [_, x, y, _] = found.map.dims();
+        fits("road", &found.map, [rows, x, y, 1])?;
+        let map = Map {
+            cells: [x, y],
+            extent: found.extent,
+        };
+        (found.map, Some(map))
+    } else {
+        let nothing = TensorData::new(Vec::<f32>::new(), [rows, 0, 0, 1]);
+        (Tensor::from_data(nothing, &device), None)
+    };
     let state = inputs.state.detach();
     let reference = if let Some(reference) = inputs.reference {
         fits("reference", &reference, [rows, steps, 2])?;
@@ -250,7 +286,7 @@ pub fn plan(
         Tensor::from_data(TensorData::new(found, [rows, steps, 2]), &device)
     };
     let sizes = [rows, steps, agents, future];
-    let operation = Operation::new(*options, sizes, route.dims()[1], grid);
+    let operation = Operation::new(*options, sizes, route.dims()[1], grid, map);
     let inputs = [
         inputs.goals.into_dispatch(),
         inputs.state_weights.into_dispatch(),
@@ -259,6 +295,7 @@ pub fn plan(
         inputs.futures.into_dispatch(),
         inputs.agents.into_dispatch(),
         occupancy.into_dispatch(),
+        road.into_dispatch(),
         state.into_dispatch(),
         route.into_dispatch(),
         reference.into_dispatch(),
@@ -277,7 +314,7 @@ pub fn plan(
     let one = |column: usize| -> Tensor<1> {
         columns(&fixed, rest + 2 * agents + column, 1).reshape([rows])
     };
-    let reason = one(2);
+    let reason = one(4);
     Ok(PlannerOutput {
         plan: columns(&found, 0, 4 * steps).reshape([rows, steps, 4]),
         controls: columns(&found, 4 * steps, 2 * steps).reshape([rows, steps, 2]),
@@ -285,6 +322,8 @@ pub fn plan(
         slacks: columns(&fixed, rest + agents, agents),
         occupancy_dual: one(0),
         occupancy_slack: one(1),
+        road_dual: one(2),
+        road_slack: one(3),
         fallback: reason.clone().clamp(0.0, 1.0),
         reason,
     })

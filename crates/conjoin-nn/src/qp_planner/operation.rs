@@ -1,8 +1,9 @@
-//! The planner as one node of Burn's graph. The output is one row `[6 S + 2 N + 3]` a plan: states, controls,
-//! duals, slacks, dual and slack of occupancy, the reason without a plan. Shapes as in [`super`].
+//! The planner as one node of Burn's graph. The output is one row `[6 S + 2 N + 5]` a plan: states, controls,
+//! duals, slacks, dual and slack of occupancy and of the road, the reason without a plan. Shapes as in [`super`].
 
 use super::cells::Grid;
-use super::scene::{GRADIENTS, Row, RowGradients, Source, row_gradients};
+use super::road::Map;
+use super::scene::{GRADIENTS, Row, RowGradients, Source, Sources, row_gradients};
 use super::{AGENT, PlannerOptions, Reason};
 use burn::backend::flex::FlexTensor;
 use conjoin_kernels::flex::{Dense, Fused, tensor};
@@ -10,8 +11,8 @@ use conjoin_qp::planner::{Bound, Plan, PlanError, Scene, brake, plan, plan_with_
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Goals, state weights, control weights, margins, futures, agents, occupancy, state, route, reference.
-pub const INPUTS: usize = 10;
+/// Goals, state weights, control weights, margins, futures, agents, occupancy, road, state, route, reference.
+pub const INPUTS: usize = 11;
 
 #[derive(Clone, Debug)]
 pub struct Operation {
@@ -23,6 +24,7 @@ pub struct Operation {
     sizes: [usize; INPUTS],
     future: usize,
     grid: Option<Grid>,
+    map: Option<Map>,
 }
 
 /// A row's plan, as the backward pass needs it.
@@ -30,8 +32,7 @@ pub struct Operation {
 pub struct Planned {
     scene: Scene,
     plan: Plan,
-    /// What each obstacle is.
-    sources: Vec<Source>,
+    sources: Sources,
 }
 
 impl Operation {
@@ -40,6 +41,7 @@ impl Operation {
         [rows, steps, agents, future]: [usize; 4],
         route: usize,
         grid: Option<Grid>,
+        map: Option<Map>,
     ) -> Self {
         let sizes = [
             4 * steps,
@@ -49,6 +51,7 @@ impl Operation {
             agents * future * 4,
             agents * AGENT,
             grid.as_ref().map_or(0, Grid::size),
+            map.as_ref().map_or(0, Map::size),
             4,
             2 * route,
             2 * steps,
@@ -61,11 +64,12 @@ impl Operation {
             sizes,
             future,
             grid,
+            map,
         }
     }
 
     fn width(&self) -> usize {
-        6 * self.steps + 2 * self.agents + 3
+        6 * self.steps + 2 * self.agents + 5
     }
 
     /// Plans all rows side by side.
@@ -86,9 +90,10 @@ impl Operation {
                     futures: part(4),
                     agents: part(5),
                     occupancy: part(6),
-                    state: part(7),
-                    route: part(8),
-                    reference: part(9),
+                    road: part(7),
+                    state: part(8),
+                    route: part(9),
+                    reference: part(10),
                 })
             })
             .collect();
@@ -102,7 +107,7 @@ impl Operation {
     }
 
     fn row(&self, row: Row<'_>) -> (Vec<f32>, Option<Planned>) {
-        let (scene, sources) = row.scene(&self.options, self.grid.as_ref());
+        let (scene, sources) = row.scene(&self.options, self.grid.as_ref(), self.map.as_ref());
         let found = if row.is_finite() {
             self.plan(&scene).map_err(|error| Reason::of(&error))
         } else {
@@ -111,34 +116,33 @@ impl Operation {
         let mut numbers = Vec::with_capacity(self.width());
         let mut duals = vec![0.0; self.agents];
         let mut slacks = vec![0.0_f64; self.agents];
-        let mut occupancy = [0.0_f64; 2];
+        let (mut occupancy, mut road) = ([0.0_f64; 2], [0.0_f64; 2]);
         let plan = match found {
             Ok(plan) => plan,
             Err(reason) => {
                 let (controls, states) = brake(&self.options.vehicle, &scene);
                 numbers.extend(states.iter().flatten());
                 numbers.extend(controls.iter().flatten());
-                numbers.extend(duals.iter().chain(&slacks).chain(&occupancy));
+                numbers.extend(duals.iter().chain(&slacks).chain(&occupancy).chain(&road));
                 numbers.push(f64::from(reason.number()));
                 return (narrow(&numbers), None);
             }
         };
         for (row, bound) in plan.bounds.iter().enumerate() {
-            if let Bound::Gap { obstacle, .. } = *bound {
-                let (dual, slack) = match sources[obstacle] {
-                    Source::Agent(agent) => (&mut duals[agent], &mut slacks[agent]),
-                    Source::Cell(_) => {
-                        let [dual, slack] = &mut occupancy;
-                        (dual, slack)
-                    }
-                };
-                *dual += plan.solution.duals[row];
-                *slack = slack.max(plan.solution.slacks[row]);
-            }
+            let [dual, slack] = match *bound {
+                Bound::Gap { obstacle, .. } => match sources.obstacles[obstacle] {
+                    Source::Agent(agent) => [&mut duals[agent], &mut slacks[agent]],
+                    Source::Cell(_) => occupancy.each_mut(),
+                },
+                Bound::Edge { .. } => road.each_mut(),
+                _ => continue,
+            };
+            *dual += plan.solution.duals[row];
+            *slack = slack.max(plan.solution.slacks[row]);
         }
         numbers.extend(plan.states.iter().flatten());
         numbers.extend(plan.controls.iter().flatten());
-        numbers.extend(duals.iter().chain(&slacks).chain(&occupancy));
+        numbers.extend(duals.iter().chain(&slacks).chain(&occupancy).chain(&road));
         numbers.push(0.0);
         let planned = Planned {
             scene,
@@ -186,7 +190,7 @@ impl Fused<INPUTS> for Operation {
                     let Planned { scene, plan, .. } = planned;
                     (plan.backward(&self.options.vehicle, scene, states, controls)).ok()
                 });
-                let sources = planned.as_ref().map(|planned| planned.sources.as_slice());
+                let sources = planned.as_ref().map(|planned| &planned.sources);
                 let found = found.as_ref().zip(sources);
                 row_gradients(&self.options, sizes, self.agents, found)
             })
@@ -210,6 +214,10 @@ impl Fused<INPUTS> for Operation {
                 let [x, y] = self.grid.as_ref().map_or([0; 2], |grid| grid.cells);
                 let times = self.grid.as_ref().map_or(0, |grid| grid.times.len());
                 tensor(gather(6), [rows, x, y, times])
+            }),
+            wanted[7].then(|| {
+                let [x, y] = self.map.as_ref().map_or([0; 2], |map| map.cells);
+                tensor(gather(7), [rows, x, y, 1])
             }),
             // State, route and reference count as given.
             None,

@@ -37,7 +37,7 @@ impl Limits {
             Bound::Lateral(..) => 1 << 2,
             Bound::Jerk(..) => 1 << 3,
             Bound::CurvatureRate(..) => 1 << 4,
-            Bound::Speed(_) | Bound::Corridor(..) | Bound::Gap { .. } => 0,
+            Bound::Speed(_) | Bound::Corridor(..) | Bound::Edge { .. } | Bound::Gap { .. } => 0,
         };
         Self(bounds.iter().map(bit).fold(0, |all, bit| all | bit))
     }

@@ -1,6 +1,7 @@
 //! From rows of tensors to scenes of the planner, and gradients back. Shapes as in [`super`].
 
 use super::cells::{Cell, Grid};
+use super::road::{Lookup, Map};
 use super::{AGENT, PlannerOptions};
 use conjoin_qp::planner::model::{Control, State, roll_out};
 use conjoin_qp::planner::{Line, Obstacle, Scene, SceneGradients, corridor, follow};
@@ -24,6 +25,15 @@ pub enum Source {
     Cell(Vec<usize>),
 }
 
+/// Where the numbers of a scene come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sources {
+    /// What each obstacle is.
+    pub obstacles: Vec<Source>,
+    /// The cells of the road's map that each edge is read from.
+    pub edges: Vec<Lookup>,
+}
+
 /// One row of each input, in the operation's order.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
@@ -34,14 +44,16 @@ pub struct Row<'a> {
     pub futures: &'a [f32],
     pub agents: &'a [f32],
     pub occupancy: &'a [f32],
+    pub road: &'a [f32],
     pub state: &'a [f32],
     pub route: &'a [f32],
     pub reference: &'a [f32],
 }
 
-fn stands(agent: &[f32]) -> bool {
+/// Whether an agent stands, for all that a vehicle of this speed can tell.
+fn stands(options: &PlannerOptions, agent: &[f32], own: f64) -> bool {
     let [vx, vy] = [0, 1].map(|i| f64::from(agent[VELOCITY + i]));
-    vx.hypot(vy) < STANDS
+    vx.hypot(vy) < STANDS.max(options.standing_share * own)
 }
 
 fn wide(x: &[f32]) -> Vec<f64> {
@@ -91,6 +103,7 @@ impl Row<'_> {
             self.futures,
             self.agents,
             self.occupancy,
+            self.road,
             self.state,
             self.route,
             self.reference,
@@ -98,8 +111,13 @@ impl Row<'_> {
         all.iter().all(|part| part.iter().all(|x| x.is_finite()))
     }
 
-    /// The scene, and what each of its obstacles is.
-    pub fn scene(&self, options: &PlannerOptions, grid: Option<&Grid>) -> (Scene, Vec<Source>) {
+    /// The scene, and where its numbers come from.
+    pub fn scene(
+        &self,
+        options: &PlannerOptions,
+        grid: Option<&Grid>,
+        map: Option<&Map>,
+    ) -> (Scene, Sources) {
         let (start, current) = now(options, self.state);
         let reference: Vec<Control> = wide(self.reference).as_chunks().0.to_vec();
         let states = roll_out(start, &reference, options.vehicle.dt);
@@ -122,6 +140,9 @@ impl Row<'_> {
         let (circles, entries): (Vec<_>, Vec<_>) = (cells.into_iter())
             .map(|Cell { obstacle, entries }| (obstacle, Source::Cell(entries)))
             .unzip();
+        let (edges, lookups) = map.map_or_else(Default::default, |map| {
+            map.edges(options, self.road, &states)
+        });
         let scene = Scene {
             start,
             current,
@@ -131,9 +152,14 @@ impl Row<'_> {
             linear: vec![0.0; 2 * reference.len()],
             obstacles: obstacles.chain(circles).collect(),
             corridor: corridor(start, &states, &route, options.corridor, turn),
+            edges,
             reference,
         };
-        (scene, sources.chain(entries).collect())
+        let sources = Sources {
+            obstacles: sources.chain(entries).collect(),
+            edges: lookups,
+        };
+        (scene, sources)
     }
 
     /// An agent as what the plan keeps its gap to.
@@ -145,7 +171,9 @@ impl Row<'_> {
             length: f64::from(numbers[LENGTH]),
             width: f64::from(numbers[WIDTH]),
             margin: f64::from(self.margins[agent]),
-            standoff: if stands(numbers) && self.is_in_the_way(options, numbers) {
+            standoff: if stands(options, numbers, f64::from(self.state[0]))
+                && self.is_in_the_way(options, numbers)
+            {
                 options.standoff * share
             } else {
                 0.0
@@ -224,8 +252,8 @@ impl Row<'_> {
     }
 }
 
-/// Inputs that have a gradient: goals, state weights, control weights, margins, futures, agents, occupancy.
-pub const GRADIENTS: usize = 7;
+/// Inputs that have a gradient: goals, state weights, control weights, margins, futures, agents, occupancy, road.
+pub const GRADIENTS: usize = 8;
 
 /// Gradients of a row.
 pub type RowGradients = [Vec<f32>; GRADIENTS];
@@ -235,7 +263,7 @@ pub fn row_gradients(
     options: &PlannerOptions,
     sizes: [usize; GRADIENTS],
     agents: usize,
-    found: Option<(&SceneGradients, &[Source])>,
+    found: Option<(&SceneGradients, &Sources)>,
 ) -> RowGradients {
     let zeros = || sizes.map(|size| vec![0.0; size]);
     let Some((found, sources)) = found else {
@@ -251,7 +279,10 @@ pub fn row_gradients(
     narrow(&mut row[1], &found.state_weights);
     narrow(&mut row[2], &found.control_weights);
     let future = sizes[4] / agents.max(1);
-    for (gradients, source) in found.obstacles.iter().zip(sources) {
+    for (gradients, lookup) in found.edges.iter().zip(&sources.edges) {
+        lookup.backward(gradients, &mut row[7]);
+    }
+    for (gradients, source) in found.obstacles.iter().zip(&sources.obstacles) {
         let agent = match source {
             Source::Agent(agent) => agent,
             Source::Cell(entries) => {

@@ -19,9 +19,11 @@ B, S, N, FUTURE, POINTS = 4, 10, 3, 12, 6
 DT, ACCELERATION, JERK, CURVATURE, RATE, LATERAL = 0.2, (-3.5, 2.0), 8.0, 0.2, 0.4, 3.0
 LENGTH, WIDTH, CENTRE, CIRCLES, WHEELBASE = 4.5, 1.9, 1.4, 3, 2.8
 LINEAR, QUADRATIC, EPS, CORRIDOR, STANDOFF = 100.0, 10.0, 1e-3, 2.5, 4.0
+# The road's map: cells, what they cover, and what the front corners keep of it.
+X, Y, EXTENT, ROAD_MARGIN = 18, 12, (-4.0, 32.0, -9.0, 9.0), 0.3
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(11)
-counts = dict.fromkeys(("between", "beside", "touch", "standoff"), 0)
+counts = dict.fromkeys(("between", "beside", "touch", "standoff", "edge", "less", "turning"), 0)
 
 
 def single(x):
@@ -81,7 +83,34 @@ def in_the_way(agent, route):
     return agent[1].item() > 0 and near < 0.5 * (WIDTH + agent[6].item())
 
 
-def solve(goals, state_weights, control_weights, margins, futures, agents, state, route, reference):
+def bilinear(road, place):
+    """The map at a place between the middles of its cells."""
+    x = (place[0] - EXTENT[0]) * X / (EXTENT[1] - EXTENT[0]) - 0.5
+    y = (place[1] - EXTENT[2]) * Y / (EXTENT[3] - EXTENT[2]) - 0.5
+    i, j = int(x.item()), int(y.item())
+    u, v = x - i, y - j
+    low = (1 - v) * road[i, j, 0] + v * road[i, j + 1, 0]
+    return (1 - u) * low + u * ((1 - v) * road[i + 1, j, 0] + v * road[i + 1, j + 1, 0])
+
+
+def corner(pose, side):
+    """The front corner at a side, 1 or -1, of the vehicle at x, y, yaw."""
+    sin, cos = torch.sin(pose[2]), torch.cos(pose[2])
+    ahead, left = CENTRE + 0.5 * LENGTH, 0.5 * WIDTH * side
+    return pose[:2] + torch.stack([ahead * cos - left * sin, ahead * sin + left * cos])
+
+
+def kept(road, side):
+    """What a corner keeps of the road: the margin, or what it has now and in turning round."""
+    now, slope = torch.func.grad_and_value(lambda place: bilinear(road.detach(), place))(corner(torch.zeros(3), side))[::-1]
+    sin = max(-slope[0].item() / torch.norm(slope).item(), 0.0)
+    more = (1 - (1 - sin**2) ** 0.5) / CURVATURE
+    counts["less"] += now.item() - more < ROAD_MARGIN
+    counts["turning"] += more > 0.01
+    return min(now.item() - more, ROAD_MARGIN)
+
+
+def solve(goals, state_weights, control_weights, margins, futures, agents, road, state, route, reference):
     """The plan [S, 4] and its controls [S, 2] of one row."""
     start = torch.stack([torch.zeros(()), torch.zeros(()), torch.zeros(()), state[0]])
     turn = min(CURVATURE, LATERAL / max(state[0].item() ** 2, 1e-9))
@@ -122,6 +151,15 @@ def solve(goals, state_weights, control_weights, margins, futures, agents, state
     for i, (normal, offset) in enumerate(walls(states, route)):
         k = i // 2
         soft.append((normal @ effects[k, :2], offset - normal @ origin[k, :2]))
+    for side in (1.0, -1.0):
+        margin = kept(road, side)
+        for k in range(S):
+            pose = states[k, :3].detach()
+            place = corner(pose, side)
+            slope = torch.func.grad(lambda place: bilinear(road, place))(place)
+            moves = torch.func.jacrev(lambda pose: corner(pose, side))(pose) @ effects[k, :3]
+            counts["edge"] += 1
+            soft.append((-slope @ moves, bilinear(road, place) - slope @ (moves @ flat) - margin))
     own_radius, own_offsets = cover(torch.tensor(LENGTH), torch.tensor(WIDTH))
     own_offsets = [CENTRE + offset for offset in own_offsets]
     for n in range(N):
@@ -231,16 +269,21 @@ def scene(row):
         futures[i, :, 2] = places[i][1] + 0.05 * torch.randn(FUTURE)
         futures[i, :, 3] = 0.2 * torch.randn(()) + 0.02 * torch.randn(FUTURE)
     futures[1, 6:, 0] = 0.0
+    # A road that the goals nearly fill, and that runs askew.
+    x = EXTENT[0] + (torch.arange(X)[:, None] + 0.5) * (EXTENT[1] - EXTENT[0]) / X
+    y = EXTENT[2] + (torch.arange(Y)[None, :] + 0.5) * (EXTENT[3] - EXTENT[2]) / Y
+    middle = (0.05 - 0.05 * row) * x
+    road = 2.0 - 0.3 * row - torch.abs(y - middle) + 0.1 * torch.randn(X, Y)
     return {
         "goals": goals, "state_weights": torch.randn(S, 4), "control_weights": torch.randn(S, 2),
         "margins": 0.3 + 0.4 * torch.rand(N), "futures": futures, "agents": agents,
-        "state": state, "route": route, "reference": reference,
+        "road": road[:, :, None], "state": state, "route": route, "reference": reference,
     }
 
 
 rows = [scene(row) for row in range(B)]
 inputs = {key: single(torch.stack([row[key] for row in rows])) for key in rows[0]}
-learned = ("goals", "state_weights", "control_weights", "margins", "futures", "agents")
+learned = ("goals", "state_weights", "control_weights", "margins", "futures", "agents", "road")
 for key in learned:
     inputs[key].requires_grad_()
 found = [solve(**{key: value[row] for key, value in inputs.items()}) for row in range(B)]

@@ -4,10 +4,14 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 mod occupancy;
+mod road;
+mod standing;
 mod traffic;
 
 use burn::tensor::Tensor;
-use conjoin_nn::qp_planner::{AGENT, PlannerError, PlannerInputs, PlannerOptions, Reason, plan};
+use conjoin_nn::qp_planner::{
+    AGENT, PlannerError, PlannerInputs, PlannerOptions, Reason, Road, plan,
+};
 use conjoin_qp::planner::Vehicle;
 use harness::{Golden, device};
 use traffic::{Batch, FUTURE, FUTURES, GOALS, MARGINS, STATE, loss, numbers, traffic};
@@ -34,6 +38,10 @@ fn plans_and_gradients_equal_those_of_qpth() {
         futures: golden.input("futures"),
         agents: golden.input("agents"),
         occupancy: None,
+        road: Some(Road {
+            map: golden.input("road"),
+            extent: [-4.0, 32.0, -9.0, 9.0],
+        }),
         state: golden.input("state"),
         route: Some(golden.input("route")),
         reference: Some(golden.input("reference")),
@@ -48,6 +56,11 @@ fn plans_and_gradients_equal_those_of_qpth() {
     golden.check_input_gradient("margins", &inputs.margins, &gradients);
     golden.check_input_gradient("futures", &inputs.futures, &gradients);
     golden.check_input_gradient("agents", &inputs.agents, &gradients);
+    let road = inputs.road.unwrap().map;
+    golden.check_input_gradient("road", &road, &gradients);
+    // The road holds some of the plans.
+    let duals = numbers(&found.road_dual);
+    assert!(duals.iter().any(|dual| *dual > 1.0), "{duals:?}");
     assert!(inputs.state.grad(&gradients).is_none());
 }
 

@@ -87,6 +87,7 @@ impl Batch {
             futures: tensor(&p[4], [b, n, FUTURE, 4], device).require_grad(),
             agents: tensor(&p[5], [b, n, AGENT], device).require_grad(),
             occupancy: None,
+            road: None,
             state: tensor(&p[6], [b, 4], device),
             route: Some(tensor(&p[7], [b, 20, 2], device)),
             reference: with_reference.then(|| tensor(&p[8], [b, s, 2], device)),

@@ -3,13 +3,14 @@
 //!
 //! Minimises `1/2 sum of weights (state - goal)^2 + 1/2 sum of weights control^2 + linear control`. Hard,
 //! never slack and never learned: limits of acceleration, curvature, lateral acceleration, jerk and
-//! curvature rate. Soft at an exact penalty: speed at least 0, the corridor, gaps to obstacles.
+//! curvature rate. Soft at an exact penalty: speed at least 0, the corridor, edges, gaps to obstacles.
 //!
 //! Weights come as raw numbers, and count as `softplus(raw) + eps`. Gradients reach weights, goals, linear
-//! terms, margins, the obstacles' predicted poses and sizes, and the corridor.
+//! terms, margins, the obstacles' predicted poses and sizes, the corridor, and the edges.
 
 mod brake;
 mod cover;
+mod edge;
 mod follow;
 mod gaps;
 mod line;
@@ -22,6 +23,7 @@ use crate::linalg::{add_scaled, dot};
 use crate::problem::{Penalty, finite, shape};
 use crate::solution::{Solution, solve_from};
 pub use brake::brake;
+pub use edge::{Edge, EdgeGradients};
 pub use follow::{corridor, follow};
 pub use line::{Line, Place};
 use model::{Control, State};
@@ -130,6 +132,8 @@ pub struct Scene {
     pub obstacles: Vec<Obstacle>,
     /// Left and right wall of each step: `[steps]`, or empty without a corridor.
     pub corridor: Vec<[Wall; 2]>,
+    /// What points of the vehicle stay inside of.
+    pub edges: Vec<Edge>,
 }
 
 /// Why there is no plan.
@@ -202,6 +206,8 @@ pub struct SceneGradients {
     pub obstacles: Vec<ObstacleGradients>,
     /// Of the walls' offsets; the margins have its negative.
     pub offsets: Vec<[f64; 2]>,
+    /// For each edge.
+    pub edges: Vec<EdgeGradients>,
 }
 
 /// Gradients towards an obstacle.
@@ -356,6 +362,7 @@ impl Plan {
                 scene.obstacles.len()
             ],
             offsets: vec![[0.0; 2]; scene.corridor.len()],
+            edges: vec![EdgeGradients::default(); scene.edges.len()],
         };
         // A state's weight enters Q as effect effect' and p as its distance times effect.
         for (row, effect) in effects().enumerate() {
@@ -381,6 +388,10 @@ impl Plan {
             let sizes = [obstacle.length, obstacle.width, obstacle.margin];
             finite("gradient of an obstacle", &sizes)?;
             finite("gradient of an obstacle", obstacle.poses.as_flattened())?;
+        }
+        for edge in &gradients.edges {
+            finite("gradient of an edge", &edge.slope)?;
+            finite("gradient of an edge", &[edge.distance])?;
         }
         Ok(gradients)
     }

@@ -112,6 +112,18 @@ fn check(scene: &Scene) -> Result<(), QpError> {
             steps.to_string()
         })?;
     }
+    for edge in &scene.edges {
+        if edge.step >= steps {
+            return Err(QpError::Beyond {
+                what: "step of an edge",
+                found: edge.step,
+                below: steps,
+            });
+        }
+        finite("edge", &edge.point)?;
+        finite("edge", &edge.slope)?;
+        finite("edge", &[edge.distance, edge.margin])?;
+    }
     finite("start", &scene.start)?;
     finite("current control", &scene.current)?;
     finite("reference", scene.reference.as_flattened())

@@ -37,6 +37,13 @@ pub enum Bound {
     Speed(usize),
     /// A wall of the corridor. Soft.
     Corridor(usize, Side),
+    /// The edge that a point keeps inside of, by its place in the scene. Soft.
+    Edge {
+        /// The step.
+        step: usize,
+        /// The edge.
+        edge: usize,
+    },
     /// The gap to a predicted obstacle, by its place in the scene. Soft.
     Gap {
         /// The step.
@@ -67,6 +74,7 @@ impl fmt::Display for Bound {
             Self::Speed(step) => write!(f, "speed at step {step}"),
             Self::Corridor(step, Side::Lower) => write!(f, "left wall at step {step}"),
             Self::Corridor(step, Side::Upper) => write!(f, "right wall at step {step}"),
+            Self::Edge { step, edge } => write!(f, "edge {edge} at step {step}"),
             Self::Gap { step, obstacle } => write!(f, "gap to obstacle {obstacle} at step {step}"),
         }
     }
@@ -168,6 +176,17 @@ impl Program {
                     rows.push(row.into_iter(), width, room);
                     self.bounds.push(Bound::Corridor(step, side));
                 }
+            }
+        }
+        for (index, edge) in scene.edges.iter().enumerate() {
+            let (factors, room) = edge.half_plane(&self.states);
+            let (row, room) = self.half_plane(edge.step, factors, room);
+            if can_bind(&row, room) {
+                rows.push(row.into_iter(), width, room);
+                self.bounds.push(Bound::Edge {
+                    step: edge.step,
+                    edge: index,
+                });
             }
         }
         self.pairs.resize(self.bounds.len(), None);
@@ -305,7 +324,7 @@ impl Program {
             .collect()
     }
 
-    /// Gradients of walls and obstacles from those of G and h.
+    /// Gradients of walls, edges and obstacles from those of G and h.
     pub(super) fn rows_backward(
         &self,
         vehicle: &Vehicle,
@@ -319,6 +338,10 @@ impl Program {
             let dh = found.h[row];
             match *bound {
                 Bound::Corridor(step, side) => to.offsets[step][side as usize] = dh,
+                Bound::Edge { edge, .. } => {
+                    let dg = &found.g[row * width..][..width];
+                    to.edges[edge] = scene.edges[edge].backward(self, dh, dg);
+                }
                 Bound::Gap { obstacle, .. } => {
                     let moves =
                         dh != 0.0 || found.g[row * width..][..width].iter().any(|x| *x != 0.0);

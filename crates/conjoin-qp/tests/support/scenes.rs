@@ -23,6 +23,7 @@ pub fn road(steps: usize, speed: f64) -> Scene {
         linear: vec![0.0; 2 * steps],
         obstacles: Vec::new(),
         corridor: vec![[wall(1.0), wall(-1.0)]; steps],
+        edges: Vec::new(),
     }
 }
 

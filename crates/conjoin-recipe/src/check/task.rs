@@ -132,6 +132,7 @@ impl Scoring<'_> {
                 self.means(reader, "duals", Meaning::Quantity, 2);
                 self.means(reader, "slacks", Meaning::Quantity, 2);
                 self.means(reader, "occupancy_dual", Meaning::Quantity, 1);
+                self.means(reader, "road_dual", Meaning::Quantity, 1);
                 self.means(reader, "agents", Meaning::Quantity, 3);
                 self.means(reader, "true_agents", Meaning::Quantity, 3);
                 self.means(reader, "visible", Meaning::Quantity, 2);

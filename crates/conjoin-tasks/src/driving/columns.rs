@@ -180,6 +180,7 @@ mod tests {
             "visible",
             "futures",
             "occupancy",
+            "road",
             "lanes",
             "lanes_mask",
             "light",

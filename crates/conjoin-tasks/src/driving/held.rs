@@ -1,4 +1,4 @@
-//! What holds a plan: the agent or the occupancy whose gap costs it most, by the duals of the planner.
+//! What holds a plan: the agent, the occupancy or the road's edge that costs it most, by the duals of the planner.
 
 use super::DrivingConfig;
 use serde::Serialize;
@@ -25,28 +25,42 @@ pub enum HeldBy {
         /// What one more metre of room would save, 1/m.
         dual: f32,
     },
+    /// The edge of the road.
+    Road {
+        /// What one more metre of room would save, 1/m.
+        dual: f32,
+    },
 }
 
 impl HeldBy {
-    /// What has the greatest dual; none where nothing holds the plan. Agents come before occupancy that holds
-    /// it as much.
-    pub(super) fn greatest(duals: &[f32], slacks: &[f32], occupancy: Option<f32>) -> Option<Self> {
-        // A dual that is no number holds nothing.
-        let holds = |dual: f32| dual > NOTHING;
-        let agents = duals.iter().copied().enumerate();
-        let agent = agents
-            .filter(|&(_, dual)| holds(dual))
-            .max_by(|(_, a), (_, b)| a.total_cmp(b));
-        let occupancy = occupancy.filter(|&dual| holds(dual));
-        match (agent, occupancy) {
-            (Some((_, agent)), Some(dual)) if dual > agent => Some(Self::Occupancy { dual }),
-            (Some((index, dual)), _) => Some(Self::Agent {
-                index,
-                dual,
-                slack: slacks.get(index).copied(),
-            }),
-            (None, Some(dual)) => Some(Self::Occupancy { dual }),
-            (None, None) => None,
+    /// What has the greatest dual; none where nothing holds the plan. Of what holds it as much agents come first, then
+    /// occupancy.
+    pub(super) fn greatest(
+        duals: &[f32],
+        slacks: &[f32],
+        occupancy: Option<f32>,
+        road: Option<f32>,
+    ) -> Option<Self> {
+        let agents = duals.iter().enumerate().map(|(index, &dual)| Self::Agent {
+            index,
+            dual,
+            slack: slacks.get(index).copied(),
+        });
+        let occupancy = occupancy.map(|dual| Self::Occupancy { dual });
+        let road = road.map(|dual| Self::Road { dual });
+        let mut greatest: Option<Self> = None;
+        for held in agents.chain(occupancy).chain(road) {
+            // A dual that is no number holds nothing.
+            if held.dual() > greatest.map_or(NOTHING, Self::dual) {
+                greatest = Some(held);
+            }
+        }
+        greatest
+    }
+
+    fn dual(self) -> f32 {
+        match self {
+            Self::Agent { dual, .. } | Self::Occupancy { dual } | Self::Road { dual } => dual,
         }
     }
 
@@ -54,7 +68,7 @@ impl HeldBy {
     pub(super) fn agent(self) -> Option<usize> {
         match self {
             Self::Agent { index, .. } => Some(index),
-            Self::Occupancy { .. } => None,
+            Self::Occupancy { .. } | Self::Road { .. } => None,
         }
     }
 }
@@ -65,6 +79,7 @@ pub(super) struct HeldSteps {
     steps: usize,
     agent: usize,
     occupancy: usize,
+    road: usize,
 }
 
 impl HeldSteps {
@@ -74,6 +89,7 @@ impl HeldSteps {
         match held {
             Some(HeldBy::Agent { .. }) => self.agent += 1,
             Some(HeldBy::Occupancy { .. }) => self.occupancy += 1,
+            Some(HeldBy::Road { .. }) => self.road += 1,
             None => {}
         }
     }
@@ -83,6 +99,7 @@ impl HeldSteps {
         self.steps += other.steps;
         self.agent += other.agent;
         self.occupancy += other.occupancy;
+        self.road += other.road;
     }
 
     /// Shares of all steps, of what the task reads.
@@ -94,6 +111,7 @@ impl HeldSteps {
                 task.occupancy_dual.is_some(),
                 self.occupancy,
             ),
+            ("held_by_road", task.road_dual.is_some(), self.road),
         ];
         let steps = self.steps.max(1) as f64;
         shares
@@ -118,7 +136,7 @@ mod tests {
     #[test]
     fn the_greatest_dual_holds_the_plan() {
         let slacks = [0.0, 0.1, 0.5];
-        let held = |duals: [f32; 3], occupancy| HeldBy::greatest(&duals, &slacks, occupancy);
+        let held = |duals: [f32; 3], occupancy| HeldBy::greatest(&duals, &slacks, occupancy, None);
         assert_eq!(held([0.0, 3.0, 4.0], None), Some(AGENT));
         assert_eq!(held([0.0, 3.0, 4.0], Some(4.0)), Some(AGENT));
         let occupancy = Some(HeldBy::Occupancy { dual: 5.0 });
@@ -127,8 +145,14 @@ mod tests {
         // What a barrier leaves, and what is no number.
         assert_eq!(held([1e-4, f32::NAN, 0.0], Some(1e-4)), None);
         assert_eq!(held([f32::NAN, 0.0, 4.0], Some(f32::NAN)), Some(AGENT));
-        assert_eq!(HeldBy::greatest(&[], &[], Some(5.0)), occupancy);
-        let Some(HeldBy::Agent { slack, .. }) = HeldBy::greatest(&[1.0], &[], None) else {
+        let others = |occupancy, road| HeldBy::greatest(&[], &[], occupancy, road);
+        assert_eq!(others(Some(5.0), None), occupancy);
+        assert_eq!(others(Some(5.0), Some(5.0)), occupancy);
+        assert_eq!(others(Some(5.0), Some(f32::NAN)), occupancy);
+        let road = Some(HeldBy::Road { dual: 6.0 });
+        assert_eq!(others(Some(5.0), Some(6.0)), road);
+        assert_eq!(HeldBy::greatest(&[1.0], &[], None, Some(6.0)), road);
+        let Some(HeldBy::Agent { slack, .. }) = HeldBy::greatest(&[1.0], &[], None, None) else {
             panic!("no agent");
         };
         assert_eq!(slack, None);
@@ -141,6 +165,8 @@ mod tests {
         assert_eq!(told(AGENT), agent);
         let occupancy = json!({"occupancy": {"dual": 5.0}});
         assert_eq!(told(HeldBy::Occupancy { dual: 5.0 }), occupancy);
+        let road = json!({"road": {"dual": 6.0}});
+        assert_eq!(told(HeldBy::Road { dual: 6.0 }), road);
     }
 
     #[test]
@@ -158,7 +184,8 @@ mod tests {
         }
         let mut other = HeldSteps::default();
         other.add(Some(HeldBy::Occupancy { dual: 1.0 }));
-        for _ in 0..4 {
+        other.add(Some(HeldBy::Road { dual: 1.0 }));
+        for _ in 0..3 {
             other.add(None);
         }
         held.add_all(other);
@@ -170,6 +197,8 @@ mod tests {
             .map(|(name, share)| (name.to_owned(), share))
             .into();
         assert_eq!(scores(&both), expected);
+        let road = scores(&task(json!({"road_dual": "qp.road_dual"})));
+        assert_eq!(road, [("held_by_road".to_owned(), 0.125)].into());
         let agents = scores(&task(json!({"duals": "qp.duals"})));
         assert_eq!(agents, [("held_by_agent".to_owned(), 0.375)].into());
         assert!(scores(&task(json!({}))).is_empty());

@@ -45,6 +45,7 @@ pub(crate) const METRICS: &[&str] = &[
     "fallback_rate",
     "held_by_agent",
     "held_by_occupancy",
+    "held_by_road",
     "pdms",
     "nc",
     "dac",
@@ -77,6 +78,7 @@ pub(crate) const PORTS: &[&str] = &[
     "duals",
     "slacks",
     "occupancy_dual",
+    "road_dual",
     "ways",
     "futures",
     "agents",
@@ -110,6 +112,9 @@ pub struct DrivingConfig {
     /// How strongly predicted occupancy that no agent explains holds the plan, `[B]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupancy_dual: Option<PortRef>,
+    /// How strongly the road's edge holds the plan, `[B]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub road_dual: Option<PortRef>,
     /// Detected agents, `[B, N, 12]`: outlines in the films.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<PortRef>,
@@ -200,6 +205,7 @@ impl DrivingConfig {
             ("duals", &self.duals),
             ("slacks", &self.slacks),
             ("occupancy_dual", &self.occupancy_dual),
+            ("road_dual", &self.road_dual),
             ("agents", &self.agents),
             ("true_agents", &self.true_agents),
             ("visible", &self.visible),
@@ -224,6 +230,7 @@ impl DrivingConfig {
             "duals" => self.duals = Some(port.clone()),
             "slacks" => self.slacks = Some(port.clone()),
             "occupancy_dual" => self.occupancy_dual = Some(port.clone()),
+            "road_dual" => self.road_dual = Some(port.clone()),
             "agents" => self.agents = Some(port.clone()),
             "true_agents" => self.true_agents = Some(port.clone()),
             "visible" => self.visible = Some(port.clone()),
@@ -246,6 +253,7 @@ impl DrivingConfig {
             self.duals.as_ref(),
             self.slacks.as_ref(),
             self.occupancy_dual.as_ref(),
+            self.road_dual.as_ref(),
         ]
         .into_iter()
         .chain(seen)

@@ -105,6 +105,7 @@ impl Planner {
         let duals = rows(&self.task.duals)?;
         let slacks = rows(&self.task.slacks)?;
         let occupancy_dual = rows(&self.task.occupancy_dual)?;
+        let road_dual = rows(&self.task.road_dual)?;
         let agents = rows(&self.task.agents)?;
         let occupancy = rows(&self.task.occupancy)?;
         let times = match &self.task.occupancy {
@@ -126,6 +127,7 @@ impl Planner {
                 duals.of(row),
                 slacks.of(row),
                 occupancy_dual.of(row).first().copied(),
+                road_dual.of(row).first().copied(),
             ),
             agents: agents.of(row).to_vec(),
             occupancy: occupancy.of(row).iter().step_by(times).copied().collect(),
@@ -195,7 +197,7 @@ mod tests {
             steps: steps.to_vec(),
             fallback: false,
             reason: None,
-            held: HeldBy::greatest(&[0.0, 3.0], &[], None),
+            held: HeldBy::greatest(&[0.0, 3.0], &[], None, None),
             agents: agents.to_vec(),
             occupancy: Vec::new(),
         };
@@ -210,8 +212,12 @@ mod tests {
             ..planned.clone()
         };
         assert!(by(None).holder().is_none());
-        assert!(by(HeldBy::greatest(&[], &[], Some(1.0))).holder().is_none());
-        let third = HeldBy::greatest(&[0.0, 0.0, 1.0], &[], None);
+        assert!(
+            by(HeldBy::greatest(&[], &[], Some(1.0), None))
+                .holder()
+                .is_none()
+        );
+        let third = HeldBy::greatest(&[0.0, 0.0, 1.0], &[], None, None);
         assert!(by(third).holder().is_none());
         let flat: Value = Tensor::<2>::from_data(steps, &Device::flex()).into();
         let error = plans(&flat).unwrap_err().to_string();

@@ -14,6 +14,7 @@
 //! | `truth.visible` | `[N]` | 1 where enough pixels of the agent are seen |
 //! | `truth.futures` | `[N, F, 4]` | known, x, y, heading at 0.1 s, 0.2 s … |
 //! | `truth.occupancy` | `[X, Y, T]` | 0 or 1 |
+//! | `truth.road` | `[X, Y, 1]` | metres to the edge of what may be driven on, above 0 on it, at most 3, to a centimetre |
 //! | `truth.lanes`, `truth.lanes_mask` | `[L, P, 2]`, `[L]` | centre lines |
 //! | `truth.light` | 5 | none, green, yellow, red (one of them 1); metres to the stop line |
 //! | `truth.plan` | `[S, 4]` | the expert's x, y, heading, speed at 0.1 s, 0.2 s … |
@@ -22,7 +23,7 @@
 use super::actor::ActorKind;
 use super::camera::Shots;
 use super::env::{DrivingEnv, EnvConfig};
-use super::map::LightState;
+use super::map::{EDGE_REACH, LightState};
 use super::observation::{Observation, ObservationConfig, Parts};
 use super::vehicle::STEP;
 use crate::geometry::{Pose, Vec2};
@@ -51,6 +52,7 @@ fn numbers(truth: &ObservationConfig) -> Vec<(&'static str, Vec<usize>)> {
         ("truth.visible", vec![truth.actors]),
         ("truth.futures", vec![truth.actors, truth.future, STEP_ROW]),
         ("truth.occupancy", vec![x, y, truth.occupancy_times.len()]),
+        ("truth.road", vec![x, y, 1]),
         ("truth.lanes", vec![truth.lanes, truth.lane_points, 2]),
         ("truth.lanes_mask", vec![truth.lanes]),
         ("truth.light", vec![5]),
@@ -87,9 +89,8 @@ pub fn part(feature: &str) -> Option<Parts> {
     Some(match feature {
         "truth.plan" | "action" => Parts::Plan,
         "truth.futures" | "truth.occupancy" => Parts::Future,
-        "truth.agents" | "truth.visible" | "truth.lanes" | "truth.lanes_mask" | "truth.light" => {
-            Parts::Present
-        }
+        "truth.agents" | "truth.visible" | "truth.road" | "truth.lanes" | "truth.lanes_mask"
+        | "truth.light" => Parts::Present,
         "observation.state" | "observation.pose" | "observation.route" => Parts::Inputs,
         image if IMAGES.contains(&image) => Parts::Inputs,
         _ => return None,
@@ -129,6 +130,11 @@ fn columns(truth: &ObservationConfig) -> Map<String, Value> {
             "truth.occupancy" => {
                 noted["frame"] = json!(grid_frame(truth.extent));
                 noted["range"] = json!([0, 1]);
+            }
+            "truth.road" => {
+                noted["units"] = json!("m");
+                noted["frame"] = json!(grid_frame(truth.extent));
+                noted["range"] = json!([-EDGE_REACH, EDGE_REACH]);
             }
             "truth.visible" | "truth.lanes_mask" => noted["range"] = json!([0, 1]),
             _ => {}
@@ -205,6 +211,11 @@ pub fn frame(shots: &Shots, seen: &Observation, config: &ObservationConfig) -> F
         put("truth.occupancy", times_last(&seen.occupancy.grid, config));
     }
 
+    // Centimetres: a column of few different numbers is a small file.
+    let centimetres = |metres: &f64| (100.0 * metres).round() as f32 / 100.0;
+    if !seen.road.is_empty() {
+        put("truth.road", seen.road.iter().map(centimetres).collect());
+    }
     let mut lanes = Vec::with_capacity(config.lanes * config.lane_points * 2);
     for lane in seen.lanes.iter().take(config.lanes) {
         lanes.extend(points(lane));

@@ -100,7 +100,7 @@ impl ObservationConfig {
 pub enum Parts {
     /// The ego's motion and the route; no truth about others.
     Inputs,
-    /// Actors without futures, occupancy at the times that are now, lanes, the light.
+    /// Actors without futures, occupancy at the times that are now, the road, lanes, the light.
     Present,
     /// Futures of the actors and occupancy at all times: a copy of the world is driven forward.
     Future,
@@ -180,6 +180,9 @@ pub struct Observation {
     pub route: Vec<Vec2>,
     pub actors: Vec<ActorTruth>,
     pub occupancy: Occupancy,
+    /// From the middle of each cell to the edge of what may be driven on, m, above 0 on it, at most
+    /// [`EDGE_REACH`](super::map::EDGE_REACH) `[cells x, cells y]`.
+    pub road: Vec<f64>,
     /// Centre lines of the nearest lanes, cut to where they are near.
     pub lanes: Vec<Vec<Vec2>>,
     pub light: Option<LightTruth>,
@@ -222,6 +225,7 @@ pub fn observe(
         route,
         actors: forecast.map_or_else(Vec::new, |f| actors(world, config, f, pixels)),
         occupancy: occupancy(ego, config, forecast),
+        road: forecast.map_or_else(Vec::new, |_| road(world, config)),
         lanes: forecast.map_or_else(Vec::new, |_| lanes(world, config)),
         light: forecast.and_then(|_| light()),
         plan: plan
@@ -318,6 +322,21 @@ fn fill(layer: &mut [u8], config: &ObservationConfig, footprint: &Obb) {
             }
         }
     }
+}
+
+fn road(world: &World, config: &ObservationConfig) -> Vec<f64> {
+    let [nx, ny] = config.cells;
+    let [x0, x1, y0, y1] = config.extent;
+    let (ego, map) = (world.ego.pose, world.map());
+    (0..nx * ny)
+        .map(|cell| {
+            let middle = |cell: usize, count: usize, from: f64, to: f64| {
+                from + (cell as f64 + 0.5) * (to - from) / count as f64
+            };
+            let at = Vec2::new(middle(cell / ny, nx, x0, x1), middle(cell % ny, ny, y0, y1));
+            map.edge_distance(ego.to_world(at))
+        })
+        .collect()
 }
 
 fn lanes(world: &World, config: &ObservationConfig) -> Vec<Vec<Vec2>> {

@@ -139,10 +139,18 @@ fn options_that_make_no_sense_are_refused() {
             r#"{"extent": [0, 40, 8, -8]}"#,
             "extent: expected x from, x to, y from, y to, each from below its to, found [0.0, 40.0, 8.0, -8.0]",
         ),
+        (
+            r#"{"road_margin": -0.5}"#,
+            "road_margin: expected 0 or more, found -0.5",
+        ),
         (r#"{"circles": 0}"#, "circles: expected 1 to 8, found 0"),
         (
             r#"{"threshold": 2}"#,
             "threshold: expected a number from 0 to 1, found 2",
+        ),
+        (
+            r#"{"standing_share": 1.5}"#,
+            "standing_share: expected a number from 0 to 1, found 1.5",
         ),
         (
             r#"{"centre": 7}"#,
@@ -168,6 +176,19 @@ fn options_that_make_no_sense_are_refused() {
     let ports = config.outputs(&bind(&config, &occupied)).unwrap();
     let names: Vec<&str> = ports.iter().map(|port| port.name).collect();
     assert_eq!(names[6..], ["occupancy_dual", "occupancy_slack"]);
+    // A road's map has cells of its own, but covers the same ground.
+    let map = |frame: &str| {
+        let dims: [Dim; 4] = ["B".into(), 64.into(), 48.into(), 1.into()];
+        let map = Contract::new(Meaning::Quantity, dims).with_frame(frame);
+        let mut contracts = occupied.clone();
+        contracts.push(("road", map));
+        contracts
+    };
+    let bound = bind(&config, &map("ego [-8, 40] x [-24, 24] m"));
+    let ports = config.outputs(&bound).unwrap();
+    let names: Vec<&str> = ports.iter().map(|port| port.name).collect();
+    assert_eq!(names[8..], ["road_dual", "road_slack"]);
+    assert_eq!(ports[9].contract.units.as_deref(), Some("m"));
     let config = QpPlannerConfig::default();
     let mut elsewhere = contracts(20);
     elsewhere[0].1.frame = Some("map".to_owned());

@@ -3,6 +3,7 @@
 use super::cover::Cover;
 use super::{Conflict, Crossing, Lane, LaneId, LightProgram, Marking, RoadMap, conflict};
 use crate::geometry::{Polygon, Polyline, Pose, Tracer, Vec2};
+use std::sync::OnceLock;
 
 /// A map while it is drawn.
 #[derive(Debug, Default)]
@@ -161,6 +162,7 @@ impl MapBuilder {
         let conflicts: Vec<Conflict> = conflict::find(&self.lanes);
         RoadMap {
             cover: Cover::new(&self.lanes, &self.intersections),
+            edges: OnceLock::new(),
             lanes: self.lanes,
             intersections: self.intersections,
             crossings: self.crossings,

@@ -4,6 +4,7 @@
 mod build;
 mod conflict;
 mod cover;
+mod edge;
 mod family;
 mod layouts;
 mod light;
@@ -12,6 +13,7 @@ mod path;
 pub use build::MapBuilder;
 pub(in crate::driving) use build::TAIL;
 pub use conflict::Conflict;
+pub use edge::REACH as EDGE_REACH;
 pub(in crate::driving) use family::PerFamily;
 pub use family::{Family, LayoutKind, Split};
 pub use layouts::{Layout, layout};
@@ -19,6 +21,7 @@ pub use light::{LightProgram, LightState};
 pub use path::{Path, SPEED_STEP, Yield};
 
 use crate::geometry::{Obb, Polygon, Polyline, Vec2};
+use std::sync::OnceLock;
 
 /// Index of a lane in its map.
 pub type LaneId = usize;
@@ -81,6 +84,7 @@ pub struct RoadMap {
     pub lights: Vec<LightProgram>,
     pub conflicts: Vec<Conflict>,
     cover: cover::Cover,
+    edges: OnceLock<edge::EdgeDistances>,
 }
 
 impl RoadMap {
@@ -92,6 +96,12 @@ impl RoadMap {
     /// Whether a point lies on a lane or in an intersection.
     pub fn drivable(&self, point: Vec2) -> bool {
         self.areas(point).next().is_some()
+    }
+
+    /// Metres to the edge of what may be driven on, above 0 on it, at most [`EDGE_REACH`] to both sides.
+    pub fn edge_distance(&self, point: Vec2) -> f64 {
+        let edges = self.edges.get_or_init(|| edge::EdgeDistances::new(self));
+        edges.at(point)
     }
 
     pub fn in_intersection(&self, point: Vec2) -> bool {
