@@ -40,8 +40,6 @@ pub struct PlannerOptions {
     /// What is kept more before agents that stand on the route, straight ahead, m; by a vehicle slower than 2 m/s
     /// as much less of it, as it is to pull out.
     pub standoff: f64,
-    /// Agents slower than this share of the vehicle's own speed count as standing, too.
-    pub standing_share: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,
     /// The most cells of predicted occupancy that count: those that come nearest to the reference.
@@ -66,7 +64,6 @@ impl Default for PlannerOptions {
             obstacles: 8,
             threshold: 0.5,
             standoff: 0.0,
-            standing_share: 0.0,
             corridor: 3.0,
             cells: 4,
             occupancy_threshold: 0.5,

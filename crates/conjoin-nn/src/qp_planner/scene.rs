@@ -50,10 +50,9 @@ pub struct Row<'a> {
     pub reference: &'a [f32],
 }
 
-/// Whether an agent stands, for all that a vehicle of this speed can tell.
-fn stands(options: &PlannerOptions, agent: &[f32], own: f64) -> bool {
+fn stands(agent: &[f32]) -> bool {
     let [vx, vy] = [0, 1].map(|i| f64::from(agent[VELOCITY + i]));
-    vx.hypot(vy) < STANDS.max(options.standing_share * own)
+    vx.hypot(vy) < STANDS
 }
 
 fn wide(x: &[f32]) -> Vec<f64> {
@@ -171,9 +170,7 @@ impl Row<'_> {
             length: f64::from(numbers[LENGTH]),
             width: f64::from(numbers[WIDTH]),
             margin: f64::from(self.margins[agent]),
-            standoff: if stands(options, numbers, f64::from(self.state[0]))
-                && self.is_in_the_way(options, numbers)
-            {
+            standoff: if stands(numbers) && self.is_in_the_way(options, numbers) {
                 options.standoff * share
             } else {
                 0.0

@@ -5,7 +5,6 @@
 mod harness;
 mod occupancy;
 mod road;
-mod standing;
 mod traffic;
 
 use burn::tensor::Tensor;

@@ -39,9 +39,6 @@ pub struct QpPlannerConfig {
     /// What is kept more before agents that stand on the route, straight ahead, m: room to pull out (the `s0`
     /// of an intelligent driver). A vehicle slower than 2 m/s keeps less of it, one that stands none.
     pub standoff: f64,
-    /// Agents slower than this share of the vehicle's own speed count as standing, too: what cameras see of the speed
-    /// of a car that stands is a part of their own.
-    pub standing_share: f64,
     /// From the route to the walls at its sides, m.
     pub corridor: f64,
     /// Metres of the ego frame that the cells of `occupancy` and `road` cover: x from, x to, y from, y to.
@@ -88,7 +85,6 @@ impl Default for QpPlannerConfig {
             obstacles: options.obstacles,
             threshold: options.threshold,
             standoff: options.standoff,
-            standing_share: options.standing_share,
             corridor: options.corridor,
             extent: [-8.0, 40.0, -24.0, 24.0],
             occupancy_times: vec![0.0, 0.5, 1.0, 2.0],
@@ -151,7 +147,6 @@ impl QpPlannerConfig {
         for (option, found) in [
             ("threshold", self.threshold),
             ("occupancy_threshold", self.occupancy_threshold),
-            ("standing_share", self.standing_share),
         ] {
             if !(0.0..=1.0).contains(&found) {
                 return refuse(format!(
@@ -195,7 +190,6 @@ impl QpPlannerConfig {
             obstacles: self.obstacles,
             threshold: self.threshold,
             standoff: self.standoff,
-            standing_share: self.standing_share,
             corridor: self.corridor,
             cells: self.cells,
             occupancy_threshold: self.occupancy_threshold,

@@ -149,10 +149,6 @@ fn options_that_make_no_sense_are_refused() {
             "threshold: expected a number from 0 to 1, found 2",
         ),
         (
-            r#"{"standing_share": 1.5}"#,
-            "standing_share: expected a number from 0 to 1, found 1.5",
-        ),
-        (
             r#"{"centre": 7}"#,
             "centre: expected a place within a length of the rear axle, found 7 m for a vehicle of 4.5 m",
         ),
