@@ -3,13 +3,12 @@
 
 mod config;
 
-use super::shared::{contract, known};
+use super::shared::{contract, known, optional};
 use crate::node::{
     Context, Forward, Inputs, Node, NodeConfig, NodeError, Outputs, Scope, Stepping,
 };
 use crate::port::{Bound, InputPort, OutputPort, Want, WantFrame};
 use burn::module::Module;
-use burn::tensor::Tensor;
 pub use config::QpPlannerConfig;
 use conjoin_data::{Contract, Dim, Meaning, grid_frame};
 use conjoin_nn::qp_planner::{AGENT, Occupancy, PlannerInputs, PlannerOptions, Road, plan};
@@ -176,30 +175,32 @@ impl NodeConfig for QpPlannerConfig {
                 Contract::new(Meaning::Quantity, [rows.clone()]),
             ),
         ];
-        let each = std::slice::from_ref(&rows);
+        let mut more = |[dual, slack]: [(&'static str, &'static str); 2]| {
+            for ((name, about), units) in [(dual, "1/m"), (slack, "m")] {
+                let contract = quantity(std::slice::from_ref(&rows), units, false);
+                ports.push(OutputPort::new(name, about, contract));
+            }
+        };
         if occupancy {
-            ports.push(OutputPort::new(
-                "occupancy_dual",
-                "how strongly cells of the occupancy hold the plan, all together",
-                quantity(each, "1/m", false),
-            ));
-            ports.push(OutputPort::new(
-                "occupancy_slack",
-                "by how much the gap to one of them falls short",
-                quantity(each, "m", false),
-            ));
+            more([
+                (
+                    "occupancy_dual",
+                    "how strongly cells of the occupancy hold the plan, all together",
+                ),
+                (
+                    "occupancy_slack",
+                    "by how much the gap to one of them falls short",
+                ),
+            ]);
         }
         if inputs.contract("road").is_some() {
-            ports.push(OutputPort::new(
-                "road_dual",
-                "how strongly the road's edge holds the plan",
-                quantity(each, "1/m", false),
-            ));
-            ports.push(OutputPort::new(
-                "road_slack",
-                "by how much what is kept of the road falls short",
-                quantity(each, "m", false),
-            ));
+            more([
+                ("road_dual", "how strongly the road's edge holds the plan"),
+                (
+                    "road_slack",
+                    "by how much what is kept of the road falls short",
+                ),
+            ]);
         }
         Ok(ports)
     }
@@ -228,20 +229,12 @@ impl NodeConfig for QpPlannerConfig {
 
 impl Forward for QpPlannerNode {
     fn forward(&self, inputs: &Inputs, _: &mut Context) -> Result<Outputs, NodeError> {
-        let optional = |port: &str| -> Result<Option<Tensor<3>>, NodeError> {
-            let wired = inputs.find(port).is_some();
-            wired.then(|| inputs.tensor(port)).transpose()
-        };
-        let map = |port: &str| -> Result<Option<Tensor<4>>, NodeError> {
-            let wired = inputs.find(port).is_some();
-            wired.then(|| inputs.tensor(port)).transpose()
-        };
-        let occupancy = map("occupancy")?.map(|grid| Occupancy {
+        let occupancy = optional(inputs, "occupancy")?.map(|grid| Occupancy {
             grid,
             extent: self.extent,
             times: self.occupancy_times.clone(),
         });
-        let road = map("road")?.map(|map| Road {
+        let road = optional(inputs, "road")?.map(|map| Road {
             map,
             extent: self.extent,
         });
@@ -256,8 +249,8 @@ impl Forward for QpPlannerNode {
             occupancy,
             road,
             state: inputs.tensor("state")?,
-            route: optional("route")?,
-            reference: optional("reference")?,
+            route: optional(inputs, "route")?,
+            reference: optional(inputs, "reference")?,
         };
         let found =
             plan(&self.options, given).map_err(|error| NodeError::Data(error.to_string()))?;

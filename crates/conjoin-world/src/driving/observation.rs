@@ -58,6 +58,23 @@ impl Default for ObservationConfig {
 }
 
 impl ObservationConfig {
+    /// The sides of a cell, m.
+    fn cell(&self) -> Vec2 {
+        let [nx, ny] = self.cells;
+        let [x0, x1, y0, y1] = self.extent;
+        Vec2::new((x1 - x0) / nx as f64, (y1 - y0) / ny as f64)
+    }
+
+    /// The middle of a cell in the ego frame.
+    fn middle(&self, i: usize, j: usize) -> Vec2 {
+        let [x0, _, y0, _] = self.extent;
+        let size = self.cell();
+        Vec2::new(
+            x0 + (i as f64 + 0.5) * size.x,
+            y0 + (j as f64 + 0.5) * size.y,
+        )
+    }
+
     /// Names the option that no observation can be made of.
     ///
     /// # Errors
@@ -301,8 +318,8 @@ fn occupancy(ego: Pose, config: &ObservationConfig, forecast: Option<&Forecast>)
 /// Marks the cells that a box overlaps.
 fn fill(layer: &mut [u8], config: &ObservationConfig, footprint: &Obb) {
     let [nx, ny] = config.cells;
-    let [x0, x1, y0, y1] = config.extent;
-    let size = Vec2::new((x1 - x0) / nx as f64, (y1 - y0) / ny as f64);
+    let [x0, _, y0, _] = config.extent;
+    let size = config.cell();
     let at = footprint.pose.at;
     let (along, across) = footprint.half_extents(footprint.pose.heading);
     let cells = |middle: f64, half: f64, from: f64, size: f64, count: usize| {
@@ -312,11 +329,8 @@ fn fill(layer: &mut [u8], config: &ObservationConfig, footprint: &Obb) {
     };
     for i in cells(at.x, along, x0, size.x, nx) {
         for j in cells(at.y, across, y0, size.y, ny) {
-            let middle = Pose::new(
-                x0 + (i as f64 + 0.5) * size.x,
-                y0 + (j as f64 + 0.5) * size.y,
-                0.0,
-            );
+            let Vec2 { x, y } = config.middle(i, j);
+            let middle = Pose::new(x, y, 0.0);
             if footprint.intersects(&Obb::new(middle, size.x, size.y)) {
                 layer[i * ny + j] = 1;
             }
@@ -326,16 +340,9 @@ fn fill(layer: &mut [u8], config: &ObservationConfig, footprint: &Obb) {
 
 fn road(world: &World, config: &ObservationConfig) -> Vec<f64> {
     let [nx, ny] = config.cells;
-    let [x0, x1, y0, y1] = config.extent;
     let (ego, map) = (world.ego.pose, world.map());
     (0..nx * ny)
-        .map(|cell| {
-            let middle = |cell: usize, count: usize, from: f64, to: f64| {
-                from + (cell as f64 + 0.5) * (to - from) / count as f64
-            };
-            let at = Vec2::new(middle(cell / ny, nx, x0, x1), middle(cell % ny, ny, y0, y1));
-            map.edge_distance(ego.to_world(at))
-        })
+        .map(|cell| map.edge_distance(ego.to_world(config.middle(cell / ny, cell % ny))))
         .collect()
 }
 

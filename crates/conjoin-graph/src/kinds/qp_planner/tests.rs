@@ -3,7 +3,7 @@
 use super::*;
 use crate::kinds::shared::testing::{bind, build, inputs, options, refusal};
 use crate::value::Value;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 fn contracts(future: usize) -> Vec<(&'static str, Contract)> {
     let quantity = |dims: &[usize]| {

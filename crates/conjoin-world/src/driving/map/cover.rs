@@ -16,6 +16,24 @@ struct Entry {
     whole: bool,
 }
 
+/// The outlines of all areas.
+pub(super) fn outlines<'a>(
+    lanes: &'a [Lane],
+    intersections: &'a [Polygon],
+) -> impl Iterator<Item = &'a Polygon> {
+    lanes.iter().map(|lane| &lane.outline).chain(intersections)
+}
+
+/// The corners of their upright hull.
+pub(super) fn bounds<'a>(outlines: impl Iterator<Item = &'a Polygon>) -> Option<(Vec2, Vec2)> {
+    outlines.map(Polygon::bounds).reduce(|(a, b), (c, d)| {
+        (
+            Vec2::new(a.x.min(c.x), a.y.min(c.y)),
+            Vec2::new(b.x.max(d.x), b.y.max(d.y)),
+        )
+    })
+}
+
 /// The grid.
 #[derive(Debug, Clone, Default)]
 pub struct Cover {
@@ -29,16 +47,8 @@ pub struct Cover {
 
 impl Cover {
     pub fn new(lanes: &[Lane], intersections: &[Polygon]) -> Self {
-        let outlines = || lanes.iter().map(|lane| &lane.outline).chain(intersections);
-        let bounds = outlines().map(Polygon::bounds);
-        let bounds = bounds.reduce(|(a, b), (c, d)| {
-            let (least, most) = (
-                Vec2::new(a.x.min(c.x), a.y.min(c.y)),
-                Vec2::new(b.x.max(d.x), b.y.max(d.y)),
-            );
-            (least, most)
-        });
-        let Some((least, most)) = bounds else {
+        let outlines = || outlines(lanes, intersections);
+        let Some((least, most)) = bounds(outlines()) else {
             return Self::default();
         };
         let size = (most - least) * (1.0 / CELL);

@@ -2,6 +2,7 @@
 //! around a place are blended. Edges between areas that touch are none.
 
 use super::RoadMap;
+use super::cover::{bounds, outlines};
 use crate::geometry::{Polygon, Vec2};
 
 /// Distances are told up to so many metres.
@@ -22,19 +23,8 @@ pub struct EdgeDistances {
 
 impl EdgeDistances {
     pub fn new(map: &RoadMap) -> Self {
-        let outlines = || {
-            map.lanes
-                .iter()
-                .map(|lane| &lane.outline)
-                .chain(&map.intersections)
-        };
-        let bounds = outlines().map(Polygon::bounds).reduce(|(a, b), (c, d)| {
-            (
-                Vec2::new(a.x.min(c.x), a.y.min(c.y)),
-                Vec2::new(b.x.max(d.x), b.y.max(d.y)),
-            )
-        });
-        let (least, most) = bounds.unwrap_or_default();
+        let outlines = || outlines(&map.lanes, &map.intersections);
+        let (least, most) = bounds(outlines()).unwrap_or_default();
         let rim = Vec2::new(REACH + SPACING, REACH + SPACING);
         let (least, size) = (least - rim, (most - least + rim * 2.0) * (1.0 / SPACING));
         let (width, height) = (size.x as usize + 1, size.y as usize + 1);
