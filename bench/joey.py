@@ -65,7 +65,7 @@ def prepare(data, out, every):
     return pairs["test"]
 
 
-def configuration(out, updates, beam):
+def configuration(out, updates, beam, tokens):
     recipe = tomllib.loads(RECIPE.read_text(encoding="utf-8"))
     nodes = recipe["nodes"]
     language = lambda code: {
@@ -124,7 +124,7 @@ def configuration(out, updates, beam):
             "label_smoothing": 0.1,
             "loss": "crossentropy",
             "normalization": "tokens",
-            "batch_size": recipe["data"]["train"]["loader"]["batch"]["tokens"],
+            "batch_size": tokens or recipe["data"]["train"]["loader"]["batch"]["tokens"],
             "batch_type": "token",
             "epochs": 1000,
             "updates": updates,
@@ -188,6 +188,7 @@ def main():
     parser.add_argument("--updates", type=int, default=1_000_000)
     parser.add_argument("--until", type=Path, help="stop once this file is there, without validation before")
     parser.add_argument("--every", type=int, default=1, help="test every n-th pair alone")
+    parser.add_argument("--tokens", type=int, help="in a batch, padding counted; the recipe's by default")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--beam", type=int, default=5, help="1 is greedy")
     parser.add_argument("--no-test", action="store_true", help="time the updates alone")
@@ -202,9 +203,10 @@ def main():
     if not (arguments.data / "train.tsv").exists():
         sys.exit(f"{arguments.data}/train.tsv: not there; the recipe's header says how it is made")
     pairs = prepare(arguments.data, arguments.out, arguments.every)
-    config = configuration(arguments.out, arguments.updates, arguments.beam)
+    config = configuration(arguments.out, arguments.updates, arguments.beam, arguments.tokens)
     if arguments.until:
-        config["training"]["validation_freq"] = arguments.updates + 1
+        # Must be a multiple of `logging_freq`.
+        config["training"]["validation_freq"] = (arguments.updates // 100 + 1) * 100
     path = arguments.out / "config.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     model = Path(config["model_dir"])
