@@ -12,10 +12,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 if [[ ${1:-} != emulated ]]; then
-  tests=(--test attention --test attention_memory --test attentive --test conv --test loss --test operations
-    --test optim --test precision --test prepared --test pytorch --test rnn --test rotary --test sparse
-    --test transformer --test transformer_edges --test transformer_properties --test vision
-    --test vision_properties)
+  tests=(--test numerics --test attention_memory)
   # The tests inside the kernels' own files, without those of the other crates.
   units=$(cargo test --release --locked --lib --no-run 2>&1 \
     | sed -n 's/.*Executable.*(\(.*conjoin_kernels-.*\))/\1/p')

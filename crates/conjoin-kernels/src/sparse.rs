@@ -5,6 +5,10 @@
 //! (compressed sparse rows), once for the way there and once transposed for the way back, so that every
 //! row of either result is summed by one task in a fixed order.
 
+mod gated;
+
+pub use gated::{gated_sparse_map, reference as gated_reference};
+
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
@@ -212,9 +216,8 @@ pub fn sparse_map(x: Tensor<3>, map: &SparseMap) -> Tensor<3> {
 #[track_caller]
 pub fn sparse_maps(x: Tensor<3>, maps: &[SparseMap]) -> Tensor<3> {
     let [samples, inputs, width] = x.dims();
-    let found: Vec<[usize; 2]> = maps.iter().map(|m| [m.outputs(), m.inputs()]).collect();
-    expect("sparse_maps", "maps", &[found.len()], &[samples]);
-    let Some(&[outputs, expected]) = found.first() else {
+    expect("sparse_maps", "maps", &[maps.len()], &[samples]);
+    let Some(expected) = maps.first().map(SparseMap::inputs) else {
         return x;
     };
     expect(
@@ -223,13 +226,9 @@ pub fn sparse_maps(x: Tensor<3>, maps: &[SparseMap]) -> Tensor<3> {
         &[samples, inputs, width],
         &[samples, expected, width],
     );
-    for [rows, columns] in found {
-        expect("sparse_maps", "a map", &[rows, columns], &[outputs, inputs]);
-    }
+    check_maps("sparse_maps", maps, samples, inputs);
     if !supported(&x) {
-        let each = maps.iter().enumerate();
-        let each = each.map(|(i, map)| reference(x.clone().narrow(0, i, 1), map));
-        return Tensor::cat(each.collect(), 0);
+        return reference_of_each(x, maps);
     }
     let operation = Product {
         maps: maps.to_vec(),
@@ -237,6 +236,31 @@ pub fn sparse_maps(x: Tensor<3>, maps: &[SparseMap]) -> Tensor<3> {
         width,
     };
     apply(operation, [x.into_dispatch()])
+}
+
+/// Panics unless there is one map or as many as samples, all of the same size, that read this many rows.
+#[track_caller]
+fn check_maps(operation: &'static str, maps: &[SparseMap], samples: usize, inputs: usize) {
+    if maps.len() != 1 {
+        expect(operation, "maps", &[maps.len()], &[samples]);
+    }
+    let outputs = maps.first().map_or(0, SparseMap::outputs);
+    for map in maps {
+        let found = [map.outputs(), map.inputs()];
+        expect(operation, "a map", &found, &[outputs, inputs]);
+    }
+}
+
+/// The map of a sample.
+fn of_samples<'a>(maps: &[&'a Rows], sample: usize) -> &'a Rows {
+    maps.get(sample).unwrap_or(&maps[0])
+}
+
+/// [`sparse_maps`] by Burn's own operations.
+fn reference_of_each(x: Tensor<3>, maps: &[SparseMap]) -> Tensor<3> {
+    let each = maps.iter().enumerate();
+    let each = each.map(|(i, map)| reference(x.clone().narrow(0, i, 1), map));
+    Tensor::cat(each.collect(), 0)
 }
 
 /// [`sparse_map`] by Burn's own operations, for any device.
@@ -303,7 +327,7 @@ impl Kernel for Sums<'_> {
         for (row, to) in self.to.chunks_exact_mut(self.width).enumerate() {
             let row = self.first + row;
             let number = row / rows;
-            let map = self.maps.get(number).unwrap_or(first);
+            let map = of_samples(self.maps, number);
             let from = &self.from[number * sample..][..sample];
             for (input, weight) in map.row(row % rows) {
                 let from = &from[input * self.width..][..self.width];

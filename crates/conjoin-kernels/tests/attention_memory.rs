@@ -2,6 +2,7 @@
 //!
 //! One test, so that nothing else allocates meanwhile.
 
+#[path = "numerics/support/mod.rs"]
 mod support;
 
 use burn::tensor::Tensor;

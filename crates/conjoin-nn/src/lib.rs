@@ -44,7 +44,7 @@ pub use attention::{Attended, Attention, AttentionOptions, Score};
 pub use attentive::{
     AttentiveCell, AttentiveDecoder, AttentiveMemory, AttentiveOptions, AttentiveOutput,
 };
-pub use birds_eye::{Camera, Grid, ViewToBev, ViewToBevOptions};
+pub use birds_eye::{BirdsEyeView, Camera, Depths, Grid, ViewToBev, ViewToBevOptions};
 pub use boxes::{BoxOptions, decode_boxes};
 pub use conv::{BatchNorm, ConvNorm, Window};
 pub use conv_decoder::{ConvDecoder, ConvDecoderOptions};

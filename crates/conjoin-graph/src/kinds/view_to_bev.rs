@@ -10,7 +10,7 @@ use crate::node::{
 use crate::port::{Bound, InputPort, OutputPort, Want};
 use burn::module::Module;
 use conjoin_data::{Contract, Meaning, grid_frame};
-use conjoin_nn::{Camera, Grid, ViewToBev, ViewToBevOptions};
+use conjoin_nn::{Camera, Depths, Grid, ViewToBev, ViewToBevOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ use std::path::PathBuf;
 /// see the place, and maps them to `size` channels (Harley et al. 2023, "Simple-BEV"). The cameras'
 /// calibration is that of a recording, or stands in the recipe. Of earlier moments, all views of the earliest first, it
 /// looks from where the cell lay in the frame of the vehicle then; what stands still has the same features in all of
-/// them, which come behind each other.
+/// them, which come behind each other. With `depths`, of what each position of a view shows it is learned how far it lies,
+/// and the features go to the cells there (Philion and Fidler 2020, "Lift, Splat, Shoot").
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ViewToBevConfig {
@@ -35,6 +36,9 @@ pub struct ViewToBevConfig {
     /// Metres above the ground at which a cell looks into the cameras.
     #[serde(default = "default_heights")]
     pub heights: Vec<f64>,
+    /// Depths over which each position of a view has a distribution, output `depths`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depths: Option<DepthsConfig>,
     /// Folder of a recording, whose `meta/info.json` holds the calibration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<PathBuf>,
@@ -44,6 +48,40 @@ pub struct ViewToBevConfig {
     /// Names of the cameras in the order of the views.
     #[serde(default = "default_views")]
     pub views: Vec<String>,
+}
+
+/// Evenly spaced depths along a camera's optical axis.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DepthsConfig {
+    /// How many, at least 2.
+    pub bins: usize,
+    /// m
+    pub nearest: f64,
+    /// m
+    pub farthest: f64,
+}
+
+impl DepthsConfig {
+    fn depths(self) -> Result<Depths, NodeError> {
+        let Self {
+            bins,
+            nearest,
+            farthest,
+        } = self;
+        let is_range = nearest >= 0.0 && farthest > nearest && farthest.is_finite();
+        if bins < 2 || !is_range {
+            return Err(NodeError::Options(format!(
+                "depths: expected at least 2 bins from nearest to a farthest above it, metres, found {bins} from \
+                 {nearest:?} to {farthest:?}"
+            )));
+        }
+        Ok(Depths {
+            bins,
+            nearest,
+            farthest,
+        })
+    }
 }
 
 fn default_heights() -> Vec<f64> {
@@ -108,6 +146,7 @@ impl ViewToBevConfig {
             grid: self.grid(),
             heights: self.heights.clone(),
             size: self.size,
+            depths: self.depths.map(DepthsConfig::depths).transpose()?,
         })
     }
 }
@@ -153,7 +192,15 @@ impl NodeConfig for ViewToBevConfig {
         let dims = [inputs.dim("B"), x.into(), y.into(), self.size.into()];
         let contract = Contract::new(Meaning::Features, dims).with_frame(grid_frame(self.extent));
         let about = "features of each cell of the ground";
-        Ok(vec![OutputPort::new("map", about, contract)])
+        let mut ports = vec![OutputPort::new("map", about, contract)];
+        if let Some(depths) = options.depths {
+            let views = ["B", "V", "H", "W"].map(|name| inputs.dim(name));
+            let dims = views.into_iter().chain([depths.bins.into()]);
+            let about = "how likely what a position of a view shows lies at each depth";
+            let contract = Contract::new(Meaning::Weights, dims);
+            ports.push(OutputPort::new("depths", about, contract));
+        }
+        Ok(ports)
     }
 
     fn init(&self, inputs: &Bound, scope: &Scope) -> Result<Box<dyn Node>, NodeError> {
@@ -174,7 +221,12 @@ impl NodeConfig for ViewToBevConfig {
 impl Forward for ViewToBevNode {
     fn forward(&self, inputs: &Inputs, _: &mut Context) -> Result<Outputs, NodeError> {
         let (features, poses) = (inputs.tensor("features")?, optional(inputs, "poses")?);
-        Ok(Outputs::one("map", self.lift.forward(features, poses)))
+        let view = self.lift.forward(features, poses);
+        let outputs = Outputs::one("map", view.map);
+        Ok(match view.depths {
+            Some(depths) => outputs.and("depths", depths),
+            None => outputs,
+        })
     }
 }
 
@@ -248,6 +300,46 @@ mod tests {
         let stood = map([[30.0, 5.0, 1.0]; 2]);
         let far = moved.to_f32().into_iter().zip(stood.to_f32());
         assert!(far.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) > 0.01);
+    }
+
+    #[test]
+    fn what_a_position_shows_goes_to_where_it_lies() {
+        let text = |more: &str| {
+            format!(
+                r#"{{"size": 5, "cells": [6, 4], "extent": [0, 12.5, -4, 4], "heights": [0], {more} {CAMERAS}}}"#
+            )
+        };
+        let depths = r#""depths": {"bins": 6, "nearest": 1, "farthest": 12},"#;
+        let config: ViewToBevConfig = options(&text(depths));
+        let bound = bind(&config, &[("features", views(1))]);
+        let ports = config.outputs(&bound).unwrap();
+        assert_eq!(ports[1].contract.shape_text(), "[B, 1, 4, 8, 6]");
+        assert_eq!(ports[1].contract.meaning, Meaning::Weights);
+        let given = inputs([("features", random([2, 1, 4, 8, 3]).into())]);
+        let forward = |config: &ViewToBevConfig| {
+            let node = build(config, &bound);
+            node.forward(&given, &mut Context::evaluation()).unwrap()
+        };
+        let found = forward(&config);
+        assert_eq!(found.0["map"].shape(), [2, 6, 4, 5]);
+        assert_eq!(found.0["depths"].shape(), [2, 1, 4, 8, 6]);
+        for shares in found.0["depths"].to_f32().chunks(6) {
+            assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+        let without = forward(&options(&text("")));
+        assert!(!without.0.contains_key("depths"));
+        assert_ne!(found.0["map"].to_f32(), without.0["map"].to_f32());
+        for wrong in [
+            r#""depths": {"bins": 1, "nearest": 1, "farthest": 12},"#,
+            r#""depths": {"bins": 6, "nearest": 12, "farthest": 12},"#,
+            r#""depths": {"bins": 6, "nearest": -1, "farthest": 12},"#,
+        ] {
+            let refused = refusal(&options::<ViewToBevConfig>(&text(wrong)), &bound);
+            assert!(
+                refused.starts_with("depths: expected at least 2 bins from"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

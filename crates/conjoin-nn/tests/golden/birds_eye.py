@@ -49,9 +49,10 @@ def placed(pose):
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def view_to_bev(name, poses=None):
+def view_to_bev(name, poses=None, depths=None):
     """Samples of `grid_sample` at the projected points, the mean over the cameras that see them; of earlier views
-    where these points were seen from where the vehicle stood."""
+    where these points were seen from where the vehicle stood. With depths, samples in the volume of features times how
+    likely each depth is ("Lift, Splat, Shoot", `get_cam_feats`), relative to all being equally likely."""
     views, size, channels = len(CAMERAS), 5, 4
     moments = 1 if poses is None else poses.shape[1]
     features = leaf(2, moments * views, 6, 10, channels)
@@ -64,6 +65,24 @@ def view_to_bev(name, poses=None):
     points = torch.stack(torch.meshgrid(xs, ys, zs, indexing="ij"), -1).reshape(-1, 3)
     points = F.pad(points, (0, 1), value=1.0)
 
+    if depths is not None:
+        count, nearest, farthest = depths
+        depth = nn.Linear(channels, count).double()
+        likely = depth(features).softmax(-1)
+
+    def sampled_at(sample, view, pixel, along):
+        grid = torch.nan_to_num(2 * pixel / torch.tensor([WIDTH, HEIGHT]) - 1).clamp(-10, 10)
+        image = features[sample, view].permute(2, 0, 1)
+        if depths is None:
+            found = F.grid_sample(image[None], grid[None, None], padding_mode="border", align_corners=False)
+            return found[0, :, 0].T
+        volume = image[:, None] * likely[sample, view].permute(2, 0, 1)[None] * count
+        # The first and the last depth lie at the ends, where borders of other axes lie half a position further out.
+        z = (2 * (along - nearest) / (farthest - nearest) - 1) * (count - 1) / count
+        place = torch.cat([grid, z.clamp(-10, 10)[:, None]], 1)[None, None, None]
+        found = F.grid_sample(volume[None], place, padding_mode="border", align_corners=False)
+        return found[0, :, 0, 0].T
+
     def look(sample, moment):
         total, seen = 0.0, torch.zeros(len(points), dtype=torch.float64)
         there = points
@@ -75,11 +94,8 @@ def view_to_bev(name, poses=None):
             pixel = pixel[:, :2] / pixel[:, 2:]
             inside = (pixel >= 0).all(1) & (pixel[:, 0] < WIDTH) & (pixel[:, 1] < HEIGHT)
             inside = (inside & (local[:, 2] >= 0.1)).double()
-            grid = 2 * pixel / torch.tensor([WIDTH, HEIGHT]) - 1
-            grid = torch.nan_to_num(grid).clamp(-10, 10)[None, None]
-            image = features[sample, moment * views + view].permute(2, 0, 1)[None]
-            sampled = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
-            total = total + sampled[0, :, 0].T * inside[:, None]
+            sampled = sampled_at(sample, moment * views + view, pixel, local[:, 2])
+            total = total + sampled * inside[:, None]
             seen = seen + inside
         assert {0.0, 1.0, 2.0} == set(seen.tolist())
         return total / seen.clamp(min=1)[:, None]
@@ -88,10 +104,14 @@ def view_to_bev(name, poses=None):
     layer = nn.Linear(len(HEIGHTS) * moments * channels, size).double()
     y = layer(torch.stack(looks).reshape(2, *CELLS, -1))
     params = {"map.weight": layer.weight, "map.bias": layer.bias}
+    outputs = {"map": y}
+    if depths is not None:
+        params |= {"depth.weight": depth.weight, "depth.bias": depth.bias}
+        outputs["depths"] = likely
     constants = [("intrinsics", intrinsics), ("extrinsics", extrinsics)]
     if poses is not None:
         constants.append(("poses", poses))
-    Last(name).write(params, {"features": features}, {"map": y}, constants)
+    Last(name).write(params, {"features": features}, outputs, constants)
 
 
 def grid_head(name, state=None):
@@ -154,4 +174,7 @@ if __name__ == "__main__":
     # The first vehicle comes round a curve, the second has stood still.
     came = [[30.0, -4.0, 0.9], [31.5, -2.1, 1.0], [32.6, -0.2, 1.15]]
     stood = [[5.0, 6.0, -2.0]] * 3
-    view_to_bev("view-to-bev-moments", torch.tensor([came, stood], dtype=torch.float64))
+    poses = torch.tensor([came, stood], dtype=torch.float64)
+    view_to_bev("view-to-bev-moments", poses)
+    view_to_bev("view-to-bev-depths", depths=(7, 2.0, 17.0))
+    view_to_bev("view-to-bev-moments-depths", poses, (7, 2.0, 17.0))

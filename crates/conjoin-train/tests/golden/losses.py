@@ -1,4 +1,4 @@
-"""Losses of PyTorch with their gradients, for tests/losses.rs.
+"""Losses of PyTorch with their gradients, for tests/training/losses.rs.
 
 Run with PyTorch installed: python losses.py > losses.json
 """

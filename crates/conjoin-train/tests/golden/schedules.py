@@ -1,4 +1,4 @@
-"""Learning-rate factors of torch.optim.lr_scheduler and of transformers, for tests/schedules.rs.
+"""Learning-rate factors of torch.optim.lr_scheduler and of transformers, for tests/training/schedules.rs.
 
 Run with PyTorch and transformers installed: python schedules.py > schedules.json
 """
