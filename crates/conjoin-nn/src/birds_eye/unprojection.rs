@@ -7,7 +7,7 @@ use super::moves::Move;
 use crate::linear::Linear;
 use conjoin_kernels::sparse::SparseMap;
 
-/// The shape of a [`ViewToBev`].
+/// The shape of a [`ViewToBev`](super::ViewToBev).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ViewToBevOptions {
     /// In the order of the views of a moment.
