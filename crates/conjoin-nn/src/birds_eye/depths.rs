@@ -14,10 +14,17 @@ impl Depths {
     pub(super) fn around(self, depth: f64) -> [(usize, f64); 2] {
         let last = self.bins.saturating_sub(1);
         let share = (depth - self.nearest) / (self.farthest - self.nearest);
-        let at = (share * last as f64).clamp(0.0, last as f64);
-        let (first, second) = (at.floor() as usize, at.fract());
-        [(first, 1.0 - second), ((first + 1).min(last), second)]
+        neighbours(share * last as f64, self.bins)
     }
+}
+
+/// The two of `count` places at 0, 1, 2 and so on that a number lies between, and the weight of each. Beyond an end both
+/// are the end.
+pub(super) fn neighbours(at: f64, count: usize) -> [(usize, f64); 2] {
+    let last = count.saturating_sub(1);
+    let at = at.clamp(0.0, last as f64);
+    let (first, second) = (at.floor() as usize, at.fract());
+    [(first, 1.0 - second), ((first + 1).min(last), second)]
 }
 
 #[cfg(test)]

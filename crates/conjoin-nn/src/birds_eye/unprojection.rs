@@ -1,7 +1,7 @@
 //! Which positions of which views show the points of the ground.
 
 use super::camera::{Camera, Seen};
-use super::depths::Depths;
+use super::depths::{Depths, neighbours};
 use super::grid::Grid;
 use super::moves::Move;
 use crate::linear::Linear;
@@ -113,12 +113,7 @@ impl ViewToBevOptions {
 /// At the border both are the last one, as in `grid_sample` with `align_corners=False` and
 /// `padding_mode="border"`.
 fn around(at: f64, pixels: usize, positions: usize) -> [(usize, f64); 2] {
-    let last = positions.saturating_sub(1);
-    let at = at * positions as f64 / pixels as f64 - 0.5;
-    let at = at.clamp(0.0, last as f64);
-    let (first, second) = (at.floor(), at.fract());
-    let first = first as usize;
-    [(first, 1.0 - second), ((first + 1).min(last), second)]
+    neighbours(at * positions as f64 / pixels as f64 - 0.5, positions)
 }
 
 #[cfg(test)]
@@ -126,6 +121,22 @@ mod tests {
     use super::*;
     use crate::birds_eye::camera::tests::camera;
     use std::f64::consts::FRAC_PI_2;
+
+    /// One cell, 10 m ahead and 2 m to the left.
+    fn options() -> ViewToBevOptions {
+        ViewToBevOptions {
+            cameras: vec![camera()],
+            moments: 1,
+            features: [16, 32, 1],
+            grid: Grid {
+                cells: [1, 1],
+                extent: [9.0, 11.0, 1.0, 3.0],
+            },
+            heights: vec![0.5],
+            size: 1,
+            depths: None,
+        }
+    }
 
     #[test]
     fn positions_lie_around_a_pixel() {
@@ -138,30 +149,20 @@ mod tests {
 
     #[test]
     fn a_point_that_two_cameras_see_is_the_mean_of_both() {
-        let options = ViewToBevOptions {
+        let near = ViewToBevOptions {
             cameras: vec![camera(), camera()],
-            moments: 1,
-            features: [16, 32, 1],
-            grid: Grid {
-                cells: [1, 2],
-                extent: [9.0, 11.0, 0.0, 100.0],
-            },
-            heights: vec![0.5],
-            size: 1,
-            depths: None,
+            ..options()
         };
-        assert_eq!(options.grid.centre([0, 1]), [10.0, 75.0]);
-        let map = options.unprojection();
+        let mut wide = near.clone();
+        wide.grid = Grid {
+            cells: [1, 2],
+            extent: [9.0, 11.0, 0.0, 100.0],
+        };
+        assert_eq!(wide.grid.centre([0, 1]), [10.0, 75.0]);
+        let map = wide.unprojection();
         let first: Vec<(usize, f32)> = map.row(0).collect();
         // 25 m to the left of a camera with a field of view of 58 degrees each way.
         assert!(first.is_empty());
-        let near = ViewToBevOptions {
-            grid: Grid {
-                cells: [1, 1],
-                extent: [9.0, 11.0, 1.0, 3.0],
-            },
-            ..options
-        };
         let found: Vec<(usize, f32)> = near.unprojection().row(0).collect();
         let corner = |view: usize, row: usize, column: usize| (view * 16 + row) * 32 + column;
         let wanted: Vec<(usize, f32)> = [0, 1]
@@ -183,16 +184,8 @@ mod tests {
         let found = Move::new(now, back).of([1.0, 0.0]);
         assert!((found[0] - 1.0).abs() < 1e-12 && (found[1] + 4.0).abs() < 1e-12);
         let options = ViewToBevOptions {
-            cameras: vec![camera()],
             moments: 2,
-            features: [16, 32, 1],
-            grid: Grid {
-                cells: [1, 1],
-                extent: [9.0, 11.0, 1.0, 3.0],
-            },
-            heights: vec![0.5],
-            size: 1,
-            depths: None,
+            ..options()
         };
         // 5 m back, the point is 15 m ahead instead of 10.
         let map = options.unprojection_from(&[[-5.0, 0.0, 0.0], [0.0, 0.0, 0.0]]);
@@ -208,18 +201,7 @@ mod tests {
 
     #[test]
     fn a_position_is_read_at_the_depths_around_a_point() {
-        let plain = ViewToBevOptions {
-            cameras: vec![camera()],
-            moments: 1,
-            features: [16, 32, 1],
-            grid: Grid {
-                cells: [1, 1],
-                extent: [9.0, 11.0, 1.0, 3.0],
-            },
-            heights: vec![0.5],
-            size: 1,
-            depths: None,
-        };
+        let plain = options();
         let depths = Depths {
             bins: 3,
             nearest: 0.0,
