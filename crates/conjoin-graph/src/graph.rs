@@ -2,7 +2,7 @@
 
 use crate::blend::blend_rows;
 use crate::node::{Context, Inputs, Node, NodeConfig, NodeError, Scope, State, mix};
-use crate::route::Route;
+use crate::route::{Route, nodes_of};
 use crate::spec::{NodeSpec, PortRef, Resolution, Wire};
 use crate::value::Value;
 use burn::tensor::Device;
@@ -53,13 +53,30 @@ pub struct Pass {
     pub precision: Precision,
 }
 
+impl Pass {
+    /// Share of an input that comes from its second source.
+    fn share(&self, to: &PortRef) -> f64 {
+        self.shares.get(to).copied().unwrap_or(0.0)
+    }
+
+    /// How many sources of a wire are read.
+    fn read(&self, to: &PortRef, wire: &Wire) -> usize {
+        match wire.second() {
+            _ if self.overrides.contains_key(to) => 0,
+            Some(_) if self.share(to) > 0.0 => 2,
+            _ => 1,
+        }
+    }
+}
+
 /// Which values a trace keeps after the pass.
 #[derive(Debug, Clone, Default)]
 pub enum Keep {
     /// Every port.
     #[default]
     All,
-    /// These ports; others are dropped after their last reader.
+    /// These ports; others are dropped after their last reader, and what nothing here depends on is not
+    /// computed, unless it is in training and may keep statistics.
     Only(BTreeSet<PortRef>),
 }
 
@@ -252,8 +269,15 @@ impl Graph {
         mut stepping: Option<Stepped<'_>>,
     ) -> Result<Trace, GraphError> {
         let last_use = route.last_use();
+        let needed = self.needed(route, pass);
         let mut trace = Trace::default();
         for (index, step) in route.steps.iter().enumerate() {
+            if needed
+                .as_ref()
+                .is_some_and(|nodes| !nodes.contains(&step.node))
+            {
+                continue;
+            }
             let member = self.member(&step.node)?;
             let mut inputs = Inputs::default();
             for (to, wire) in &step.feeds {
@@ -293,6 +317,19 @@ impl Graph {
             }
         }
         Ok(trace)
+    }
+
+    /// The nodes that a pass has to compute; none: all.
+    fn needed(&self, route: &Route, pass: &Pass) -> Option<BTreeSet<String>> {
+        let Keep::Only(kept) = &pass.keep else {
+            return None;
+        };
+        let mut nodes = nodes_of(kept);
+        if pass.training.is_some() {
+            let trained = route.nodes().filter(|name| self.is_trainable(name));
+            nodes.extend(trained.map(str::to_owned));
+        }
+        Some(route.behind(nodes, |to, wire| pass.read(to, wire)))
     }
 
     fn member(&self, name: &str) -> Result<&Member, GraphError> {
@@ -342,8 +379,8 @@ fn feed(
         }
     };
     let mut value = fetch(&wire.from)?;
-    if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
-        let share = pass.shares.get(to).copied().unwrap_or(0.0);
+    if let Some(blend) = wire.second() {
+        let share = pass.share(to);
         if share > 0.0 {
             let prediction = fetch(&blend.with)?;
             // One draw for all wires: what belongs together (agents and their futures) is true together

@@ -71,21 +71,28 @@ impl Route {
         wanted: impl IntoIterator<Item = &'p PortRef>,
         follow: impl Fn(&PortRef, &Wire) -> bool,
     ) -> BTreeSet<String> {
-        let mut found: BTreeSet<String> = wanted
-            .into_iter()
-            .filter(|port| !port.is_data())
-            .map(|port| port.node.clone())
-            .collect();
+        self.behind(
+            nodes_of(wanted),
+            |to, wire| {
+                if follow(to, wire) { 2 } else { 0 }
+            },
+        )
+    }
+
+    /// `found`, and the nodes that these depend on, where so many sources of a wire are read.
+    pub(crate) fn behind(
+        &self,
+        mut found: BTreeSet<String>,
+        read: impl Fn(&PortRef, &Wire) -> usize,
+    ) -> BTreeSet<String> {
         // Producers stand before consumers, so that one walk backwards meets every wire in time.
         for step in self.steps.iter().rev() {
             if !found.contains(&step.node) {
                 continue;
             }
-            for (to, wire) in step.feeds.iter().filter(|(to, wire)| follow(to, wire)) {
+            for (to, wire) in &step.feeds {
                 debug_assert_eq!(to.node, step.node);
-                let second = wire.blend.as_ref().filter(|blend| !blend.feedback);
-                let sources = std::iter::once(&wire.from).chain(second.map(|blend| &blend.with));
-                found.extend(sources.filter(|p| !p.is_data()).map(|p| p.node.clone()));
+                found.extend(nodes_of(wire.sources().take(read(to, wire))));
             }
         }
         found
@@ -140,25 +147,23 @@ impl Route {
     }
 
     fn sources(&self) -> impl Iterator<Item = &PortRef> {
-        self.steps.iter().flat_map(|step| {
-            step.feeds.iter().flat_map(|(_, wire)| {
-                let second = wire.blend.as_ref().filter(|blend| !blend.feedback);
-                std::iter::once(&wire.from).chain(second.map(|blend| &blend.with))
-            })
-        })
+        self.wires().flat_map(|(_, wire)| wire.sources())
     }
 
     /// After which step each port is no longer read.
     pub(crate) fn last_use(&self) -> BTreeMap<PortRef, usize> {
         let mut last = BTreeMap::new();
         for (index, step) in self.steps.iter().enumerate() {
-            for (_, wire) in &step.feeds {
-                last.insert(wire.from.clone(), index);
-                if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
-                    last.insert(blend.with.clone(), index);
-                }
+            for source in step.feeds.iter().flat_map(|(_, wire)| wire.sources()) {
+                last.insert(source.clone(), index);
             }
         }
         last
     }
+}
+
+/// The nodes that ports belong to, without columns.
+pub(crate) fn nodes_of<'p>(ports: impl IntoIterator<Item = &'p PortRef>) -> BTreeSet<String> {
+    let ports = ports.into_iter().filter(|port| !port.is_data());
+    ports.map(|port| port.node.clone()).collect()
 }

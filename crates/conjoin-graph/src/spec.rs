@@ -94,6 +94,16 @@ impl Wire {
             blend: None,
         }
     }
+
+    /// The second source, unless it lies downstream.
+    pub fn second(&self) -> Option<&Blend> {
+        self.blend.as_ref().filter(|blend| !blend.feedback)
+    }
+
+    /// Where values come from that are computed before they are read: ground truth first, if there are two.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &PortRef> {
+        std::iter::once(&self.from).chain(self.second().map(|blend| &blend.with))
+    }
 }
 
 /// The second source of a wire that moves from ground truth to prediction.
@@ -342,7 +352,7 @@ impl Resolver<'_> {
     /// An acyclic second source must carry what the first one does. A feedback source lies
     /// downstream and is checked by [`check_feedback`] once everything is resolved.
     fn check_blend(&mut self, node: usize, port: &str, wire: &Wire, truth: &Contract) {
-        let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) else {
+        let Some(blend) = wire.second() else {
             return;
         };
         let Some(prediction) = self.source(node, port, &blend.with) else {

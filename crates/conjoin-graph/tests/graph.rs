@@ -2,12 +2,12 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use conjoin_graph::blend::feed_back;
-use conjoin_graph::graph::Keep;
+use conjoin_graph::graph::{Keep, Trace};
 use conjoin_graph::spec::{self, resolve};
 use conjoin_graph::weights::{self, ImportConfig, WeightsError};
 use conjoin_graph::{
-    BuiltinNode, Contract, Graph, NodeKind, NodeSpec, Pass, PortRef, ProblemKind, Resolution,
-    Route, Value, Vocabulary, Wire, Wiring,
+    Blend, BuiltinNode, Contract, Graph, NodeKind, NodeSpec, Pass, PortRef, ProblemKind,
+    Resolution, Route, Value, Vocabulary, Wire, Wiring,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -263,6 +263,43 @@ fn frozen_nodes_and_detached_wires_get_no_gradient() {
 }
 
 #[test]
+fn a_pass_computes_what_something_reads_or_trains() {
+    let device = Device::flex().autodiff();
+    let (mut nodes, mut wires) = system();
+    nodes.insert(3, node("heard", r#"{"kind":"embedding","size":4}"#));
+    wires.insert(port("heard.tokens"), Wire::new(port("data.said")));
+    wires.get_mut(&port("decoder.sequence")).unwrap().blend = Some(Blend {
+        with: port("heard.features"),
+        feedback: false,
+    });
+    let (mut graph, route) = build(&nodes, &wires, &device);
+    let ran = |graph: &Graph, pass: &Pass| {
+        let trace = graph.forward(&route, &batch(&device), pass).unwrap();
+        let nodes: Vec<_> = trace.seconds.iter().map(|(node, _)| node.clone()).collect();
+        (nodes.join(" "), trace)
+    };
+    let mut pass = Pass::default();
+    let (all, trace) = ran(&graph, &pass);
+    let memory = trace.get(&port("encoder.states")).unwrap().clone();
+    assert_eq!(all, "said heard decoder letters encoder attention output");
+    let logits = |trace: &Trace| trace.get(&port("output.logits")).unwrap().to_f32();
+    for (share, nodes) in [(0.5, all.clone()), (0.0, all.replace("heard ", ""))] {
+        pass.shares = [(port("decoder.sequence"), share)].into();
+        pass.keep = Keep::All;
+        let whole = ran(&graph, &pass).1;
+        pass.keep = Keep::Only([port("output.logits")].into());
+        let (found, part) = ran(&graph, &pass);
+        assert_eq!((found, logits(&part)), (nodes, logits(&whole)));
+    }
+    // Neither what is given nor what nothing reads, unless training gathers its statistics.
+    pass.overrides.insert(port("attention.memory"), memory);
+    assert_eq!(ran(&graph, &pass).0, "said decoder attention output");
+    graph.train_only(&["heard".to_owned()].into());
+    pass.training = Some(1);
+    assert_eq!(ran(&graph, &pass).0, "said heard decoder attention output");
+}
+
+#[test]
 fn fed_back_tokens_move_right_and_spare_begin_and_padding() {
     let device = Device::flex();
     let truth = tokens(&[&[1, 4, 5], &[1, 3]], &device);
@@ -393,7 +430,7 @@ fn a_node_has_the_weights_of_its_fullest_use() {
 #[test]
 fn feedback_needs_logits_over_the_same_vocabulary() {
     let (nodes, mut wires) = system();
-    let feed = |with: &str| spec::Blend {
+    let feed = |with: &str| Blend {
         with: port(with),
         feedback: true,
     };

@@ -58,7 +58,7 @@ pub(crate) fn draw(plan: &Plan, graph: &Graph) -> Drawing {
             &to.node,
             style,
         );
-        if let Some(blend) = wire.blend.as_ref().filter(|blend| !blend.feedback) {
+        if let Some(blend) = wire.second() {
             push_edge(
                 plan,
                 &mut drawing,
