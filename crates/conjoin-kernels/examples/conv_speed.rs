@@ -41,8 +41,8 @@ fn main() {
         .and_then(|runs| runs.parse().ok())
         .unwrap_or(30);
     for [batch, size, channels, filters, kernel, stride, groups] in LAYERS {
-        let x = leaf([batch, size, size, channels]);
-        let x = if channels > 3 { x } else { x.detach() };
+        let x = noise([batch, size, size, channels]);
+        let x = if channels > 3 { x.require_grad() } else { x };
         let w = leaf([filters, kernel, kernel, channels / groups]);
         let bias = leaf([filters]);
         let name = format!(
@@ -81,10 +81,15 @@ fn main() {
     }
 }
 
+/// A random tensor.
+fn noise<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    let device = Device::flex().autodiff();
+    Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &device)
+}
+
 /// A random tensor whose gradient is wanted.
 fn leaf<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    let device = Device::flex().autodiff();
-    Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &device).require_grad()
+    noise(shape).require_grad()
 }
 
 /// Prints the median times of the forward and the backward pass.

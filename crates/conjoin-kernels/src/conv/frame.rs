@@ -35,13 +35,16 @@ impl Frame {
         (self.before[1] + self.image[1] + self.after[1]) * self.image[2]
     }
 
-    /// Copies rows `first..first + count` of the framed image (row 0 is the first row of padding)
+    /// Copies rows `first..first + count` of each framed image (row 0 is the first row of padding)
     /// into `frame`, which is resized.
-    pub fn fill(&self, frame: &mut Vec<f32>, image: &[f32], first: usize, count: usize) {
+    pub fn fill(&self, frame: &mut Vec<f32>, images: &[f32], first: usize, count: usize) {
         let (line, [height, width, channels]) = (self.line(), self.image);
         let (left, run) = (self.before[1] * channels, width * channels);
-        frame.resize(count * line, 0.0);
-        for (row, target) in frame.chunks_exact_mut(line.max(1)).enumerate() {
+        let size = height * run;
+        let number = images.len().checked_div(size).unwrap_or(1);
+        frame.resize(number * count * line, 0.0);
+        for (at, target) in frame.chunks_exact_mut(line.max(1)).enumerate() {
+            let (image, row) = (&images[at / count * size..], at % count);
             let source = (first + row).wrapping_sub(self.before[0]);
             if source < height {
                 target[..left].fill(0.0);

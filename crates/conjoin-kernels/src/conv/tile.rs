@@ -250,9 +250,17 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile) {
             }
         }
         let mut b = t.b;
+        // Rows side by side need one address, which leaves registers to the others.
+        let adjacent = (0..M).all(|i| rows[i].from == rows[0].from + i);
         for outer in 0..t.segs[0] {
             for inner in 0..t.segs[1] {
                 let a = t.a.add(outer * t.a_segs[0] + inner * t.a_segs[1]);
+                if adjacent {
+                    let lines = std::array::from_fn(|i| a.add(rows[0].from + i));
+                    products::<V, M, N>(&mut acc, lines, t.a_k, b, t.b_k, t.len, |_| {});
+                    b = b.add(t.b_seg);
+                    continue;
+                }
                 let lines: [*const f32; M] = std::array::from_fn(|i| a.add(rows[i].from));
                 match t.ahead {
                     Some(ahead) => {
@@ -274,14 +282,12 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile) {
                 }
             }
         } else {
-            // The last panel of an odd channel count: through a buffer, so as not to write past it.
-            let mut line = [0.0f32; 32];
+            // The last panel of an odd channel count.
             for (row, sums) in rows.iter().zip(&acc) {
                 for (j, sum) in sums.iter().enumerate() {
-                    sum.store(line.as_mut_ptr().add(j * V::N));
+                    let count = t.columns.saturating_sub(j * V::N).min(V::N);
+                    sum.store_first(t.c.wrapping_add(row.to + j * V::N), count);
                 }
-                t.c.add(row.to)
-                    .copy_from_nonoverlapping(line.as_ptr(), t.columns);
             }
         }
     }

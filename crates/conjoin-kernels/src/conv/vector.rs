@@ -32,6 +32,20 @@ pub trait Vector: Copy {
     /// `p` must be writable for `N` values.
     unsafe fn store(self, p: *mut f32);
 
+    /// Writes the first `count` values, at most `N`.
+    ///
+    /// # Safety
+    /// `p` must be writable for `count` values.
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut f32, count: usize) {
+        let mut line = [0.0; 16];
+        // SAFETY: `line` has room for any register, `p` by the caller.
+        unsafe {
+            self.store(line.as_mut_ptr());
+            p.copy_from_nonoverlapping(line.as_ptr(), count);
+        }
+    }
+
     /// `self + other`.
     ///
     /// # Safety
@@ -108,7 +122,7 @@ impl Vector for Portable {
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_vector {
     ($name:ident, $raw:ident, $lanes:literal, $zero:ident, $set1:ident, $load:ident, $store:ident,
-     $add:ident, $sub:ident, $fma:ident, $doc:literal) => {
+     $add:ident, $sub:ident, $fma:ident, $doc:literal, {$($more:tt)*}) => {
         #[doc = $doc]
         #[derive(Clone, Copy)]
         pub struct $name(std::arch::x86_64::$raw);
@@ -164,6 +178,8 @@ macro_rules! x86_vector {
                 // SAFETY: any address may be asked for; none is read.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
             }
+
+            $($more)*
         }
     };
 }
@@ -180,7 +196,8 @@ x86_vector!(
     _mm256_add_ps,
     _mm256_sub_ps,
     _mm256_fmadd_ps,
-    "AVX2 with FMA: eight lanes."
+    "AVX2 with FMA: eight lanes.",
+    {}
 );
 
 #[cfg(target_arch = "x86_64")]
@@ -195,5 +212,13 @@ x86_vector!(
     _mm512_add_ps,
     _mm512_sub_ps,
     _mm512_fmadd_ps,
-    "AVX-512F: sixteen lanes."
+    "AVX-512F: sixteen lanes.",
+    {
+        #[inline(always)]
+        unsafe fn store_first(self, p: *mut f32, count: usize) {
+            let mask = ((1_u32 << count) - 1) as u16;
+            // SAFETY: see the trait; the values beyond `count` are not written.
+            unsafe { std::arch::x86_64::_mm512_mask_storeu_ps(p, mask, self.0) }
+        }
+    }
 );

@@ -1,13 +1,12 @@
 //! Gradients of the weight and the bias, direct.
 //!
 //! `dw[(ky, kx, c), o] = Σ_pixels x[pixel + (ky, kx), c] · dy[pixel, o]`: the register tile again, its
-//! rows over `(ky, kx, c)`, and its products over the pixels. What a tile's rows read is packed side by
-//! side first, for as many pixels as stay in the cache; small maps of several images at once.
+//! rows over `(ky, kx, c)`, and its products over the pixels: as many as stay in the cache, small maps of
+//! several images at once. A kernel row of a pixel is a run of adjacent values in NHWC, which a tile reads
+//! where it lies in the framed image.
 //!
 //! The images are cut into chunks whose number depends on sizes only; each chunk sums alone and the
 //! chunks are added in order, so that the result has the same bits for any number of threads.
-
-use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -25,8 +24,6 @@ const BUDGET: usize = 1 << 22;
 const PART: usize = 1 << 16;
 /// Outputs of a pass: a panel of their gradients stays in the first-level cache.
 const PIXELS: usize = 128;
-/// Rows of the largest tile of any instruction set.
-const MOST_ROWS: usize = 16;
 
 /// What every image needs.
 struct Plan {
@@ -165,8 +162,15 @@ impl Kernel for ColumnSums<'_> {
 struct Scratch {
     frame: Vec<f32>,
     dy: Vec<f32>,
-    /// The image's values for each tile, `[tile][PIXELS][tile rows]`.
-    packed: Vec<f32>,
+}
+
+/// Some outputs, the same of each image: whole lines, or a part of one.
+struct Outputs {
+    images: usize,
+    /// Where those of the first image begin.
+    first: usize,
+    lines: usize,
+    columns: usize,
 }
 
 impl Plan {
@@ -186,146 +190,123 @@ impl Plan {
             (part, 0)
         };
         let rows = &self.rows[..sums.len() / self.padded];
-        let tiles = cut_rows(rows, self.engine.rows);
-        let width = self.engine.rows.next_power_of_two();
-        let (pixels, at_once) = (shape.out_pixels(), self.images_at_once());
-        scratch.packed.resize(tiles.len() * PIXELS * width, 0.0);
+        let tiles = Tiles::cut(rows, self.engine.rows);
+        let at_once = (PIXELS / shape.out_pixels()).max(1);
         for (x, dy) in x
             .chunks(at_once * shape.image())
             .zip(dy.chunks(at_once * shape.out_image()))
         {
-            let images = dy.len() / shape.out_image();
             let dy = self.whole_registers(group, dy, &mut scratch.dy);
-            if pixels <= PIXELS {
-                for (image, x) in x.chunks_exact(shape.image()).enumerate() {
-                    let x = self.lines(ky, group, x, &mut scratch.frame);
-                    let packed = &mut scratch.packed[image * pixels * width..];
-                    self.pack(rows, &tiles, x, 0..pixels, packed);
-                }
-                self.multiply(rows, &tiles, &scratch.packed, images * pixels, dy, sums);
-            } else {
-                let x = self.lines(ky, group, x, &mut scratch.frame);
-                for (first, count) in pieces(pixels, PIXELS) {
-                    self.pack(rows, &tiles, x, first..first + count, &mut scratch.packed);
-                    let dy = &dy[first * self.padded..];
-                    self.multiply(rows, &tiles, &scratch.packed, count, dy, sums);
-                }
-            }
+            let (x, image) = self.framed(ky, group, x, &mut scratch.frame);
+            self.each_block(dy.len() / (shape.out_pixels() * self.padded), |outputs| {
+                self.multiply(&tiles, (x, image), &outputs, dy, sums);
+            });
         }
     }
 
-    /// Images whose outputs are summed by one run of the tile.
-    fn images_at_once(&self) -> usize {
-        (PIXELS / self.shape.out_pixels()).max(1)
+    /// Cuts the outputs of so many images into blocks that stay in the cache.
+    fn each_block(&self, images: usize, mut block: impl FnMut(Outputs)) {
+        let [lines, columns] = self.shape.out;
+        if columns > PIXELS {
+            for line in 0..lines {
+                for (column, count) in pieces(columns, PIXELS) {
+                    block(Outputs {
+                        images,
+                        first: line * columns + column,
+                        lines: 1,
+                        columns: count,
+                    });
+                }
+            }
+            return;
+        }
+        for (line, count) in pieces(lines, PIXELS / columns) {
+            block(Outputs {
+                images,
+                first: line * columns,
+                lines: count,
+                columns,
+            });
+        }
     }
 
-    /// The lines of a framed image that a kernel row meets (all, if the part has all rows).
-    fn lines<'a>(
+    /// The lines of framed images that a kernel row meets (all, if the part has all rows), and the values from
+    /// one image to the next.
+    fn framed<'a>(
         &self,
         ky: usize,
         group: usize,
         x: &'a [f32],
         frame: &'a mut Vec<f32>,
-    ) -> &'a [f32] {
+    ) -> (&'a [f32], usize) {
         let skipped = ky * self.shape.dilation[0];
-        let x = if self.frame.is_bare() {
-            &x[skipped * self.frame.line()..]
-        } else {
-            self.frame
-                .fill(frame, x, skipped, self.frame.rows() - skipped);
-            frame
-        };
-        &x[group * self.shape.group_channels()..]
+        let first = group * self.shape.group_channels();
+        if self.frame.is_bare() {
+            let x = &x[skipped * self.frame.line() + first..];
+            return (x, self.shape.image());
+        }
+        let lines = self.frame.rows() - skipped;
+        self.frame.fill(frame, x, skipped, lines);
+        (&frame[first..], lines * self.frame.line())
     }
 
-    /// Copies what some outputs multiply, for each tile: its rows side by side.
-    fn pack(
-        &self,
-        rows: &[Row],
-        tiles: &[(usize, usize)],
-        x: &[f32],
-        outputs: Range<usize>,
-        packed: &mut [f32],
-    ) {
-        let (shape, columns) = (self.shape, self.shape.out[1]);
-        let width = self.engine.rows.next_power_of_two();
-        let (down, right) = (
-            shape.stride[0] * self.frame.line(),
-            shape.stride[1] * shape.channels,
-        );
-        let count = outputs.len();
-        let mut offsets = [0; PIXELS];
-        for (offset, output) in offsets.iter_mut().zip(outputs) {
-            *offset = output / columns * down + output % columns * right;
-        }
-        let offsets = &offsets[..count];
-        for (index, &(row, count)) in tiles.iter().enumerate() {
-            let rows = &rows[row..row + count];
-            let adjacent = rows[count - 1].from - rows[0].from == count - 1;
-            let to = packed[index * PIXELS * width..].chunks_exact_mut(width);
-            for (at, to) in offsets.iter().zip(to) {
-                let x = &x[*at..];
-                // A copy of constant length, though it takes along values that are not used.
-                match (adjacent, width) {
-                    (true, 8) if copy::<8>(x, rows[0].from, to) => {}
-                    (true, 16) if copy::<16>(x, rows[0].from, to) => {}
-                    _ => {
-                        for (to, row) in to.iter_mut().zip(rows) {
-                            *to = x[row.from];
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Adds the products of `pixels` packed outputs with their gradients.
+    /// Adds the products of some outputs with their gradients.
     fn multiply(
         &self,
-        rows: &[Row],
-        tiles: &[(usize, usize)],
-        packed: &[f32],
-        pixels: usize,
+        tiles: &Tiles<'_>,
+        (x, image): (&[f32], usize),
+        outputs: &Outputs,
         dy: &[f32],
         sums: &mut [f32],
     ) {
-        let Self { engine, padded, .. } = *self;
-        let width = engine.rows.next_power_of_two();
+        let Self {
+            engine,
+            padded,
+            shape,
+            ..
+        } = *self;
+        let Outputs {
+            images,
+            first,
+            lines,
+            columns,
+        } = *outputs;
+        let down = shape.stride[0] * self.frame.line();
+        let right = shape.stride[1] * shape.channels;
+        let at = first / shape.out[1] * down + first % shape.out[1] * right;
+        let reach = (images - 1) * image + (lines - 1) * down + (columns - 1) * right;
         assert!(
-            pixels <= PIXELS
-                && packed.len() >= tiles.len() * PIXELS * width
-                && dy.len() >= pixels * padded
-                && sums.len() == rows.len() * padded
+            at + reach + tiles.farthest.from < x.len()
+                && first + images * lines * columns <= dy.len() / padded
+                && tiles.farthest.to + padded <= sums.len()
         );
-        let filters = self.shape.group_filters();
-        for (first, columns) in panels(engine, filters) {
-            for (index, &(row, count)) in tiles.iter().enumerate() {
-                let mut tile_rows = [Row { from: 0, to: 0 }; MOST_ROWS];
-                for (i, tile_row) in tile_rows.iter_mut().enumerate().take(count) {
-                    *tile_row = Row {
-                        from: i,
-                        to: (row + i) * padded,
-                    };
-                }
-                // SAFETY: the assertion bounds what is read and written; the rows of the gradients and
-                // of the sums are padded to whole registers.
+        // Lines that follow each other without a gap are one.
+        let (len, segs) = if down == columns * right {
+            (lines * columns, [images, 1])
+        } else {
+            (columns, [images, lines])
+        };
+        for (filter, width) in panels(engine, shape.group_filters()) {
+            for rows in &tiles.rows {
+                // SAFETY: the assertion bounds what is read and written; the rows of the gradients and of the
+                // sums are padded to whole registers.
                 unsafe {
                     let tile = Tile {
-                        rows: &tile_rows[..count],
-                        a: packed.as_ptr().add(index * PIXELS * width),
-                        a_k: width,
-                        a_segs: [0, 0],
-                        b: dy.as_ptr().add(first),
+                        rows,
+                        a: x.as_ptr().add(at),
+                        a_k: right,
+                        a_segs: [image, down],
+                        b: dy.as_ptr().add(first * padded + filter),
                         b_k: padded,
-                        b_seg: 0,
+                        b_seg: len * padded,
                         ahead: None,
-                        len: pixels,
-                        segs: [1, 1],
+                        len,
+                        segs,
                         start: Start::Output,
-                        c: sums.as_mut_ptr().add(first),
-                        columns,
+                        c: sums.as_mut_ptr().add(filter),
+                        columns: width,
                     };
-                    engine.tile(columns / engine.lanes, &tile);
+                    engine.tile(width / engine.lanes, &tile);
                 }
             }
         }
@@ -354,28 +335,31 @@ impl Plan {
     }
 }
 
-/// Cuts the rows into tiles of at most `most`: within runs that lie side by side in the image, which are
-/// copied fast, unless such runs are short.
-fn cut_rows(rows: &[Row], most: usize) -> Vec<(usize, usize)> {
-    let runs = || rows.chunk_by(|row, next| next.from == row.from + 1);
-    if runs().any(|run| run.len() < 4) {
-        return pieces(rows.len(), most).collect();
-    }
-    let mut tiles = Vec::new();
-    let mut first = 0;
-    for run in runs() {
-        tiles.extend(pieces(run.len(), most).map(|(at, count)| (first + at, count)));
-        first += run.len();
-    }
-    tiles
+/// The rows of the sums, cut into tiles.
+struct Tiles<'a> {
+    rows: Vec<&'a [Row]>,
+    /// The farthest values that one reads, and writes.
+    farthest: Row,
 }
 
-/// Copies `N` values from `at` on, if there are so many.
-#[inline(always)]
-fn copy<const N: usize>(x: &[f32], at: usize, to: &mut [f32]) -> bool {
-    let (Some(from), Some(to)) = (x[at..].first_chunk::<N>(), to.first_chunk_mut::<N>()) else {
-        return false;
-    };
-    *to = *from;
-    true
+impl<'a> Tiles<'a> {
+    /// Tiles of at most `most` rows: within runs that lie side by side in the image, which are read from one
+    /// place, unless such runs are short.
+    fn cut(rows: &'a [Row], most: usize) -> Self {
+        let farthest = |f: fn(&Row) -> usize| rows.iter().map(f).max().unwrap_or(0);
+        let runs = || rows.chunk_by(|row, next| next.from == row.from + 1);
+        let cut =
+            |run: &'a [Row]| pieces(run.len(), most).map(move |(at, count)| &run[at..at + count]);
+        Self {
+            farthest: Row {
+                from: farthest(|row| row.from),
+                to: farthest(|row| row.to),
+            },
+            rows: if runs().any(|run| run.len() < 4) {
+                cut(rows).collect()
+            } else {
+                runs().flat_map(cut).collect()
+            },
+        }
+    }
 }
