@@ -251,7 +251,8 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile) {
         }
         let mut b = t.b;
         // Rows side by side need one address, which leaves registers to the others.
-        let adjacent = (0..M).all(|i| rows[i].from == rows[0].from + i);
+        let adjacent =
+            M > 1 && t.ahead.is_none() && (0..M).all(|i| rows[i].from == rows[0].from + i);
         for outer in 0..t.segs[0] {
             for inner in 0..t.segs[1] {
                 let a = t.a.add(outer * t.a_segs[0] + inner * t.a_segs[1]);
