@@ -4,6 +4,7 @@
 use super::DrivingConfig;
 use super::columns::Seen;
 use super::held::HeldSteps;
+use super::noted::{Noted, Shares, Who, unbraked};
 use super::planner::{Planned, Planner};
 use crate::error::TaskError;
 use crate::score_run::ScoreRun;
@@ -18,7 +19,7 @@ use conjoin_world::driving::film::Film;
 use conjoin_world::driving::guard::{Guard, scan};
 use conjoin_world::driving::observation::Parts;
 use conjoin_world::driving::scene::EpisodeId;
-use conjoin_world::driving::vehicle::{Control, track};
+use conjoin_world::driving::vehicle::track;
 use conjoin_world::geometry::Pose;
 use rayon::prelude::*;
 use std::collections::VecDeque;
@@ -43,61 +44,30 @@ pub(super) struct Ride {
     noted: Option<Noted>,
 }
 
-/// What was seen, and how often the expert takes the wheel.
-struct Noted {
-    frames: Vec<Frame>,
-    /// Share of the seconds, and where in their cycle the first one is.
-    expert_share: f64,
-    phase: f64,
-}
-
-impl Noted {
-    /// Whether the expert drives in the second of a step: seconds are spread evenly over the episode, by
-    /// multiples of the golden ratio.
-    fn expert_drives(&self, step: usize) -> bool {
-        const GOLDEN: f64 = 0.618_033_988_749_894_9;
-        let second = (step / 10) as f64;
-        (self.phase + second * GOLDEN).fract() < self.expert_share
-    }
-
-    /// What the expert would do now.
-    fn expert(&self) -> Option<Control> {
-        let [acceleration, steering] = self.frames.last()?.values.get(ACTION)?[..] else {
-            return None;
-        };
-        Some(Control {
-            acceleration: f64::from(acceleration),
-            steering: f64::from(steering),
-        })
-    }
-}
-
-/// The expert's control among a frame's features.
-const ACTION: &str = "action";
-
 /// What the episodes of a scoring have in common.
 pub(super) struct Fleet<'a> {
     task: &'a DrivingConfig,
     config: EnvConfig,
     parts: Parts,
     planner: Planner,
-    /// Where episodes are recorded: the share of the seconds in which the expert drives.
-    recorded: Option<f64>,
+    /// Where episodes are recorded.
+    recorded: Option<Shares>,
 }
 
 impl<'a> Fleet<'a> {
-    /// Whose rides are recorded, with all of the truth; the expert drives in a share of the seconds.
+    /// Whose rides are recorded, with all of the truth; the expert drives in a share of the time, and in
+    /// another nobody brakes.
     ///
     /// # Errors
     /// As [`Self::new`].
     pub fn recording(
         task: &'a DrivingConfig,
         run: &ScoreRun<'_>,
-        expert_share: f64,
+        shares: Shares,
     ) -> Result<Self, TaskError> {
         Ok(Self {
             parts: Parts::Plan,
-            recorded: Some(expert_share),
+            recorded: Some(shares),
             ..Self::new(task, run)?
         })
     }
@@ -174,12 +144,7 @@ impl<'a> Fleet<'a> {
             film: filmed.then(|| Film::new(env.state())),
             guard: Guard::new(self.task.guard()),
             seen: VecDeque::new(),
-            noted: self.recorded.map(|expert_share| Noted {
-                frames: Vec::new(),
-                expert_share,
-                // Any number from 0 to 1 that differs between episodes.
-                phase: (episode.seed % 997) as f64 / 997.0,
-            }),
+            noted: self.recorded.map(|shares| Noted::new(shares, episode)),
             env,
             steps: 0,
             fallbacks: 0,
@@ -218,7 +183,7 @@ impl Ride {
         let (shots, seen) = self.env.observe_parts(parts);
         let frame = frame(&shots, &seen, &config.observation);
         if let Some(noted) = &mut self.noted {
-            noted.frames.push(frame.clone());
+            noted.add(frame.clone());
         }
         self.seen.push_back(frame);
         while self.seen.len() > history + 1 {
@@ -235,8 +200,13 @@ impl Ride {
             .map(|&pose| ego.pose.pose_to_world(pose))
             .collect();
         let asked = track(&ego, &ahead);
+        let who = self.noted.as_ref().map(|noted| noted.who(self.steps));
+        let asked = match who {
+            Some(Who::Nobody) => unbraked(asked),
+            _ => asked,
+        };
         let around = scan(world, self.guard.config().hidden_speed);
-        let planned = self.guard.filter(&ego, &around, asked);
+        let safe = self.guard.filter(&ego, &around, asked);
         if let Some(film) = self.film.as_mut().filter(|_| Film::is_due(world)) {
             let front = self.env.images().into_iter().next();
             if let Some(front) = front {
@@ -253,10 +223,11 @@ impl Ride {
                 film.add(world, &front, overlay);
             }
         }
-        let expert = (self.noted.as_ref())
-            .filter(|noted| noted.expert_drives(self.steps))
-            .and_then(Noted::expert);
-        let control = expert.unwrap_or(planned);
+        let control = match who {
+            None | Some(Who::Nobody) => safe,
+            Some(Who::System) => asked,
+            Some(Who::Expert(control)) => control,
+        };
         self.steps += 1;
         self.fallbacks += usize::from(plan.fallback);
         self.held.add(plan.held);
@@ -265,8 +236,7 @@ impl Ride {
 
     /// What was recorded of it.
     pub fn take_frames(&mut self) -> Vec<Frame> {
-        let noted = self.noted.as_mut();
-        noted.map_or_else(Vec::new, |noted| std::mem::take(&mut noted.frames))
+        self.noted.take().map_or_else(Vec::new, Noted::frames)
     }
 
     /// What came of it, once it is over.
@@ -283,27 +253,5 @@ impl Ride {
             fallbacks: self.fallbacks,
             film,
         }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_expert_has_its_share_of_whole_seconds() {
-        for (share, phase) in [(0.0, 0.4), (0.3, 0.0), (0.3, 0.77), (1.0, 0.2)] {
-            let noted = Noted {
-                frames: Vec::new(),
-                expert_share: share,
-                phase,
-            };
-            let steps: Vec<bool> = (0..400).map(|step| noted.expert_drives(step)).collect();
-            let found = steps.iter().filter(|&&expert| expert).count() as f64 / 400.0;
-            assert!((found - share).abs() < 0.03, "{share}: {found}");
-            let whole = |second: &[bool]| second.iter().all(|&expert| expert == second[0]);
-            assert!(steps.chunks(10).all(whole));
-            assert!(noted.expert().is_none());
-        }
     }
 }

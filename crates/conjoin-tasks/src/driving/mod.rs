@@ -8,6 +8,7 @@ mod columns;
 mod fleet;
 mod held;
 mod moment;
+mod noted;
 mod on_policy;
 mod open_loop;
 mod pilot;

@@ -5,6 +5,7 @@
 
 use super::DrivingConfig;
 use super::fleet::Fleet;
+use super::noted::Shares;
 use crate::error::TaskError;
 use crate::score_run::ScoreRun;
 use conjoin_world::WorldError;
@@ -29,6 +30,10 @@ pub struct OnPolicyConfig {
     /// Share of the seconds in which the expert drives instead, 0 to 1: so that episodes go on behind the
     /// place where the system fails.
     pub expert_share: f64,
+    /// Share of the time in which the system does not brake before the safety layer does, 0 to 1, some
+    /// seconds at a stretch: it then drives up to what stands as one does that takes it for something that
+    /// moves, which a planner on true inputs never does.
+    pub lapse_share: f64,
 }
 
 impl OnPolicyConfig {
@@ -46,15 +51,19 @@ impl OnPolicyConfig {
         if self.episodes == 0 {
             return wrong("episodes", "0".to_owned(), "at least 1");
         }
-        if !(0.0..=1.0).contains(&self.expert_share) {
-            let found = self.expert_share.to_string();
-            return wrong("expert_share", found, "a share from 0 to 1");
+        let shares = [
+            ("expert_share", self.expert_share),
+            ("lapse_share", self.lapse_share),
+        ];
+        let mut shares = shares.into_iter();
+        if let Some((key, found)) = shares.find(|(_, share)| !(0.0..=1.0).contains(share)) {
+            return wrong(key, found.to_string(), "a share from 0 to 1");
         }
         Ok(())
     }
 }
 
-/// Lets the system drive, without the safety layer, and records. `stop` ends it: episodes that are under
+/// Lets the system drive, without the safety layer but for its lapses, and records. `stop` ends it: episodes that are under
 /// way are forgotten, those before are whole. `told` hears of every episode that was recorded.
 pub(crate) fn record(
     config: &DrivingConfig,
@@ -66,12 +75,17 @@ pub(crate) fn record(
 ) -> Result<Recorded, TaskError> {
     options.check()?;
     let config = DrivingConfig {
-        safety: false,
+        // It is asked in lapses alone.
+        safety: true,
         navsim: false,
         films: 0,
         ..config.clone()
     };
-    let fleet = Fleet::recording(&config, run, options.expert_share)?;
+    let shares = Shares {
+        expert: options.expert_share,
+        lapse: options.lapse_share,
+    };
+    let fleet = Fleet::recording(&config, run, shares)?;
     let all = (0..options.episodes).map_while(|n| episode(&options.families, options.seed, n));
     let all: Vec<EpisodeId> = all.collect();
     let mut found = Recorded::default();
@@ -83,6 +97,7 @@ pub(crate) fn record(
         "episodes": options.episodes,
         "seed": options.seed,
         "expert_share": options.expert_share,
+        "lapse_share": options.lapse_share,
     });
     let mut recorder = recorder(out, fleet.env(), first, drive)?;
     for group in all.chunks(SIDE_BY_SIDE) {

@@ -72,6 +72,10 @@ pub struct DriveArgs {
     /// Share of the seconds in which the expert drives in the run's place
     #[arg(long, value_name = "SHARE", default_value_t = 0.3, requires = "driver")]
     pub expert_share: f64,
+    /// Share of the time in which the run does not brake before a safety layer does, 3 s at a stretch: so
+    /// that it drives up to what stands
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "driver")]
+    pub lapse_share: f64,
     /// Write over a recording that exists
     #[arg(long)]
     pub force: bool,

@@ -35,6 +35,7 @@ pub(super) fn run(
         episodes: arguments.episodes,
         seed: arguments.seed,
         expert_share: arguments.expert_share,
+        lapse_share: arguments.lapse_share,
     };
     free(&arguments.out, arguments.force)?;
     let stop = interrupt_flag("episodes that were driven are kept")?;
