@@ -1,9 +1,9 @@
 //! What is recorded of a drive, and who drives while it is.
 //!
-//! Whose drives are recorded does not drive all the time. The expert takes over now and then, so that an episode goes on
-//! behind the place where the system fails. And now and then the system has a lapse, in which it does not brake before
-//! the safety layer does: noise that leads to where it is needed (Laskey et al. 2017, "DART: Noise Injection for Robust
-//! Imitation Learning", where noise is like the learner's own errors).
+//! Whose drives are recorded does not drive all the time. The expert takes over now and then, so that an episode
+//! goes on behind the place where the system fails. And now and then the system has a lapse, in which it does not
+//! brake before the safety layer does: noise that leads to where it is needed (Laskey et al. 2017, "DART: Noise
+//! Injection for Robust Imitation Learning", where noise is like the learner's own errors).
 
 use conjoin_data::lerobot::Frame;
 use conjoin_world::driving::scene::EpisodeId;

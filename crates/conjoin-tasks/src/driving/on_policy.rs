@@ -63,8 +63,8 @@ impl OnPolicyConfig {
     }
 }
 
-/// Lets the system drive, without the safety layer but for its lapses, and records. `stop` ends it: episodes that are under
-/// way are forgotten, those before are whole. `told` hears of every episode that was recorded.
+/// Lets the system drive, without the safety layer but for its lapses, and records. `stop` ends it: episodes
+/// that are under way are forgotten, those before are whole. `told` hears of every episode that was recorded.
 pub(crate) fn record(
     config: &DrivingConfig,
     run: &ScoreRun<'_>,
