@@ -271,6 +271,7 @@ fn people(map: &RoadMap, route: &Path, start: f64, rng: &mut WorldRng) -> Vec<Pe
             },
             at_time: rng.random_range(2.0..25.0),
             walking: false,
+            waited: 0.0,
         });
     }
     found

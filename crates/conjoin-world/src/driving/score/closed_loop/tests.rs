@@ -113,6 +113,7 @@ fn walker(x: f64, y: f64) -> Pedestrian {
         ego_distance: 0.0,
         at_time: 0.0,
         walking: true,
+        waited: 0.0,
     }
 }
 
