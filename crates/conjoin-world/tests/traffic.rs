@@ -51,7 +51,10 @@ impl Seen {
             }
         }
         for (was, person) in before.pedestrians.iter().zip(&now.pedestrians) {
-            assert!(person.from != was.from || person.walked >= was.walked);
+            // On the way there or, before a car that stands, on the way back.
+            assert!(person.from == was.to || person.walked >= was.walked);
+            let moved = (person.position() - was.position()).length();
+            assert!(moved < 0.11 * person.pace, "{moved}");
             self.crossed += usize::from(!was.arrived() && person.arrived());
         }
     }

@@ -214,16 +214,13 @@ impl Pedestrian {
             }
         }
         let next = self.position() + self.direction() * 0.9;
-        let mut in_the_way = bodies.iter().filter(|body| {
+        let in_the_way = bodies.iter().find(|body| {
             body.kind == ActorKind::Vehicle && body.footprint.inflated(0.5).contains(next)
         });
-        let (blocked, stands) = match in_the_way.next() {
-            Some(body) => (true, body.velocity.length() < 0.1),
-            None => (false, false),
-        };
+        let stands = in_the_way.is_some_and(|body| body.velocity.length() < 0.1);
         // Who had to wait goes on when nobody comes who counts on that.
-        let waited = self.walked > 0.0 && !self.walking;
-        let expected = waited
+        let had_to_wait = self.walked > 0.0 && !self.walking;
+        let expected = had_to_wait
             && bodies.iter().any(|body| {
                 let away = next - body.footprint.pose.at;
                 let approach = body.velocity.dot(away) / away.length().max(0.1);
@@ -231,7 +228,7 @@ impl Pedestrian {
                     && approach > 0.5
                     && away.length() < approach * 2.0 + 4.0
             });
-        self.walking = !blocked && !expected;
+        self.walking = in_the_way.is_none() && !expected;
         if self.walking {
             self.walked += self.pace * STEP;
         }
@@ -254,9 +251,9 @@ pub fn free_lane(car: &Car, path: &Path, map: &RoadMap) -> Option<usize> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn people_wait_for_fast_cars_and_walk_before_slow_ones() {
-        let person = Pedestrian {
+    /// Who is about to cross the road from the right.
+    fn person() -> Pedestrian {
+        Pedestrian {
             id: 1,
             from: Vec2::new(0.0, -5.0),
             to: Vec2::new(0.0, 5.0),
@@ -266,14 +263,23 @@ mod tests {
             at_time: 1e9,
             walking: false,
             waited: 0.0,
-        };
-        let car = |x: f64, speed: f64| Body {
+        }
+    }
+
+    /// A car on the road.
+    fn car(x: f64, speed: f64) -> Body {
+        Body {
             id: 2,
             kind: ActorKind::Vehicle,
             footprint: Obb::new(Pose::new(x, 0.0, 0.0), 4.5, 1.9),
             velocity: Vec2::new(speed, 0.0),
             height: 1.5,
-        };
+        }
+    }
+
+    #[test]
+    fn people_wait_for_fast_cars_and_walk_before_slow_ones() {
+        let person = person();
         let after = |ego: f64, bodies: &[Body]| {
             let mut person = person;
             for _ in 0..100 {
@@ -288,29 +294,11 @@ mod tests {
 
     #[test]
     fn a_car_that_stands_is_not_walked_into_but_turned_back_from() {
-        let from = Vec2::new(0.0, -5.0);
-        let mut person = Pedestrian {
-            id: 1,
-            from,
-            to: Vec2::new(0.0, 5.0),
-            walked: 0.0,
-            pace: 1.4,
-            ego_distance: 30.0,
-            at_time: 1e9,
-            walking: false,
-            waited: 0.0,
-        };
-        let car = |speed: f64| Body {
-            id: 2,
-            kind: ActorKind::Vehicle,
-            footprint: Obb::new(Pose::new(0.0, 0.0, 0.0), 4.5, 1.9),
-            velocity: Vec2::new(speed, 0.0),
-            height: 1.5,
-        };
+        let mut person = person();
         let ego = Vec2::new(-20.0, 0.0);
         let mut walk = |seconds: usize, speed: f64| {
             for _ in 0..10 * seconds {
-                person.advance(0.0, ego, &[car(speed)]);
+                person.advance(0.0, ego, &[car(0.0, speed)]);
             }
             person
         };
@@ -319,28 +307,16 @@ mod tests {
         // A car that creeps is going to leave the way.
         assert_eq!(walk(6, 0.3).position(), stopped.position());
         let back = walk(7, 0.0);
-        assert!(back.arrived() && (back.position() - from).length() < 0.2);
+        assert!(back.arrived() && (back.position() - stopped.from).length() < 0.2);
     }
 
     #[test]
     fn who_waits_before_a_car_leaves_it_the_road() {
         let mut person = Pedestrian {
-            id: 1,
-            from: Vec2::new(0.0, -5.0),
-            to: Vec2::new(0.0, 5.0),
             walked: 1.0,
-            pace: 1.4,
-            ego_distance: 30.0,
             at_time: 0.0,
             walking: true,
-            waited: 0.0,
-        };
-        let car = |x: f64, speed: f64| Body {
-            id: 2,
-            kind: ActorKind::Vehicle,
-            footprint: Obb::new(Pose::new(x, 0.0, 0.0), 4.5, 1.9),
-            velocity: Vec2::new(speed, 0.0),
-            height: 1.5,
+            ..person()
         };
         let away = Vec2::new(-60.0, 0.0);
         assert!(person.claim(1.5).unwrap().footprint.length > 2.0);
